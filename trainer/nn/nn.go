@@ -1,0 +1,158 @@
+package nn
+
+import "github.com/saint-gnn/saint/trainer/tensor"
+
+// SaveKind says what a store may do to a saved tensor.
+type SaveKind uint8
+
+// Kinds.
+const (
+	Activation SaveKind = iota // may come back approximately (unbiased)
+	Mask                       // 0/1 bytes; must come back exactly, may be packed to bits
+	Exact                      // must come back bit for bit (statistics, indices)
+)
+
+// Key names a saved tensor within a step.
+type Key struct{ Layer, Slot int }
+
+// Store keeps tensors from forward to backward. Implementations are in actmem.
+type Store interface {
+	Put(k Key, t tensor.Tensor, kind SaveKind)
+	Get(k Key) tensor.Tensor // once per Put; the caller gets one reference
+	Bytes() int64            // bytes held now, each distinct tensor once, borrowed ones not at all
+	Reset()                  // end of step, also after an error
+}
+
+// Context is what a layer sees of the running step. It is not safe for concurrent use.
+type Context struct {
+	Q     tensor.Queue
+	A     tensor.Arena
+	Store Store // nil while evaluating: Save does nothing
+	Train bool  // dropout and batch statistics are on
+	Seed  uint64
+	Step  uint64
+	Layer int // position of the running layer, set by the container
+
+	temps []tensor.Tensor
+}
+
+// New returns an F32 tensor the layer will return; ownership passes to the caller.
+func (c *Context) New(rows, cols int) tensor.Tensor { return c.A.Alloc(tensor.F32, rows, cols) }
+
+// Temp returns a tensor that dies when the current layer call returns.
+func (c *Context) Temp(dt tensor.DType, rows, cols int) tensor.Tensor {
+	t := c.A.Alloc(dt, rows, cols)
+	c.temps = append(c.temps, t)
+	return t
+}
+
+// Save keeps t for Backward. The layer must not write to t afterwards.
+func (c *Context) Save(slot int, t tensor.Tensor, k SaveKind) {
+	if c.Store != nil {
+		c.Store.Put(Key{c.Layer, slot}, t, k)
+	}
+}
+
+// Load returns what Save got; it dies when the current Backward call returns.
+func (c *Context) Load(slot int) tensor.Tensor {
+	t := c.Store.Get(Key{c.Layer, slot})
+	c.temps = append(c.temps, t)
+	return t
+}
+
+// Rand names the random stream of one use in the running layer and step.
+func (c *Context) Rand(slot int) tensor.RandKey {
+	return tensor.RandKey{Seed: c.Seed, Step: c.Step, Layer: uint32(c.Layer), Slot: uint32(slot)}
+}
+
+// EndLayer releases the temporaries of the layer call that just returned. Containers and
+// evaluators call it; layers do not.
+func (c *Context) EndLayer() {
+	for _, t := range c.temps {
+		c.A.Release(t)
+	}
+	c.temps = c.temps[:0]
+}
+
+// Block is one column block of the adjacency; its columns index the rows given to visit.
+type Block struct{ A *tensor.CSR }
+
+// Graph is the adjacency a layer aggregates over: NumDst destination rows, NumSrc source
+// rows. A minibatch and a whole graph have NumDst == NumSrc; a row tile of a graph has fewer
+// destinations.
+type Graph interface {
+	NumDst() int
+	NumSrc() int
+	// Dst returns the rows of x (NumSrc rows) that are the destinations themselves.
+	Dst(x tensor.Tensor) tensor.Tensor
+	// Sweep calls visit once per block, in a fixed order, with the source rows of x that
+	// the block reads. xsrc is valid only during the call.
+	Sweep(c *Context, x tensor.Tensor, visit func(b Block, xsrc tensor.Tensor))
+	// SweepBack visits the blocks again. visit adds to dxsrc the gradient of the block's
+	// source rows; the graph makes dxsrc part of dx or sends it to the rank that owns those
+	// rows. xsrc is fetched again only if needX; otherwise it is absent.
+	SweepBack(c *Context, x, dx tensor.Tensor, needX bool, visit func(b Block, xsrc, dxsrc tensor.Tensor))
+	Err() error
+}
+
+// Param is a matrix of the model. Backward adds to Grad; the optimizer zeroes it. Grad is
+// absent for a buffer (running statistics): saved with the model, not trained.
+type Param struct {
+	Name        string // "layers.0.hops.1.weight": stable, used in checkpoints
+	Value, Grad tensor.Tensor
+}
+
+// Trained reports whether the optimizer updates p.
+func (p *Param) Trained() bool { return p.Grad.Present() }
+
+// Layer is one step of a model.
+type Layer interface {
+	Params() []*Param // fixed order
+	OutDim() int
+	// Hops is the number of times the layer aggregates in sequence: 0 for a dense layer.
+	Hops() int
+	// Forward returns y (NumDst×OutDim) for x (NumSrc×in). It must not modify x. A layer
+	// with Hops() > 1 needs NumDst == NumSrc.
+	Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tensor
+	// Backward returns dx (absent unless needDX) and adds to every Param.Grad. It must not
+	// modify dy.
+	Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tensor.Tensor
+}
+
+// Projector is a layer that can aggregate a projection of its input instead of the input:
+// A(XW) = (AX)W. Evaluators that visit the graph in row tiles project once and then call
+// ForwardProjected for each tile.
+type Projector interface {
+	Layer
+	// ProjDim is the width of the projection, 0 if the layer would rather aggregate x.
+	ProjDim() int
+	// Project writes the projection of the rows of x to p (x.Rows×ProjDim()).
+	Project(c *Context, x, p tensor.Tensor)
+	// ForwardProjected is Forward for g's destinations, with self their own rows of the
+	// input (NumDst×in) and p the projection of all source rows.
+	ForwardProjected(c *Context, g Graph, self, p tensor.Tensor) tensor.Tensor
+}
+
+// Builder creates parameters with seeded initial values.
+type Builder interface {
+	// Param creates a trained matrix. init is "glorot" (Glorot uniform over rows+cols),
+	// "zeros" or "ones".
+	Param(name string, rows, cols int, init string) *Param
+	// Buffer creates an untrained one.
+	Buffer(name string, rows, cols int, init string) *Param
+}
+
+// Spec is what a layer factory gets: sizes plus its own undecoded configuration keys.
+type Spec struct {
+	Name    string // prefix of parameter names, for example "layers.0"
+	In, Dim int    // input width; width of one hop
+	Order   int    // hops 0…Order
+	Act     tensor.Act
+	Aggr    string // "concat" or "mean" (the hops are summed)
+	Bias    string // "bias", "norm", "norm-nn"
+	Dropout float32
+	Extra   interface{ Decode(into any) error } // nil: no further keys
+}
+
+// Factory builds a layer.
+type Factory func(b Builder, s Spec) (Layer, error)

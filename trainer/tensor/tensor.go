@@ -1,0 +1,103 @@
+package tensor
+
+import "fmt"
+
+// DType is an element type.
+type DType uint8
+
+// Element types.
+const (
+	F32 DType = iota + 1
+	I32
+	U8
+)
+
+// Size returns the bytes of one element.
+func (d DType) Size() int64 {
+	switch d {
+	case F32, I32:
+		return 4
+	case U8:
+		return 1
+	}
+	panic(fmt.Sprintf("tensor: unknown dtype %d", d))
+}
+
+// Mem is device memory, opaque above the seam.
+type Mem any
+
+// Tensor is a row-major Rows×Cols view. The zero Tensor means "absent".
+// Rank stops at two: this trainer has node rows and feature columns; heads and hops are
+// column ranges. Vectors over columns are 1×Cols, vectors over rows are Rows×1.
+type Tensor struct {
+	Mem        Mem
+	Off        int64 // elements from the start of Mem to the view's first element
+	Rows, Cols int
+	Stride     int // elements from row to row; > Cols for a column range
+	Type       DType
+	ID         uint64 // identity of the allocation, never reused; views share it
+}
+
+// Present reports whether t is not the absent tensor.
+func (t Tensor) Present() bool { return t.Type != 0 }
+
+// Bytes returns the size of the view's elements.
+func (t Tensor) Bytes() int64 { return int64(t.Rows) * int64(t.Cols) * t.Type.Size() }
+
+// ColRange is the view of columns [lo,hi). Writing hops or heads into ranges of one
+// output replaces every concatenation copy.
+func (t Tensor) ColRange(lo, hi int) Tensor {
+	t.Off += int64(lo)
+	t.Cols = hi - lo
+	return t
+}
+
+// RowRange is the view of rows [lo,hi).
+func (t Tensor) RowRange(lo, hi int) Tensor {
+	t.Off += int64(lo) * int64(t.Stride)
+	t.Rows = hi - lo
+	return t
+}
+
+// String describes the shape, for example "8643x602 f32".
+func (t Tensor) String() string {
+	if !t.Present() {
+		return "absent"
+	}
+	return fmt.Sprintf("%dx%d %s", t.Rows, t.Cols, [...]string{"?", "f32", "i32", "u8"}[t.Type])
+}
+
+// CSR is a sparse matrix on a device. Trans is its transpose, used by backward passes:
+// stored rather than scattered so that results do not depend on scheduling. It is nil
+// where no backward pass runs.
+type CSR struct {
+	Rows, Cols              int
+	Indptr, Indices, Values Tensor // (Rows+1)×1 I32, m×1 I32, m×1 F32
+	Trans                   *CSR
+}
+
+// RandKey names a random stream: the same key gives the same bits on every backend
+// (Philox4x32-10; element i of an operation's output uses word i%4 of counter i/4).
+type RandKey struct {
+	Seed, Step  uint64
+	Layer, Slot uint32
+}
+
+// Act is an elementwise activation function.
+type Act uint8
+
+// Activation functions.
+const (
+	Identity  Act = iota
+	ReLU          // max(x, 0)
+	LeakyReLU     // x if x > 0, else 0.2 x (TensorFlow's default slope, as in the reference)
+)
+
+// ShapeError reports an operation called with shapes that do not fit: a bug in a layer,
+// so operations panic with it.
+type ShapeError struct{ Op, Got, Want string }
+
+// Error returns the operation and both shapes.
+func (e *ShapeError) Error() string {
+	return "tensor: " + e.Op + ": got " + e.Got + ", want " + e.Want
+}
