@@ -1,0 +1,363 @@
+package trainconfig
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is one parsed training configuration.
+type Config struct {
+	Name    string // the file as the user knows it
+	Network Network
+	Params  Params
+	Phases  []Phase
+
+	sections []*Section
+}
+
+// Network describes the model. Keys and meaning are GraphSAINT's.
+type Network struct {
+	Dim   int    // hidden width of every layer
+	Aggr  string // "concat" or "mean" (hops are summed)
+	Loss  string // "softmax" or "sigmoid"
+	Arch  []int  // order of each layer
+	Act   string // "I", "relu" or "leaky_relu"
+	Bias  string // "bias", "norm" or "norm-nn"
+	JK    string // "", "concat" or "max_pool"
+	Extra *Section
+
+	Attention        int // heads; 0: none
+	AttentionVariant string
+	GatedAttention   bool
+}
+
+// Params are the training parameters.
+type Params struct {
+	LR             float64
+	Dropout        float64
+	WeightDecay    float64
+	SampleCoverage int
+	EvalValEvery   int
+	NormLoss       bool
+	NormAggr       bool
+	GradClip       float64 // 0: none
+	GradClipType   string  // "norm" or "value"
+	Compat         string  // "" or "reference"
+}
+
+// Phase is one stage of training with its own sampler.
+type Phase struct {
+	End     int // epoch at which the phase ends, counted from the start of training
+	Sampler string
+	Params  *Section // the sampler's own keys
+}
+
+type networkKeys struct {
+	Dim              int     `yaml:"dim"`
+	Aggr             string  `yaml:"aggr"`
+	Loss             string  `yaml:"loss"`
+	Arch             *string `yaml:"arch"`
+	Act              string  `yaml:"act"`
+	Bias             string  `yaml:"bias"`
+	JK               *string `yaml:"jk"`
+	Attention        int     `yaml:"attention"`
+	AttentionVariant string  `yaml:"attention_variant"`
+	GatedAttention   bool    `yaml:"gated_attention"`
+}
+
+type paramKeys struct {
+	LR             float64 `yaml:"lr"`
+	Dropout        float64 `yaml:"dropout"`
+	WeightDecay    float64 `yaml:"weight_decay"`
+	SampleCoverage int     `yaml:"sample_coverage"`
+	EvalValEvery   int     `yaml:"eval_val_every"`
+	NormLoss       bool    `yaml:"norm_loss"`
+	NormAggr       bool    `yaml:"norm_aggr"`
+	GradClip       float64 `yaml:"grad_clip"`
+	GradClipType   string  `yaml:"grad_clip_type"`
+	Compat         string  `yaml:"compat"`
+	QThreshold     int     `yaml:"q_threshold"` // of the reference's queue; accepted, unused
+	QOffset        int     `yaml:"q_offset"`    // likewise
+}
+
+type phaseKeys struct {
+	End     *int   `yaml:"end"`
+	Sampler string `yaml:"sampler"`
+}
+
+// Parse reads a configuration; name appears in errors. Keys of a sampler's or layer's own
+// stay undecoded: after their owners have run, CheckUsed reports what nobody knew.
+func Parse(name string, data []byte) (*Config, error) {
+	root, err := parseRoot(name, data)
+	if err != nil {
+		return nil, err
+	}
+	c := &Config{Name: name}
+	net, err := c.list(root, "network")
+	if err != nil {
+		return nil, err
+	}
+	par, err := c.list(root, "params")
+	if err != nil {
+		return nil, err
+	}
+	phases, err := c.list(root, "phase")
+	if err != nil {
+		return nil, err
+	}
+	if err := root.Unused(); err != nil {
+		return nil, err
+	}
+	if err := c.readNetwork(net[0]); err != nil {
+		return nil, err
+	}
+	if err := c.readParams(par[0]); err != nil {
+		return nil, err
+	}
+	c.sections = append(c.sections, net[0], par[0])
+	for _, s := range phases {
+		if err := c.readPhase(s); err != nil {
+			return nil, err
+		}
+		c.sections = append(c.sections, s)
+	}
+	return c, par[0].Unused()
+}
+
+// yamlLine finds the position that the YAML library puts into its messages.
+var yamlLine = regexp.MustCompile(`line (\d+):\s*`)
+
+func parseRoot(name string, data []byte) (*Section, error) {
+	var doc yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	if err := dec.Decode(&doc); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, &Error{File: name, Msg: "the file is empty; want the lists network, params and phase"}
+		}
+		e := &Error{File: name, Msg: strings.TrimPrefix(err.Error(), "yaml: ")}
+		if m := yamlLine.FindStringSubmatch(e.Msg); m != nil {
+			e.Line, _ = strconv.Atoi(m[1])
+			e.Col = 1
+			e.Msg = strings.Replace(e.Msg, m[0], "", 1)
+		}
+		e.Msg = "not YAML: " + e.Msg
+		return nil, e
+	}
+	var next yaml.Node
+	if err := dec.Decode(&next); !errors.Is(err, io.EOF) {
+		return nil, &Error{File: name, Msg: "more than one YAML document; want one"}
+	}
+	return newSection(name, "the file (known are network, params, phase)", doc.Content[0])
+}
+
+// list returns the mappings of a top-level list.
+func (c *Config) list(root *Section, key string) ([]*Section, error) {
+	root.known[key] = true
+	n := root.value(key)
+	if n == nil {
+		return nil, &Error{File: c.Name, Msg: fmt.Sprintf("no %q list", key)}
+	}
+	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+		return nil, errorAt(c.Name, n, "%s must be a list with at least one element (a line that starts with -)", key)
+	}
+	out := make([]*Section, 0, len(n.Content))
+	for i, item := range n.Content {
+		where := key
+		if key == "phase" {
+			where = fmt.Sprintf("phase %d", i+1)
+		}
+		s, err := newSection(c.Name, where, item)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func (c *Config) readNetwork(s *Section) error {
+	k := networkKeys{Aggr: "concat", Loss: "softmax", Act: "I", Bias: "norm"}
+	if err := s.Decode(&k); err != nil {
+		return err
+	}
+	if err := oneOf(s, map[string]string{"aggr": k.Aggr, "loss": k.Loss, "act": k.Act, "bias": k.Bias, "attention_variant": k.AttentionVariant},
+		map[string]string{"aggr": "concat mean", "loss": "softmax sigmoid", "act": "I relu leaky_relu", "bias": "bias norm norm-nn", "attention_variant": " tf"}); err != nil {
+		return err
+	}
+	switch {
+	case s.value("dim") == nil:
+		return s.Errorf("dim", "network needs dim, the hidden width")
+	case k.Dim < 1 || k.Dim > 1<<16:
+		return s.Errorf("dim", "dim is %d, want 1 to 65536", k.Dim)
+	case k.Arch == nil:
+		return s.Errorf("arch", "network needs arch, for example '1-1-0'")
+	case k.Attention < 0 || k.Attention > k.Dim:
+		return s.Errorf("attention", "attention is %d heads, want 0 to dim (%d)", k.Attention, k.Dim)
+	case k.GatedAttention && k.Attention == 0:
+		return s.Errorf("gated_attention", "gated_attention needs attention: the number of heads")
+	}
+	c.Network = Network{
+		Dim: k.Dim, Aggr: k.Aggr, Loss: k.Loss, Act: k.Act, Bias: k.Bias, Extra: s,
+		Attention: k.Attention, AttentionVariant: k.AttentionVariant, GatedAttention: k.GatedAttention,
+	}
+	if k.JK != nil {
+		if *k.JK != "concat" && *k.JK != "max_pool" {
+			return s.Errorf("jk", "jk is %q, want concat or max_pool", *k.JK)
+		}
+		c.Network.JK = *k.JK
+	}
+	for _, part := range strings.Split(*k.Arch, "-") {
+		order, err := strconv.Atoi(part)
+		if err != nil || order < 0 || order > 16 {
+			return s.Errorf("arch", "arch is %q, want the order (0 to 16) of each layer joined by -, for example '1-0-1-0'", *k.Arch)
+		}
+		c.Network.Arch = append(c.Network.Arch, order)
+	}
+	if len(c.Network.Arch) > 256 {
+		return s.Errorf("arch", "arch has %d layers, want at most 256", len(c.Network.Arch))
+	}
+	return nil
+}
+
+// oneOf checks words against blank-separated lists, in the order of the keys in the file.
+func oneOf(s *Section, got, want map[string]string) error {
+	for _, kv := range s.Values() {
+		w, ok := got[kv[0]]
+		if !ok {
+			continue
+		}
+		found := false
+		for _, x := range strings.Split(want[kv[0]], " ") {
+			found = found || x == w
+		}
+		if !found {
+			return s.Errorf(kv[0], "%s is %q, want one of %s", kv[0], w, strings.Join(strings.Fields(want[kv[0]]), ", "))
+		}
+	}
+	return nil
+}
+
+func (c *Config) readParams(s *Section) error {
+	k := paramKeys{LR: 0.01, SampleCoverage: 50, EvalValEvery: 1, NormLoss: true, NormAggr: true, GradClip: 5, GradClipType: "norm"}
+	if err := s.Decode(&k); err != nil {
+		return err
+	}
+	if err := oneOf(s, map[string]string{"grad_clip_type": k.GradClipType, "compat": k.Compat},
+		map[string]string{"grad_clip_type": "norm value", "compat": " reference"}); err != nil {
+		return err
+	}
+	switch {
+	case k.LR <= 0:
+		return s.Errorf("lr", "lr is %v, want more than 0", k.LR)
+	case k.Dropout < 0 || k.Dropout >= 1:
+		return s.Errorf("dropout", "dropout is %v, want at least 0 and less than 1", k.Dropout)
+	case k.WeightDecay < 0:
+		return s.Errorf("weight_decay", "weight_decay is %v, want 0 or more", k.WeightDecay)
+	case k.SampleCoverage < 0 || k.SampleCoverage > 1<<30:
+		return s.Errorf("sample_coverage", "sample_coverage is %d, want 0 to 2^30", k.SampleCoverage)
+	case k.EvalValEvery < 1:
+		return s.Errorf("eval_val_every", "eval_val_every is %d, want 1 or more", k.EvalValEvery)
+	case k.GradClip < 0:
+		return s.Errorf("grad_clip", "grad_clip is %v, want 0 (off) or more", k.GradClip)
+	}
+	c.Params = Params{
+		LR: k.LR, Dropout: k.Dropout, WeightDecay: k.WeightDecay, SampleCoverage: k.SampleCoverage, EvalValEvery: k.EvalValEvery,
+		NormLoss: k.NormLoss, NormAggr: k.NormAggr, GradClip: k.GradClip, GradClipType: k.GradClipType, Compat: k.Compat,
+	}
+	return nil
+}
+
+func (c *Config) readPhase(s *Section) error {
+	var k phaseKeys
+	if err := s.Decode(&k); err != nil {
+		return err
+	}
+	last := 0
+	if n := len(c.Phases); n > 0 {
+		last = c.Phases[n-1].End
+	}
+	switch {
+	case k.End == nil:
+		return s.Errorf("end", "%s needs end, the epoch at which it ends", s.where)
+	case *k.End <= last:
+		return s.Errorf("end", "%s ends at epoch %d, want more than %d", s.where, *k.End, last)
+	case *k.End > 1<<30:
+		return s.Errorf("end", "%s ends at epoch %d, want at most 2^30", s.where, *k.End)
+	case k.Sampler == "":
+		return s.Errorf("sampler", "%s needs sampler", s.where)
+	}
+	c.Phases = append(c.Phases, Phase{End: *k.End, Sampler: k.Sampler, Params: s})
+	return nil
+}
+
+// CheckUsed reports the first key that no owner has decoded. Call it once the samplers and
+// layers have been built.
+func (c *Config) CheckUsed() error {
+	for _, s := range c.sections {
+		if err := s.Unused(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Resolved returns the configuration as canonical YAML with every default filled in. Two
+// configurations that train alike have the same text.
+func (c *Config) Resolved() []byte {
+	var b bytes.Buffer
+	n, p := c.Network, c.Params
+	arch := make([]string, len(n.Arch))
+	for i, o := range n.Arch {
+		arch[i] = strconv.Itoa(o)
+	}
+	fmt.Fprintf(&b, "network:\n  - dim: %d\n    aggr: %s\n    loss: %s\n    arch: '%s'\n    act: %s\n    bias: %s\n",
+		n.Dim, n.Aggr, n.Loss, strings.Join(arch, "-"), n.Act, n.Bias)
+	if n.JK != "" {
+		fmt.Fprintf(&b, "    jk: %s\n", n.JK)
+	}
+	if n.Attention > 0 {
+		fmt.Fprintf(&b, "    attention: %d\n    gated_attention: %t\n", n.Attention, n.GatedAttention)
+		if n.AttentionVariant != "" {
+			fmt.Fprintf(&b, "    attention_variant: %s\n", n.AttentionVariant)
+		}
+	}
+	fmt.Fprintf(&b, "params:\n  - lr: %v\n    dropout: %v\n    weight_decay: %v\n    sample_coverage: %d\n    eval_val_every: %d\n    norm_loss: %t\n    norm_aggr: %t\n    grad_clip: %v\n    grad_clip_type: %s\n",
+		p.LR, p.Dropout, p.WeightDecay, p.SampleCoverage, p.EvalValEvery, p.NormLoss, p.NormAggr, p.GradClip, p.GradClipType)
+	if p.Compat != "" {
+		fmt.Fprintf(&b, "    compat: %s\n", p.Compat)
+	}
+	b.WriteString("phase:\n")
+	for _, ph := range c.Phases {
+		fmt.Fprintf(&b, "  - end: %d\n    sampler: %s\n", ph.End, quoteYAML(ph.Sampler))
+		for _, kv := range ph.Params.Values() {
+			if kv[0] != "end" && kv[0] != "sampler" {
+				fmt.Fprintf(&b, "    %s: %s\n", quoteYAML(kv[0]), quoteYAML(kv[1]))
+			}
+		}
+	}
+	return b.Bytes()
+}
+
+// quoteYAML writes a scalar so that it reads back as the same text and type.
+func quoteYAML(v string) string {
+	out, err := yaml.Marshal(&yaml.Node{Kind: yaml.ScalarNode, Value: v})
+	if err != nil {
+		return strconv.Quote(v)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// Hash returns the SHA-256 (hex) of Resolved.
+func (c *Config) Hash() string {
+	sum := sha256.Sum256(c.Resolved())
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,232 @@
+package trainconfig
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Error is a mistake in a configuration, with its place. The command line maps it to exit
+// code 2.
+type Error struct {
+	File      string
+	Line, Col int // 1-based; 0: the whole file
+	Msg       string
+}
+
+// Error returns file:line:col: message.
+func (e *Error) Error() string {
+	if e.Line == 0 {
+		return e.File + ": " + e.Msg
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Col, e.Msg)
+}
+
+func errorAt(file string, n *yaml.Node, format string, args ...any) *Error {
+	return &Error{File: file, Line: n.Line, Col: n.Column, Msg: fmt.Sprintf(format, args...)}
+}
+
+// Section is one mapping of a configuration. Whoever owns keys of it decodes them; what is
+// left in the end is an error. Not safe for concurrent use.
+type Section struct {
+	file  string
+	where string // for messages, for example "phase 2"
+	node  *yaml.Node
+	known map[string]bool // keys that somebody decodes, present or not
+}
+
+func newSection(file, where string, node *yaml.Node) (*Section, error) {
+	if node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	if node.Kind != yaml.MappingNode {
+		return nil, errorAt(file, node, "%s must be a mapping of keys to values", where)
+	}
+	seen := map[string]*yaml.Node{}
+	for i := 0; i < len(node.Content); i += 2 {
+		k := node.Content[i]
+		if first, dup := seen[k.Value]; dup {
+			return nil, errorAt(file, k, "key %q appears twice in %s, first in line %d", k.Value, where, first.Line)
+		}
+		seen[k.Value] = k
+	}
+	return &Section{file: file, where: where, node: node, known: map[string]bool{}}, nil
+}
+
+// Decode fills the fields of the struct that into points to from the keys named by their
+// yaml tags and marks those keys as known. Absent keys leave a field as it is. Fields may
+// be int, float64, float32, bool, string or a pointer to one (nil: absent).
+func (s *Section) Decode(into any) error {
+	v := reflect.ValueOf(into)
+	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+		panic(fmt.Sprintf("trainconfig: Decode wants a pointer to a struct, got %T", into))
+	}
+	v = v.Elem()
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
+		s.known[name] = true
+		node := s.value(name)
+		if node == nil {
+			continue
+		}
+		if err := s.set(v.Field(i), name, node); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// value returns the value node of key, or nil.
+func (s *Section) value(key string) *yaml.Node {
+	for i := 0; i < len(s.node.Content); i += 2 {
+		if s.node.Content[i].Value == key {
+			v := s.node.Content[i+1]
+			if v.Kind == yaml.AliasNode {
+				v = v.Alias
+			}
+			return v
+		}
+	}
+	return nil
+}
+
+func (s *Section) set(field reflect.Value, key string, n *yaml.Node) error {
+	if field.Kind() == reflect.Pointer {
+		field.Set(reflect.New(field.Type().Elem()))
+		field = field.Elem()
+	}
+	bad := func(want string) error {
+		return errorAt(s.file, n, "%s: want %s, got %s", key, want, describe(n))
+	}
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		return bad(kindName(field.Kind()))
+	}
+	switch field.Kind() {
+	case reflect.Int, reflect.Int64:
+		i, err := strconv.ParseInt(strings.ReplaceAll(n.Value, "_", ""), 10, 64)
+		if err != nil {
+			return bad("an integer")
+		}
+		field.SetInt(i)
+	case reflect.Float64, reflect.Float32:
+		f, err := strconv.ParseFloat(strings.ReplaceAll(n.Value, "_", ""), 64)
+		if err != nil || n.Tag == "!!str" || math.IsInf(f, 0) || math.IsNaN(f) {
+			return bad("a finite number")
+		}
+		field.SetFloat(f)
+	case reflect.Bool:
+		var b bool
+		if n.Tag != "!!bool" || n.Decode(&b) != nil {
+			return bad("true or false")
+		}
+		field.SetBool(b)
+	case reflect.String:
+		field.SetString(n.Value)
+	default:
+		panic("trainconfig: field " + key + " has unsupported type " + field.Type().String())
+	}
+	return nil
+}
+
+func kindName(k reflect.Kind) string {
+	switch k {
+	case reflect.Int, reflect.Int64:
+		return "an integer"
+	case reflect.Float64, reflect.Float32:
+		return "a finite number"
+	case reflect.Bool:
+		return "true or false"
+	default:
+		return "a text"
+	}
+}
+
+func describe(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	if n.Tag == "!!null" {
+		return "nothing"
+	}
+	return strconv.Quote(n.Value)
+}
+
+// Errorf returns an Error at the value of key (at the section if the key is absent).
+func (s *Section) Errorf(key, format string, args ...any) error {
+	n := s.value(key)
+	if n == nil {
+		n = s.node
+	}
+	return errorAt(s.file, n, format, args...)
+}
+
+// Values returns the section's keys and values as written, in the file's order.
+func (s *Section) Values() [][2]string {
+	var out [][2]string
+	for i := 0; i+1 < len(s.node.Content); i += 2 {
+		v := s.node.Content[i+1]
+		if v.Kind == yaml.AliasNode {
+			v = v.Alias
+		}
+		out = append(out, [2]string{s.node.Content[i].Value, v.Value})
+	}
+	return out
+}
+
+// Unused reports the first key that nobody decoded, with the nearest known one.
+func (s *Section) Unused() error {
+	for i := 0; i < len(s.node.Content); i += 2 {
+		k := s.node.Content[i]
+		if s.known[k.Value] {
+			continue
+		}
+		hint := ""
+		if near := nearest(k.Value, s.known); near != "" {
+			hint = fmt.Sprintf("; did you mean %q?", near)
+		}
+		return errorAt(s.file, k, "unknown key %q in %s%s", k.Value, s.where, hint)
+	}
+	return nil
+}
+
+// nearest returns the known key with the smallest edit distance, or "" if none is close.
+func nearest(key string, known map[string]bool) string {
+	best, dist := "", max(2, len(key)/2)+1
+	for k := range known {
+		d := editDistance(key, k)
+		if d < dist || d == dist && best != "" && k < best {
+			best, dist = k, d
+		}
+	}
+	return best
+}
+
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diag := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diag
+			if a[i] != b[j] {
+				cost++
+			}
+			diag = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diag+1)
+		}
+	}
+	return row[len(b)]
+}
