@@ -70,7 +70,8 @@ func All() []Info {
 	return all
 }
 
-// New builds the sampler of that name. An unknown name's error lists the known ones.
+// New builds the sampler of that name on env. An unknown name's error lists the known ones;
+// an error of a parameter names its key and value.
 func New(name string, env Env, p Params) (Sampler, error) {
 	info, ok := registry[name]
 	if !ok {
@@ -79,6 +80,9 @@ func New(name string, env Env, p Params) (Sampler, error) {
 			names = append(names, i.Name)
 		}
 		return nil, fmt.Errorf("unknown sampler %q; known are %s", name, strings.Join(names, ", "))
+	}
+	if err := env.check(); err != nil {
+		return nil, fmt.Errorf("sampler %s: %w", name, err)
 	}
 	s, err := info.Factory(env, p)
 	if err != nil {
