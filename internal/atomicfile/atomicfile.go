@@ -1,0 +1,204 @@
+// Package atomicfile writes files and folders so that a reader, or the next run after a
+// crash, sees either the old content or the complete new content and nothing between.
+//
+// [Write] and [WriteDir] write beside the target and rename at the end. A process killed
+// in between leaves a hidden sibling whose name ends in ".tmp"; it may be deleted.
+package atomicfile
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+)
+
+// bufferSize makes writers of small pieces cheap; large pieces bypass the buffer.
+const bufferSize = 1 << 16
+
+// Write replaces the content of path by what fn writes. The writer is buffered; fn need
+// not flush it and must not keep it. On any error, fn's included, path is as before and
+// the temporary file is gone. A symbolic link is followed. An existing target that is not
+// a regular file (a pipe, /dev/stdout) is written directly, since renaming over it would
+// destroy it.
+//
+// Concurrent Writes to one path are safe; one of them wins.
+func Write(path string, fn func(io.Writer) error) error {
+	target := path
+	switch info, err := os.Stat(path); {
+	case err == nil && info.IsDir():
+		return fmt.Errorf("write %s: is a folder", path)
+	case err == nil && !info.Mode().IsRegular():
+		return writeDirect(path, fn)
+	case err == nil:
+		if target, err = filepath.EvalSymlinks(path); err != nil {
+			return fmt.Errorf("write %s: %w", path, err)
+		}
+	}
+	if err := writeBeside(target, fn); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// WriteDir creates the folder dir with what fn puts into the folder tmp. dir must be
+// absent or empty (the error is fs.ErrExist otherwise), its parent must exist. On any
+// error, fn's included, dir is as before and tmp is gone.
+func WriteDir(dir string, fn func(tmp string) error) error {
+	dir = filepath.Clean(dir)
+	if err := checkAbsent(dir); err != nil {
+		return err
+	}
+	tmp, err := mkdirBeside(dir)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", dir, err)
+	}
+	// Runs after a failure and after a panic of fn; after the rename there is nothing left.
+	defer os.RemoveAll(tmp) //nolint:errcheck // best effort: the first error is what counts
+	if err := fn(tmp); err != nil {
+		return fmt.Errorf("write %s: %w", dir, err)
+	}
+	if err := syncTree(tmp); err != nil {
+		return fmt.Errorf("write %s: %w", dir, err)
+	}
+	// Not every system renames onto an empty folder.
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write %s: %w", dir, err)
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return fmt.Errorf("write %s: %w", dir, err)
+	}
+	return syncDir(filepath.Dir(dir))
+}
+
+func checkAbsent(dir string) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("write %s: %w", dir, err)
+	case len(entries) > 0:
+		return fmt.Errorf("write %s: %w and is not empty", dir, fs.ErrExist)
+	}
+	return nil
+}
+
+func writeDirect(path string, fn func(io.Writer) error) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return writeBuffered(f, fn)
+}
+
+func writeBuffered(f *os.File, fn func(io.Writer) error) error {
+	w := bufio.NewWriterSize(f, bufferSize)
+	if err := fn(w); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+func writeBeside(target string, fn func(io.Writer) error) error {
+	f, err := createBeside(target)
+	if err != nil {
+		return err
+	}
+	done := false
+	defer func() { // also when fn panics
+		if !done {
+			f.Close()           //nolint:errcheck // the first error is what counts
+			os.Remove(f.Name()) //nolint:errcheck // best effort
+		}
+	}()
+	if err := writeBuffered(f, fn); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), target); err != nil {
+		return err
+	}
+	done = true
+	return syncDir(filepath.Dir(target))
+}
+
+// createBeside opens a new file beside target with the permissions that os.Create would
+// give it (os.CreateTemp makes files only their owner can read).
+func createBeside(target string) (f *os.File, err error) {
+	err = tryNames(target, func(name string) error {
+		f, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+		return err
+	})
+	return f, err
+}
+
+func mkdirBeside(target string) (name string, err error) {
+	err = tryNames(target, func(n string) error {
+		name = n
+		return os.Mkdir(n, 0o777)
+	})
+	return name, err
+}
+
+// tryNames calls create with hidden sibling names of target until one is free.
+func tryNames(target string, create func(name string) error) error {
+	dir, base := filepath.Split(target)
+	var err error
+	for range 100 {
+		// A name needs no reproducible randomness: it is gone when the call returns.
+		suffix := strconv.FormatUint(rand.Uint64(), 36)
+		if err = create(filepath.Join(dir, "."+base+"-"+suffix+".tmp")); !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return err
+}
+
+// syncTree flushes every file and folder below root, so that the rename cannot reach the
+// disk before the content does.
+func syncTree(root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			return syncDir(path)
+		case d.Type().IsRegular():
+			return syncPath(path)
+		}
+		return nil
+	})
+}
+
+// syncDir flushes the names in dir. Windows has no such call; its renames are journalled.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	return syncPath(dir)
+}
+
+func syncPath(path string) (err error) {
+	flag := os.O_RDONLY
+	if runtime.GOOS == "windows" {
+		flag = os.O_RDWR // FlushFileBuffers wants write access
+	}
+	f, err := os.OpenFile(path, flag, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return f.Sync()
+}

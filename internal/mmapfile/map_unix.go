@@ -1,0 +1,23 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package mmapfile
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+func load(f *os.File, size int) (data []byte, mapped bool, err error) {
+	data, err = unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED)
+	return data, err == nil, err
+}
+
+func unmap(data []byte) error { return unix.Munmap(data) }
+
+func advise(data []byte, a Advice) {
+	flags := [...]int{Normal: unix.MADV_NORMAL, Sequential: unix.MADV_SEQUENTIAL, Random: unix.MADV_RANDOM, WillNeed: unix.MADV_WILLNEED}
+	if a >= 0 && int(a) < len(flags) {
+		unix.Madvise(data, flags[a]) //nolint:errcheck // a hint
+	}
+}
