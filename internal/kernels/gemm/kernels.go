@@ -1,0 +1,68 @@
+package gemm
+
+import (
+	"unsafe"
+
+	"github.com/saint-gnn/saint/internal/cpufeat"
+)
+
+// tile describes one call of a kernel: c = alpha*a*b + beta*c for a mr×width tile of c.
+type tile struct {
+	kc          int
+	a           *float32 // [kc][mr]
+	b           *float32 // [kc][width]
+	c           *float32
+	ldc         int     // elements from row to row of c
+	alpha, beta float32 // with beta 0, c is not read
+}
+
+// kernels are the register tiles of one instruction set.
+type kernels struct {
+	mr, nr, narrow int // rows; columns of the wide and of the narrow kernel
+	mc             int // rows of a block of c
+	run            func(width int, t *tile)
+}
+
+func kernelsOf(level cpufeat.Level) kernels {
+	if k, ok := asmKernels(level); ok {
+		return k
+	}
+	return kernels{mr: 4, nr: 4, narrow: 4, mc: 96, run: tileGo}
+}
+
+// tileGo is the portable 4×4 kernel, in two halves that fit the registers of most
+// processors.
+func tileGo(width int, t *tile) {
+	a := unsafe.Slice(t.a, 4*t.kc)
+	b := unsafe.Slice(t.b, 4*t.kc)
+	c := unsafe.Slice(t.c, 3*t.ldc+4)
+	for h := 0; h < 4; h += 2 {
+		var c00, c01, c02, c03, c10, c11, c12, c13 float32
+		for l := 0; l+4 <= len(b) && l+4 <= len(a); l += 4 {
+			x, y := a[l+h], a[l+h+1]
+			v := (*[4]float32)(b[l:])
+			c00 += x * v[0]
+			c01 += x * v[1]
+			c02 += x * v[2]
+			c03 += x * v[3]
+			c10 += y * v[0]
+			c11 += y * v[1]
+			c12 += y * v[2]
+			c13 += y * v[3]
+		}
+		storeGo((*[4]float32)(c[h*t.ldc:]), t, c00, c01, c02, c03)
+		storeGo((*[4]float32)(c[(h+1)*t.ldc:]), t, c10, c11, c12, c13)
+	}
+}
+
+func storeGo(c *[4]float32, t *tile, v0, v1, v2, v3 float32) {
+	al := t.alpha
+	if t.beta == 0 {
+		*c = [4]float32{al * v0, al * v1, al * v2, al * v3}
+		return
+	}
+	c[0] = al*v0 + t.beta*c[0]
+	c[1] = al*v1 + t.beta*c[1]
+	c[2] = al*v2 + t.beta*c[2]
+	c[3] = al*v3 + t.beta*c[3]
+}

@@ -1,0 +1,64 @@
+package gemm
+
+import (
+	"unsafe"
+
+	"github.com/saint-gnn/saint/internal/cpufeat"
+)
+
+// Workspace holds the packed operands and partial products of Gemm between calls. It
+// serves one Gemm at a time and grows to the largest it has served.
+type Workspace struct {
+	kern    kernels
+	job     job
+	packedB []float32
+	partial []float32
+	scratch []scratch // by worker
+}
+
+type scratch struct {
+	a    []float32 // strips of op(a)
+	edge []float32 // a tile over the edge of c
+	tile tile      // here and not on the stack because calls through kernels.run make it escape
+}
+
+// NewWorkspace returns a workspace for the instruction set in use.
+func NewWorkspace() *Workspace { return newWorkspace(cpufeat.Chosen()) }
+
+func newWorkspace(level cpufeat.Level) *Workspace { return &Workspace{kern: kernelsOf(level)} }
+
+// Bytes returns the size of the memory held.
+func (ws *Workspace) Bytes() int64 {
+	n := len(ws.packedB) + len(ws.partial)
+	for i := range ws.scratch {
+		n += len(ws.scratch[i].a) + len(ws.scratch[i].edge)
+	}
+	return 4 * int64(n)
+}
+
+// reserve makes the memory for the job.
+func (ws *Workspace) reserve(threads int) {
+	j, kern := &ws.job, &ws.kern
+	grow(&ws.packedB, j.k*j.padded)
+	if j.slabs > 1 {
+		grow(&ws.partial, j.slabs*j.m*j.n)
+	}
+	for len(ws.scratch) < threads {
+		ws.scratch = append(ws.scratch, scratch{})
+	}
+	for i := range ws.scratch {
+		grow(&ws.scratch[i].a, maxKC*kern.mc)
+		grow(&ws.scratch[i].edge, kern.mr*kern.nr)
+	}
+}
+
+// grow makes *s at least n long, beginning at a cache line; the contents are lost.
+func grow(s *[]float32, n int) {
+	if len(*s) >= n {
+		return
+	}
+	const line = 64
+	buf := make([]float32, n+line/4)
+	skip := int(-uintptr(unsafe.Pointer(&buf[0]))%line) / 4
+	*s = buf[skip : skip+n]
+}

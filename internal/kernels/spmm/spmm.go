@@ -1,0 +1,142 @@
+// Package spmm multiplies a sparse matrix in CSR form by a dense one, the aggregation of
+// a graph layer: AVX-512 and AVX2 kernels on amd64, plain Go elsewhere, chosen by
+// internal/cpufeat.
+//
+// A row of the result is computed by one task, its terms added in the order of the row's
+// entries, so results are the same bits for every number of threads and every column range.
+package spmm
+
+import (
+	"github.com/saint-gnn/saint/internal/cpufeat"
+	"github.com/saint-gnn/saint/internal/workers"
+)
+
+// Args are the operands of y = alpha A x + beta y for n columns:
+//
+//	for i < len(Indptr)-1, j < N:
+//	    y[i*LDY+j] = alpha * sum_{e=Indptr[i]}^{Indptr[i+1]-1} Val[e]*x[Col[e]*LDX+j] + beta*y[i*LDY+j]
+//
+// With beta 0 the old y is not read. Y must not overlap X. Column ids must be in the range
+// of X's rows: they are not checked here.
+type Args struct {
+	Alpha  float32
+	Indptr []int32 // rows+1 positions in Col and Val
+	Col    []int32
+	Val    []float32
+	X      []float32
+	LDX    int // elements from row to row of X
+	Beta   float32
+	Y      []float32
+	LDY    int
+	N      int // columns
+}
+
+// Workspace lets Mul run without allocating. It serves one Mul at a time.
+type Workspace struct {
+	args  Args
+	parts int
+	rows  rowsFunc
+}
+
+// rowsFunc computes rows [lo,hi).
+type rowsFunc func(a *Args, lo, hi int)
+
+// NewWorkspace returns a workspace for the instruction set in use.
+func NewWorkspace() *Workspace { return newWorkspace(cpufeat.Chosen()) }
+
+func newWorkspace(level cpufeat.Level) *Workspace { return &Workspace{rows: rowsOf(level)} }
+
+// workPerTask is the multiplications of a task: some tens of microseconds.
+const workPerTask = 1 << 18
+
+// Mul computes y = alpha A x + beta y with the threads of g, the rows cut into parts of
+// nearly equal numbers of non-zeros. It panics if a slice is too short.
+func Mul(g *workers.Group, ws *Workspace, a Args) {
+	rows := len(a.Indptr) - 1
+	if rows <= 0 || a.N <= 0 {
+		return
+	}
+	check(&a)
+	ws.args = a
+	work := int64(a.Indptr[rows]-a.Indptr[0]) * int64(a.N)
+	ws.parts = int(max(1, min(int64(rows), int64(16*g.Threads()), work/workPerTask)))
+	g.Do(ws.parts, ws)
+	ws.args = Args{}
+}
+
+// RunTask computes one part of the rows; it makes a Workspace a workers.Runner.
+func (ws *Workspace) RunTask(_, task int) {
+	lo, hi := workers.RowsByNNZ(ws.args.Indptr, ws.parts, task)
+	ws.rows(&ws.args, lo, hi)
+}
+
+// Rows computes rows [lo,hi) of y = alpha A x + beta y on the calling goroutine, the same
+// bits that Mul computes.
+func Rows(a *Args, lo, hi int) {
+	if lo >= hi || a.N <= 0 {
+		return
+	}
+	check(a)
+	chosen(a, lo, hi)
+}
+
+var chosen = rowsOf(cpufeat.Chosen())
+
+func check(a *Args) {
+	rows := len(a.Indptr) - 1
+	switch end := int(a.Indptr[rows]); {
+	case end > len(a.Col) || end > len(a.Val):
+		panic("spmm: indptr ends behind col or val")
+	case len(a.Y) < (rows-1)*a.LDY+a.N:
+		panic("spmm: y is too short for its rows")
+	case a.LDX < a.N || a.LDY < a.N:
+		panic("spmm: rows overlap")
+	}
+}
+
+func rowsOf(level cpufeat.Level) rowsFunc {
+	if f := asmRows(level); f != nil {
+		return f
+	}
+	return rowsGo
+}
+
+// rowsGo is the portable kernel: four entries of a row at a time, so that y is read and
+// written a quarter as often.
+func rowsGo(a *Args, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		y := a.Y[i*a.LDY : i*a.LDY+a.N]
+		scaleGo(y, a.Beta)
+		e, end := int(a.Indptr[i]), int(a.Indptr[i+1])
+		for ; e+4 <= end; e += 4 {
+			c, v := (*[4]int32)(a.Col[e:]), (*[4]float32)(a.Val[e:])
+			v0, v1, v2, v3 := a.Alpha*v[0], a.Alpha*v[1], a.Alpha*v[2], a.Alpha*v[3]
+			x0 := a.X[int(c[0])*a.LDX:][:len(y)]
+			x1 := a.X[int(c[1])*a.LDX:][:len(y)]
+			x2 := a.X[int(c[2])*a.LDX:][:len(y)]
+			x3 := a.X[int(c[3])*a.LDX:][:len(y)]
+			for j := range y {
+				y[j] = y[j] + v0*x0[j] + v1*x1[j] + v2*x2[j] + v3*x3[j]
+			}
+		}
+		for ; e < end; e++ {
+			v := a.Alpha * a.Val[e]
+			for j, t := range a.X[int(a.Col[e])*a.LDX:][:len(y)] {
+				y[j] += v * t
+			}
+		}
+	}
+}
+
+// scaleGo computes y *= beta; 0 overwrites whatever y holds, NaN too.
+func scaleGo(y []float32, beta float32) {
+	switch beta {
+	case 0:
+		clear(y)
+	case 1:
+	default:
+		for j := range y {
+			y[j] *= beta
+		}
+	}
+}
