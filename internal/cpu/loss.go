@@ -1,0 +1,203 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// lossRows is the number of rows of a task: exponentials make rows expensive.
+const lossRows = 64
+
+type softmaxJob struct {
+	logits, dlogits matrix[float32]
+	class           matrix[int32]
+	weight          matrix[float32]
+	sums            []float64 // of each task
+	bad             firstBad
+}
+
+// RunTask computes a block of rows.
+func (j *softmaxJob) RunTask(_, task int) {
+	total := 0.0
+	for i := task * lossRows; i < min((task+1)*lossRows, j.logits.rows); i++ {
+		d := j.dlogits.row(i)
+		w := j.weight.s[i*j.weight.stride]
+		if w == 0 {
+			clear(d)
+			continue
+		}
+		x := j.logits.row(i)
+		c := int(j.class.s[i*j.class.stride])
+		if uint(c) >= uint(len(x)) {
+			j.bad.note(i)
+			return
+		}
+		total += float64(w) * softmaxRow(x, c, w, d)
+	}
+	j.sums[task] = total
+}
+
+// softmaxRow returns the cross entropy of the row and sets d, unless empty, to its gradient
+// times w. Exponentials are of differences to the maximum and cannot overflow.
+func softmaxRow(x []float32, class int, w float32, d []float32) float64 {
+	top := x[0]
+	for _, v := range x {
+		top = max(top, v)
+	}
+	sum := 0.0
+	if len(d) == 0 {
+		for _, v := range x {
+			sum += math.Exp(float64(v) - float64(top))
+		}
+		return math.Log(sum) + float64(top) - float64(x[class])
+	}
+	d = d[:len(x)]
+	for i, v := range x {
+		e := math.Exp(float64(v) - float64(top))
+		sum += e
+		d[i] = float32(e)
+	}
+	f := float32(float64(w) / sum)
+	for i := range d {
+		d[i] *= f
+	}
+	// In double precision: near certainty the difference is far below a float32 of 1.
+	d[class] = float32(float64(w) * (math.Exp(float64(x[class])-float64(top))/sum - 1))
+	return math.Log(sum) + float64(top) - float64(x[class])
+}
+
+// SoftmaxXent computes loss = sum_v weight[v] CE(logits[v], class[v]); dlogits = its gradient. A
+// class outside the columns fails the queue if its weight is not 0.
+func (q *Queue) SoftmaxXent(logits, class, weight, loss, dlogits tensor.Tensor) {
+	const op = "SoftmaxXent"
+	matrixOf(op, "logits", logits)
+	want(op, "class", class, tensor.I32, logits.Rows, 1)
+	want(op, "weight", weight, tensor.F32, logits.Rows, 1)
+	want(op, "loss", loss, tensor.F32, 1, 1)
+	option(op, "dlogits", dlogits, logits.Rows, logits.Cols)
+	if !q.ready(logits, class, weight, loss, dlogits) {
+		return
+	}
+	j := &q.softmax
+	j.logits, j.dlogits = view[float32](logits), view[float32](dlogits)
+	j.class, j.weight = view[int32](class), view[float32](weight)
+	n := tasks(logits.Rows, lossRows)
+	j.sums = q.lossScratch(n)
+	j.bad.reset()
+	q.group.Do(n, j)
+	if i := j.bad.index(); i >= 0 {
+		q.err = badClass(op, j.class, i, logits.Cols)
+		return
+	}
+	view[float32](loss).s[0] = float32(inOrder(j.sums))
+}
+
+func badClass(op string, class matrix[int32], i, cols int) error {
+	return fmt.Errorf("cpu: %s: class %d of row %d is outside %d columns", op, class.s[i*class.stride], i, cols)
+}
+
+// inOrder adds sums in task order.
+func inOrder(sums []float64) float64 {
+	total := 0.0
+	for _, s := range sums {
+		total += s
+	}
+	return total
+}
+
+type sigmoidJob struct {
+	logits, dlogits matrix[float32]
+	class           matrix[int32]
+	target          matrix[uint8]
+	classes         bool
+	weight          matrix[float32]
+	sums            []float64
+	bad             firstBad
+}
+
+// RunTask computes a block of rows.
+func (j *sigmoidJob) RunTask(_, task int) {
+	total := 0.0
+	for i := task * lossRows; i < min((task+1)*lossRows, j.logits.rows); i++ {
+		d := j.dlogits.row(i)
+		w := j.weight.s[i*j.weight.stride]
+		if w == 0 {
+			clear(d)
+			continue
+		}
+		x := j.logits.row(i)
+		if !j.classes {
+			total += float64(w) * sigmoidRow(x, j.target.row(i), -1, w, d)
+			continue
+		}
+		c := int(j.class.s[i*j.class.stride])
+		if uint(c) >= uint(len(x)) {
+			j.bad.note(i)
+			return
+		}
+		total += float64(w) * sigmoidRow(x, nil, c, w, d)
+	}
+	j.sums[task] = total
+}
+
+// sigmoidRow returns sum_c max(x,0) - x*t + log(1+exp(-|x|)) and sets d, unless empty, to
+// (sigmoid(x)-t)*w. Without target, t is the one-hot row of class.
+func sigmoidRow(x []float32, target []uint8, class int, w float32, d []float32) float64 {
+	total := 0.0
+	for i, v := range x {
+		xi := float64(v)
+		t := 0.0
+		if target != nil {
+			t = float64(target[i])
+		} else if i == class {
+			t = 1
+		}
+		e := math.Exp(-math.Abs(xi))
+		total += max(xi, 0) - xi*t + math.Log1p(e)
+		if len(d) > 0 {
+			s := 1 / (1 + e)
+			if v < 0 {
+				s = e / (1 + e)
+			}
+			d[i] = float32((s - t) * float64(w))
+		}
+	}
+	return total
+}
+
+// SigmoidXent computes loss = sum_v weight[v] sum_c BCE(logits[v,c], target[v,c]); dlogits = its
+// gradient. Integer targets are classes; one outside the columns fails the queue if its
+// weight is not 0.
+func (q *Queue) SigmoidXent(logits, target, weight, loss, dlogits tensor.Tensor) {
+	const op = "SigmoidXent"
+	matrixOf(op, "logits", logits)
+	if target.Type == tensor.I32 {
+		want(op, "target", target, tensor.I32, logits.Rows, 1)
+	} else {
+		want(op, "target", target, tensor.U8, logits.Rows, logits.Cols)
+	}
+	want(op, "weight", weight, tensor.F32, logits.Rows, 1)
+	want(op, "loss", loss, tensor.F32, 1, 1)
+	option(op, "dlogits", dlogits, logits.Rows, logits.Cols)
+	if !q.ready(logits, target, weight, loss, dlogits) {
+		return
+	}
+	j := &q.sigmoid
+	j.logits, j.dlogits, j.weight = view[float32](logits), view[float32](dlogits), view[float32](weight)
+	if j.classes = target.Type == tensor.I32; j.classes {
+		j.class = view[int32](target)
+	} else {
+		j.target = view[uint8](target)
+	}
+	n := tasks(logits.Rows, lossRows)
+	j.sums = q.lossScratch(n)
+	j.bad.reset()
+	q.group.Do(n, j)
+	if i := j.bad.index(); i >= 0 {
+		q.err = badClass(op, j.class, i, logits.Cols)
+		return
+	}
+	view[float32](loss).s[0] = float32(inOrder(j.sums))
+}

@@ -1,0 +1,169 @@
+package cpu
+
+import (
+	"fmt"
+
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+type gatherJob struct {
+	src, dst            []byte
+	idx                 matrix[int32]
+	srcRows             int
+	width, from, to     int // bytes of a row, and from row to row in src and dst
+	bad                 firstBad
+	rowsPerTask, rowsTo int
+}
+
+// RunTask copies a block of rows.
+func (j *gatherJob) RunTask(_, task int) {
+	lo := task * j.rowsPerTask
+	for i := lo; i < min(lo+j.rowsPerTask, j.rowsTo); i++ {
+		k := int(j.idx.s[i*j.idx.stride])
+		if uint(k) >= uint(j.srcRows) {
+			j.bad.note(i)
+			return
+		}
+		copy(j.dst[i*j.to:i*j.to+j.width], j.src[k*j.from:k*j.from+j.width])
+	}
+}
+
+// GatherRows computes dst[i] = src[idx[i]]. An index outside src fails the queue.
+func (q *Queue) GatherRows(src, idx, dst tensor.Tensor) {
+	want("GatherRows", "src", src, dst.Type, src.Rows, dst.Cols)
+	want("GatherRows", "idx", idx, tensor.I32, dst.Rows, 1)
+	want("GatherRows", "dst", dst, dst.Type, dst.Rows, dst.Cols)
+	if !q.ready(src, idx, dst) || dst.Rows == 0 || dst.Cols == 0 {
+		return
+	}
+	size := int(dst.Type.Size())
+	j := &q.gather
+	j.src, j.dst, j.idx, j.srcRows = bytesOf(src), bytesOf(dst), view[int32](idx), src.Rows
+	j.width, j.from, j.to = dst.Cols*size, src.Stride*size, dst.Stride*size
+	j.rowsTo, j.rowsPerTask = dst.Rows, max(1, 4*flatBlock/j.width)
+	j.bad.reset()
+	q.group.Do(tasks(dst.Rows, j.rowsPerTask), j)
+	if i := j.bad.index(); i >= 0 {
+		q.err = fmt.Errorf("cpu: GatherRows: index %d at %d is outside %d rows", j.idx.s[i*j.idx.stride], i, src.Rows)
+	}
+}
+
+type axpbyJob struct {
+	grid
+	alpha, beta float32
+	x, y        matrix[float32]
+	broadcast   bool
+}
+
+// RunTask computes one block.
+func (j *axpbyJob) RunTask(_, task int) {
+	r0, r1, c0, c1 := j.part(task)
+	for i := r0; i < r1; i++ {
+		k := i
+		if j.broadcast {
+			k = 0
+		}
+		axpby(j.alpha, j.x.row(k)[c0:c1], j.beta, j.y.row(i)[c0:c1])
+	}
+}
+
+func axpby(alpha float32, x []float32, beta float32, y []float32) {
+	y = y[:len(x)]
+	switch {
+	case beta == 0 && alpha == 1:
+		copy(y, x)
+	case beta == 0:
+		for i, v := range x {
+			y[i] = alpha * v
+		}
+	case beta == 1 && alpha == 1:
+		for i, v := range x {
+			y[i] += v
+		}
+	case beta == 1:
+		for i, v := range x {
+			y[i] += alpha * v
+		}
+	default:
+		for i, v := range x {
+			y[i] = alpha*v + beta*y[i]
+		}
+	}
+}
+
+// Axpby computes y = alpha x + beta y; x of one row is broadcast. With beta 0 y is not read.
+func (q *Queue) Axpby(alpha float32, x tensor.Tensor, beta float32, y tensor.Tensor) {
+	matrixOf("Axpby", "y", y)
+	if x.Rows == 1 {
+		want("Axpby", "x", x, tensor.F32, 1, y.Cols)
+	} else {
+		want("Axpby", "x", x, tensor.F32, y.Rows, y.Cols)
+	}
+	if !q.ready(x, y) {
+		return
+	}
+	j := &q.axpby
+	j.alpha, j.beta, j.x, j.y = alpha, beta, view[float32](x), view[float32](y)
+	j.broadcast = x.Rows == 1
+	if x.Rows == y.Rows && x.Stride == x.Cols && y.Stride == y.Cols {
+		j.x, j.y, j.broadcast = j.x.flat(), j.y.flat(), false
+	}
+	j.grid = newGrid(j.y.rows, j.y.cols)
+	q.group.Do(j.tasks(), j)
+}
+
+type fillJob struct {
+	grid
+	v  float32
+	t  tensor.DType
+	f  matrix[float32]
+	i  matrix[int32]
+	u8 matrix[uint8]
+}
+
+// RunTask fills one block.
+func (j *fillJob) RunTask(_, task int) {
+	r0, r1, c0, c1 := j.part(task)
+	for i := r0; i < r1; i++ {
+		switch j.t {
+		case tensor.F32:
+			set(j.f.row(i)[c0:c1], j.v)
+		case tensor.I32:
+			set(j.i.row(i)[c0:c1], int32(j.v))
+		case tensor.U8:
+			set(j.u8.row(i)[c0:c1], uint8(j.v))
+		}
+	}
+}
+
+func set[T element](s []T, v T) {
+	if v == 0 {
+		clear(s)
+		return
+	}
+	for i := range s {
+		s[i] = v
+	}
+}
+
+// Fill computes t = v, converted to t's element type.
+func (q *Queue) Fill(v float32, t tensor.Tensor) {
+	want("Fill", "t", t, t.Type, t.Rows, t.Cols)
+	if !q.ready(t) {
+		return
+	}
+	j := &q.fill
+	j.v, j.t = v, t.Type
+	switch t.Type {
+	case tensor.F32:
+		j.f = view[float32](t).flat()
+		j.grid = newGrid(j.f.rows, j.f.cols)
+	case tensor.I32:
+		j.i = view[int32](t).flat()
+		j.grid = newGrid(j.i.rows, j.i.cols)
+	case tensor.U8:
+		j.u8 = view[uint8](t).flat()
+		j.grid = newGrid(j.u8.rows, j.u8.cols)
+	}
+	q.group.Do(j.tasks(), j)
+}

@@ -1,0 +1,183 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// normEps is added to the variance of a row.
+const normEps = 1e-9
+
+type normJob struct {
+	act                 tensor.Act
+	bias, scale, offset []float32
+	x, y                matrix[float32]
+	norm                bool
+	mean, rstd          matrix[float32]
+	rowsPerTask         int
+}
+
+// RunTask computes a block of rows.
+func (j *normJob) RunTask(_, task int) {
+	lo := task * j.rowsPerTask
+	for i := lo; i < min(lo+j.rowsPerTask, j.x.rows); i++ {
+		y := j.y.row(i)
+		biasAct(j.act, j.x.row(i), j.bias, y)
+		if !j.norm {
+			continue
+		}
+		n := float32(len(y))
+		mean := sum(y) / n
+		rstd := float32(1 / math.Sqrt(float64(sumSquaresAround(y, mean)/n)+normEps))
+		j.mean.s[i*j.mean.stride], j.rstd.s[i*j.rstd.stride] = mean, rstd
+		standardize(y, mean, rstd, j.scale, j.offset)
+	}
+}
+
+// standardize: y = (y-mean)*rstd*scale + offset.
+func standardize(y []float32, mean, rstd float32, scale, offset []float32) {
+	scale, offset = scale[:len(y)], offset[:len(y)]
+	for i, v := range y {
+		y[i] = (v-mean)*rstd*scale[i] + offset[i]
+	}
+}
+
+// BiasActNorm computes a = act(x + bias); y = (a-mean)*rstd*scale + offset.
+func (q *Queue) BiasActNorm(act tensor.Act, bias, scale, offset, x, y, mean, rstd tensor.Tensor) {
+	const op = "BiasActNorm"
+	matrixOf(op, "x", x)
+	want(op, "y", y, tensor.F32, x.Rows, x.Cols)
+	checkBiasNorm(op, x.Rows, x.Cols, bias, scale, mean, rstd)
+	option(op, "offset", offset, 1, x.Cols)
+	together(op, "scale, offset", scale, offset)
+	if !q.ready(bias, scale, offset, x, y, mean, rstd) || x.Cols == 0 {
+		return
+	}
+	j := &q.norm
+	j.act, j.norm = act, scale.Present()
+	j.bias = view[float32](bias).s
+	if j.bias == nil {
+		j.bias = q.zeroRow(x.Cols)
+	}
+	j.scale, j.offset = view[float32](scale).s, view[float32](offset).s
+	j.x, j.y = view[float32](x), view[float32](y)
+	j.mean, j.rstd = view[float32](mean), view[float32](rstd)
+	j.rowsPerTask = max(1, flatBlock/x.Cols)
+	q.group.Do(tasks(x.Rows, j.rowsPerTask), j)
+}
+
+// checkBiasNorm checks what BiasActNorm and its backward pass have in common.
+func checkBiasNorm(op string, rows, cols int, bias, scale, mean, rstd tensor.Tensor) {
+	option(op, "bias", bias, 1, cols)
+	option(op, "scale", scale, 1, cols)
+	option(op, "mean", mean, rows, 1)
+	option(op, "rstd", rstd, rows, 1)
+	together(op, "scale, mean, rstd", scale, mean, rstd)
+}
+
+type normBackJob struct {
+	act         tensor.Act
+	bias, scale []float32
+	mean, rstd  matrix[float32]
+	x, dy, dx   matrix[float32]
+	norm, sums  bool
+	part        []float32 // for each task: dbias, dscale, doffset
+	a           []float32 // for each worker: one row
+}
+
+// RunTask computes a block of rows and its sums.
+func (j *normBackJob) RunTask(worker, task int) {
+	cols := j.x.cols
+	var dbias, dscale, doffset []float32
+	if j.sums {
+		p := j.part[task*3*cols:][:3*cols]
+		clear(p)
+		dbias, dscale, doffset = p[:cols], p[cols:2*cols], p[2*cols:]
+	}
+	xhat := j.a[worker*cols:][:cols]
+	for i := task * rowBlock; i < min((task+1)*rowBlock, j.x.rows); i++ {
+		x, dy, dx := j.x.row(i), j.dy.row(i), j.dx.row(i)
+		if j.norm {
+			biasAct(j.act, x, j.bias, xhat)
+			rstd := j.rstd.s[i*j.rstd.stride]
+			g, gx := normSums(xhat, j.mean.s[i*j.mean.stride], rstd, dy, j.scale, dscale, doffset)
+			n := float32(cols)
+			normGrad(dy, j.scale, xhat, rstd, g/n, gx/n, dx)
+			dy = dx
+		}
+		actGrad(j.act, x, j.bias, dy, dx)
+		if j.sums {
+			addTo(dx, dbias)
+		}
+	}
+}
+
+// normSums turns a into xhat = (a-mean)*rstd and returns the sums of g = dy*scale and of
+// g*xhat; it adds dy*xhat to dscale and dy to doffset.
+func normSums(a []float32, mean, rstd float32, dy, scale, dscale, doffset []float32) (g, gx float32) {
+	dy, scale, dscale, doffset = dy[:len(a)], scale[:len(a)], dscale[:len(a)], doffset[:len(a)]
+	var g0, g1, x0, x1 float32
+	i := 0
+	for ; i+1 < len(a); i += 2 {
+		h0, h1 := (a[i]-mean)*rstd, (a[i+1]-mean)*rstd
+		a[i], a[i+1] = h0, h1
+		d0, d1 := dy[i], dy[i+1]
+		v0, v1 := d0*scale[i], d1*scale[i+1]
+		g0 += v0
+		g1 += v1
+		x0 += v0 * h0
+		x1 += v1 * h1
+		dscale[i] += d0 * h0
+		dscale[i+1] += d1 * h1
+		doffset[i] += d0
+		doffset[i+1] += d1
+	}
+	for ; i < len(a); i++ {
+		h := (a[i] - mean) * rstd
+		a[i] = h
+		g0 += dy[i] * scale[i]
+		x0 += dy[i] * scale[i] * h
+		dscale[i] += dy[i] * h
+		doffset[i] += dy[i]
+	}
+	return g0 + g1, x0 + x1
+}
+
+// normGrad: da = rstd*(dy*scale - g - xhat*gx), with g and gx the row's means.
+func normGrad(dy, scale, xhat []float32, rstd, g, gx float32, da []float32) {
+	scale, xhat, da = scale[:len(dy)], xhat[:len(dy)], da[:len(dy)]
+	for i, v := range dy {
+		da[i] = rstd * (v*scale[i] - g - xhat[i]*gx)
+	}
+}
+
+// BiasActNormBackward computes dx = gradient with respect to x; dbias, dscale, doffset += theirs.
+func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, dy, dx, dbias, dscale, doffset tensor.Tensor) {
+	const op = "BiasActNormBackward"
+	matrixOf(op, "x", x)
+	want(op, "dy", dy, tensor.F32, x.Rows, x.Cols)
+	want(op, "dx", dx, tensor.F32, x.Rows, x.Cols)
+	checkBiasNorm(op, x.Rows, x.Cols, bias, scale, mean, rstd)
+	option(op, "dbias", dbias, 1, x.Cols)
+	option(op, "dscale", dscale, 1, x.Cols)
+	option(op, "doffset", doffset, 1, x.Cols)
+	together(op, "bias, dbias", bias, dbias)
+	together(op, "scale, dscale, doffset", scale, dscale, doffset)
+	if !q.ready(bias, scale, mean, rstd, x, dy, dx, dbias, dscale, doffset) || x.Cols == 0 {
+		return
+	}
+	j := &q.normBack
+	j.act, j.norm, j.sums = act, scale.Present(), scale.Present() || bias.Present()
+	j.bias, j.scale = view[float32](bias).s, view[float32](scale).s
+	if j.bias == nil {
+		j.bias = q.zeroRow(x.Cols)
+	}
+	j.mean, j.rstd = view[float32](mean), view[float32](rstd)
+	j.x, j.dy, j.dx = view[float32](x), view[float32](dy), view[float32](dx)
+	n := tasks(x.Rows, rowBlock)
+	s := q.scratch(n*3*x.Cols + q.group.Threads()*x.Cols)
+	j.part, j.a = s[:n*3*x.Cols], s[n*3*x.Cols:]
+	q.group.Do(n, j)
+	q.addColumns(j.part, n, x.Cols, view[float32](dbias).s, view[float32](dscale).s, view[float32](doffset).s)
+}

@@ -1,0 +1,73 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// leastNorm is what shorter rows are divided by.
+const leastNorm = 1e-12
+
+// unitJob scales rows to length one, or does the backward pass of that.
+type unitJob struct {
+	back        bool
+	x, y, out   matrix[float32] // x is dy in the backward pass
+	norm        matrix[float32]
+	rowsPerTask int
+}
+
+// RunTask computes a block of rows.
+func (j *unitJob) RunTask(_, task int) {
+	lo := task * j.rowsPerTask
+	for i := lo; i < min(lo+j.rowsPerTask, j.out.rows); i++ {
+		norm := &j.norm.s[i*j.norm.stride]
+		x := j.x.row(i)
+		if j.back {
+			y := j.y.row(i)
+			unitGrad(x, y, dot(x, y), 1 / *norm, j.out.row(i))
+			continue
+		}
+		*norm = float32(max(math.Sqrt(sumSquares64(x)), leastNorm))
+		axpby(1 / *norm, x, 0, j.out.row(i))
+	}
+}
+
+// unitGrad: dx = (dy - y*s)*f.
+func unitGrad(dy, y []float32, s, f float32, dx []float32) {
+	y, dx = y[:len(dy)], dx[:len(dy)]
+	for i, v := range dy {
+		dx[i] = (v - y[i]*s) * f
+	}
+}
+
+// NormalizeRows computes y = x/max(|x|, 1e-12) per row; norm = max(|x|, 1e-12).
+func (q *Queue) NormalizeRows(x, y, norm tensor.Tensor) {
+	const op = "NormalizeRows"
+	matrixOf(op, "x", x)
+	want(op, "y", y, tensor.F32, x.Rows, x.Cols)
+	want(op, "norm", norm, tensor.F32, x.Rows, 1)
+	if !q.ready(x, y, norm) {
+		return
+	}
+	q.runUnit(unitJob{x: view[float32](x), out: view[float32](y), norm: view[float32](norm)})
+}
+
+func (q *Queue) runUnit(j unitJob) {
+	q.unit = j
+	q.unit.rowsPerTask = max(1, flatBlock/max(1, j.out.cols))
+	q.group.Do(tasks(j.out.rows, q.unit.rowsPerTask), &q.unit)
+}
+
+// NormalizeRowsBackward computes dx = (dy - y <y,dy>)/norm.
+func (q *Queue) NormalizeRowsBackward(dy, y, norm, dx tensor.Tensor) {
+	const op = "NormalizeRowsBackward"
+	matrixOf(op, "dy", dy)
+	want(op, "y", y, tensor.F32, dy.Rows, dy.Cols)
+	want(op, "norm", norm, tensor.F32, dy.Rows, 1)
+	want(op, "dx", dx, tensor.F32, dy.Rows, dy.Cols)
+	if !q.ready(dy, y, norm, dx) {
+		return
+	}
+	q.runUnit(unitJob{back: true, x: view[float32](dy), y: view[float32](y), out: view[float32](dx), norm: view[float32](norm)})
+}

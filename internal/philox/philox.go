@@ -1,0 +1,83 @@
+// Package philox is the counter-based generator Philox4x32-10 of Salmon, Moraes, Dror and
+// Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). A word is a pure function
+// of a key and an index: any device can compute any part of a stream in any order, so a
+// dropout mask need not be stored.
+package philox
+
+// Constants of the paper: the multipliers and the Weyl increments of the key.
+const (
+	mul0  = 0xD2511F53
+	mul1  = 0xCD9E8D57
+	weyl0 = 0x9E3779B9
+	weyl1 = 0xBB67AE85
+)
+
+// Block returns the four words that counter (c0,c1,c2,c3) gives under key (k0,k1).
+func Block(c0, c1, c2, c3, k0, k1 uint32) (w0, w1, w2, w3 uint32) {
+	for range 10 {
+		p0 := uint64(c0) * mul0
+		p1 := uint64(c2) * mul1
+		c0, c1, c2, c3 = uint32(p1>>32)^c1^k0, uint32(p1), uint32(p0>>32)^c3^k1, uint32(p0)
+		k0 += weyl0
+		k1 += weyl1
+	}
+	return c0, c1, c2, c3
+}
+
+// Words sets dst[j] to word number first+j of the stream of key: word i is word i%4 of the
+// block whose counter is (low half of i/4, high half of i/4, 0, 0) under the key
+// (low half of key, high half of key).
+func Words(key, first uint64, dst []uint32) {
+	k0, k1 := uint32(key), uint32(key>>32)
+	ctr := first / 4
+	if skip := first % 4; skip != 0 {
+		var w [4]uint32
+		w[0], w[1], w[2], w[3] = Block(uint32(ctr), uint32(ctr>>32), 0, 0, k0, k1)
+		dst = dst[copy(dst, w[skip:]):]
+		ctr++
+	}
+	for ; len(dst) >= 4; dst = dst[4:] {
+		dst[0], dst[1], dst[2], dst[3] = Block(uint32(ctr), uint32(ctr>>32), 0, 0, k0, k1)
+		ctr++
+	}
+	if len(dst) > 0 {
+		var w [4]uint32
+		w[0], w[1], w[2], w[3] = Block(uint32(ctr), uint32(ctr>>32), 0, 0, k0, k1)
+		copy(dst, w[:])
+	}
+}
+
+// Key folds the name of a stream into the 64 bits that a generator needs:
+//
+//	k = mix(seed); k = mix(k ^ step); k = mix(k ^ (layer<<32 | slot))
+//
+// with mix(z) the output function of SplitMix64 at state z, that is z += 0x9E3779B97F4A7C15
+// followed by two xor-shift multiplications and a last xor-shift. Each step is a bijection,
+// so streams that differ in one number only never share a key.
+func Key(seed, step uint64, layer, slot uint32) uint64 {
+	return mix(mix(mix(seed)^step) ^ (uint64(layer)<<32 | uint64(slot)))
+}
+
+func mix(z uint64) uint64 {
+	z += 0x9E3779B97F4A7C15
+	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
+	z = (z ^ z>>27) * 0x94D049BB133111EB
+	return z ^ z>>31
+}
+
+// Threshold returns the least word number t so that a word w satisfies w >= p*2^32 exactly
+// if uint64(w) >= t. p outside [0,1] is clamped.
+func Threshold(p float32) uint64 {
+	if !(p > 0) {
+		return 0
+	}
+	if p >= 1 {
+		return 1 << 32
+	}
+	x := float64(p) * (1 << 32) // exact: a float32 times a power of two
+	t := uint64(x)
+	if float64(t) < x {
+		t++
+	}
+	return t
+}
