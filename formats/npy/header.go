@@ -85,6 +85,10 @@ func ReadHeader(r io.Reader) (Header, error) {
 	return readHeader(r, &Source{Path: "npy", Size: -1})
 }
 
+// ReadSourceHeader is ReadHeader for a stream of src.Size bytes: lengths are checked
+// against that, and errors name src.
+func ReadSourceHeader(r io.Reader, src Source) (Header, error) { return readHeader(r, &src) }
+
 func readHeader(r io.Reader, src *Source) (Header, error) {
 	var pre [12]byte
 	if n, err := io.ReadFull(r, pre[:8]); err != nil {
