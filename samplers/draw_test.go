@@ -94,7 +94,7 @@ func TestSetSpansAllSummaryLevels(t *testing.T) {
 	if err := samplers.Draw(ids, samplers.Env{Graph: g}, nil, &sc, &sub); err != nil {
 		t.Fatal(err)
 	}
-	if want := []int32{5, 64, 1 << 26, n - 1}; !slices.Equal(sub.Nodes, want) {
+	if want := []int32{5, 64, 1 << 22, n - 1}; !slices.Equal(sub.Nodes, want) {
 		t.Errorf("Nodes = %v, want %v", sub.Nodes, want)
 	}
 }

@@ -1,0 +1,133 @@
+package samplers
+
+import (
+	"fmt"
+	"math/bits"
+	"math/rand/v2"
+	"slices"
+)
+
+// defaultDegClip is the degree from which on all frontier nodes are equally likely.
+const defaultDegClip = 100000
+
+// MultiDimRandomWalk is frontier sampling (arXiv:1810.11899, algorithm 2): a frontier of
+// Frontier nodes drawn uniformly with replacement; Draws-Frontier times a frontier node,
+// drawn with probability proportional to min(deg, DegClip), is replaced by a uniform
+// neighbour. The initial frontier and all replacements are taken. Nodes without
+// neighbours are never popped; a frontier without edges ends the draw early.
+// Cost O(log Frontier) a draw on a tree of 8 bytes a frontier node.
+type MultiDimRandomWalk struct {
+	Draws    int // size_subgraph
+	Frontier int // size_frontier
+	DegClip  int // deg_clip
+
+	env Env
+}
+
+func init() {
+	Register(Info{
+		Name: "mrw",
+		Doc: "size_frontier uniform nodes with replacement; then, until size_subgraph, a frontier node is popped " +
+			"with probability proportional to min(degree, deg_clip) and replaced by a uniform neighbour",
+		Keys:    "size_subgraph, size_frontier, deg_clip",
+		Factory: newMultiDimRandomWalk,
+	})
+}
+
+func newMultiDimRandomWalk(env Env, p Params) (Sampler, error) {
+	var key struct {
+		SizeSubgraph *int64 `yaml:"size_subgraph"`
+		SizeFrontier *int64 `yaml:"size_frontier"`
+		DegClip      *int64 `yaml:"deg_clip"`
+	}
+	if err := p.Decode(&key); err != nil {
+		return nil, err
+	}
+	draws, err := positive("size_subgraph", key.SizeSubgraph, maxDraws)
+	if err != nil {
+		return nil, err
+	}
+	frontier, err := positive("size_frontier", key.SizeFrontier, maxDraws)
+	if err != nil {
+		return nil, err
+	}
+	if frontier > draws {
+		return nil, fmt.Errorf("size_frontier is %d, want at most size_subgraph, which is %d", frontier, draws)
+	}
+	clip := int64(defaultDegClip)
+	if key.DegClip != nil {
+		if clip, err = positive("deg_clip", key.DegClip, 1<<31); err != nil {
+			return nil, err
+		}
+	}
+	return &MultiDimRandomWalk{Draws: int(draws), Frontier: int(frontier), DegClip: int(clip), env: env}, nil
+}
+
+// Budget returns size_subgraph.
+func (s *MultiDimRandomWalk) Budget() int { return s.Draws }
+
+// SampleNodes appends the initial frontier and the replacements in the order of their draw.
+func (s *MultiDimRandomWalk) SampleNodes(r *rand.Rand, sc *Scratch, dst []int32) []int32 {
+	dst = slices.Grow(dst, s.Draws)
+	dst = appendUniform(r, s.env.Train, s.Frontier, dst)
+	frontier := sc.Int32s(0, s.Frontier)
+	copy(frontier, dst[len(dst)-s.Frontier:])
+	tree := prefixTree(sc.Int64s(0, s.Frontier+1))
+	total := int64(0)
+	for i, v := range frontier {
+		tree[i+1] = s.weight(v)
+		total += tree[i+1]
+	}
+	tree.build()
+	for range s.Draws - s.Frontier {
+		if total == 0 {
+			break
+		}
+		i := tree.find(int64(r.Uint64N(uint64(total))))
+		old := frontier[i]
+		v := step(r, s.env.Graph, old)
+		frontier[i] = v
+		delta := s.weight(v) - s.weight(old)
+		tree.add(i, delta)
+		total += delta
+		dst = append(dst, v)
+	}
+	return dst
+}
+
+func (s *MultiDimRandomWalk) weight(v int32) int64 {
+	return int64(min(s.env.Graph.Degree(v), s.DegClip))
+}
+
+// prefixTree is a Fenwick tree: entry i holds the sum of the i&-i weights that end with
+// the i-th, counted from 1. Entry 0 is unused.
+type prefixTree []int64
+
+// build turns weights into sums. Cost O(len).
+func (t prefixTree) build() {
+	for i := 1; i < len(t); i++ {
+		if up := i + i&-i; up < len(t) {
+			t[up] += t[i]
+		}
+	}
+}
+
+// find returns the item, counted from 0, that holds x when the weights are laid end to end;
+// 0 <= x < sum of the weights. It never returns an item of weight 0. Cost O(log len).
+func (t prefixTree) find(x int64) int {
+	pos := 0
+	for half := 1 << (bits.Len(uint(len(t)-1)) - 1); half > 0; half >>= 1 {
+		if next := pos + half; next < len(t) && t[next] <= x {
+			pos = next
+			x -= t[next]
+		}
+	}
+	return pos
+}
+
+// add adds delta to the weight of an item counted from 0. Cost O(log len).
+func (t prefixTree) add(item int, delta int64) {
+	for i := item + 1; i < len(t); i += i & -i {
+		t[i] += delta
+	}
+}
