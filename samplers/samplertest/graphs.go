@@ -57,3 +57,42 @@ func Env(g *formats.Graph) samplers.Env {
 	}
 	return samplers.Env{Graph: g, Train: train}
 }
+
+// Case is a graph to sample from.
+type Case struct {
+	Name string
+	Env  samplers.Env
+}
+
+// Graphs returns small graphs of every kind that has broken a sampler: one node, no edge,
+// isolated nodes, hubs, self loops, sinks of directed graphs, nodes that are not for
+// training, ids that are not contiguous.
+func Graphs() []Case {
+	type e = [2]int32
+	sparse := Env(Undirected(300, e{3, 290}, e{290, 128}, e{128, 64}, e{64, 3}, e{64, 63}))
+	sparse.Train = []int32{3, 63, 64, 128, 200, 290}
+	return []Case{
+		{"one node", Env(Edges(1))},
+		{"one node with a loop", Env(Edges(1, e{0, 0}))},
+		{"no edges", Env(Edges(5))},
+		{"one edge", Env(Undirected(2, e{0, 1}))},
+		{"star", Env(Undirected(9, e{0, 1}, e{0, 2}, e{0, 3}, e{0, 4}, e{0, 5}, e{0, 6}, e{0, 7}, e{0, 8}))},
+		{"triangle and isolated nodes", Env(Undirected(7, e{1, 3}, e{3, 5}, e{5, 1}))},
+		{"hub with loops and an isolated node", Env(hubWithLoops())},
+		{"only loops", Env(Edges(4, e{1, 1}, e{3, 3}))},
+		{"directed chain into a sink", Env(Edges(4, e{0, 1}, e{1, 2}, e{2, 3}))},
+		{"directed with a loop", Env(directed())},
+		{"some nodes are not for training", sparse},
+		{"power law", Env(PowerLaw(60, 200, 7))},
+	}
+}
+
+func hubWithLoops() *formats.Graph {
+	type e = [2]int32
+	return Undirected(7, e{0, 0}, e{0, 1}, e{0, 2}, e{0, 3}, e{0, 4}, e{1, 2}, e{4, 4}, e{4, 6})
+}
+
+func directed() *formats.Graph {
+	type e = [2]int32
+	return Edges(6, e{0, 1}, e{0, 2}, e{0, 3}, e{1, 0}, e{2, 2}, e{2, 4}, e{3, 0}, e{3, 1}, e{3, 4})
+}
