@@ -24,26 +24,27 @@ type target struct {
 	alpha, beta float32
 }
 
-// block multiplies packed rows [i0,i1) of op(a) by panels [p0,p1) of op(b) for one chunk. A
-// panel stays in the first-level cache while the strips of op(a) pass by.
+// block multiplies rows [i0,i1) of op(a) by panels [p0,p1) of op(b) for one chunk. A panel
+// stays in the first-level cache while the strips of op(a) pass by.
 func (ws *Workspace) block(worker int, dst target, i0, i1, p0, p1, k0, kc int) {
 	j, kern, s := &ws.job, &ws.kern, &ws.scratch[worker]
+	t := &s.tile
 	for p := p0; p < p1; p++ {
 		col, width := j.panel(kern, p)
 		b := &ws.packedB[k0*j.padded+col*kc]
 		valid := min(width, j.n-col)
 		for i := i0; i < i1; i += kern.mr {
-			t := &s.tile
-			*t = tile{kc: kc, a: &s.a[(i-i0)*kc], b: b, alpha: dst.alpha, beta: dst.beta}
+			*t = tile{kc: kc, b: b, alpha: dst.alpha, beta: dst.beta, width: width, valid: valid}
+			ws.strip(s, t, i0, i1, i, k0)
 			rows := min(kern.mr, i1-i)
-			if rows == kern.mr && valid == width {
+			if rows == kern.mr && (kern.masked || valid == width) {
 				t.c, t.ldc = &dst.c[i*dst.ld+col], dst.ld
-				kern.run(width, t)
+				kern.run(t)
 				continue
 			}
 			// A tile over the edge goes to scratch memory and from there to c.
 			t.c, t.ldc, t.beta = &s.edge[0], width, 0
-			kern.run(width, t)
+			kern.run(t)
 			for r := range rows {
 				addFirst(s.edge[r*width:][:valid], dst.beta, dst.c[(i+r)*dst.ld+col:][:valid])
 			}
@@ -51,25 +52,65 @@ func (ws *Workspace) block(worker int, dst target, i0, i1, p0, p1, k0, kc int) {
 	}
 }
 
-// packA copies rows [i0,i1) of one chunk of op(a) into strips of [kc][mr], zeros behind the
-// last row.
+// strip points the tile to the strip of op(a) that begins at row i.
+func (ws *Workspace) strip(s *scratch, t *tile, i0, i1, i, k0 int) {
+	j, mr := &ws.job, ws.kern.mr
+	switch {
+	case j.transA:
+		t.a, t.rs, t.cs = &s.a[(i-i0)*t.kc], 1, mr
+	case j.direct && i+mr <= i1:
+		t.a, t.rs, t.cs = &j.a[i*j.lda+k0], j.lda, 1
+	default:
+		t.a, t.rs, t.cs = &s.a[(i-i0)*rowStep], rowStep, 1
+	}
+}
+
+// rowStep is the distance of rows in packed form: rows that are a power of two apart would
+// fall into the same few sets of the cache.
+const rowStep = maxKC + 16
+
+// packA copies rows [i0,i1) of one chunk of op(a): of a transposed a into strips of
+// [kc][mr], of any other row by row and only where it cannot be read in place. There are
+// zeros behind the last row.
 func (ws *Workspace) packA(worker, i0, i1, k0, kc int) {
 	j, mr := &ws.job, ws.kern.mr
 	buf := ws.scratch[worker].a
 	for i := i0; i < i1; i += mr {
 		rows := min(mr, i1-i)
-		strip := buf[(i-i0)*kc:][:mr*kc]
-		if rows < mr {
-			clear(strip)
-		}
 		if j.transA {
-			for l := range kc {
-				copy(strip[l*mr:][:rows], j.a[(k0+l)*j.lda+i:][:rows])
-			}
+			packStrip(buf[(i-i0)*kc:][:mr*kc], mr, rows, j.a[k0*j.lda+i:], j.lda)
 			continue
 		}
+		if j.direct && rows == mr {
+			continue
+		}
+		strip := buf[(i-i0)*rowStep:][:mr*rowStep]
 		for r := range rows {
-			interleave(strip[r:], mr, j.a[(i+r)*j.lda+k0:][:kc])
+			copy(strip[r*rowStep:], j.a[(i+r)*j.lda+k0:][:kc])
+		}
+		for r := rows; r < mr; r++ {
+			clear(strip[r*rowStep:][:kc])
+		}
+	}
+}
+
+// packStrip copies rows columns of a, which is transposed, into [kc][mr].
+func packStrip(strip []float32, mr, rows int, a []float32, lda int) {
+	switch {
+	case rows == 12 && mr == 12:
+		for o := 0; o+12 <= len(strip); o += 12 {
+			*(*[12]float32)(strip[o:]) = *(*[12]float32)(a)
+			a = a[min(lda, len(a)):]
+		}
+	case rows == 6 && mr == 6:
+		for o := 0; o+6 <= len(strip); o += 6 {
+			*(*[6]float32)(strip[o:]) = *(*[6]float32)(a)
+			a = a[min(lda, len(a)):]
+		}
+	default:
+		for ; len(strip) >= mr; strip = strip[mr:] {
+			clear(strip[copy(strip, a[:rows]):mr])
+			a = a[min(lda, len(a)):]
 		}
 	}
 }

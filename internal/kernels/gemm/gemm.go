@@ -98,13 +98,14 @@ type job struct {
 	phase    phase
 	kc       int // inner dimension of a chunk; the last one may be shorter
 	chunks   int
-	slabs    int // partial products, each of neighbouring chunks
-	mc       int // rows of c in a block, a multiple of the tile's rows
-	nc       int // columns of c in a block, a multiple of the tile's columns
-	mb, nb   int // blocks of c
-	panels   int // column panels of op(b)
-	padded   int // columns of op(b) in packed form
-	narrowed bool
+	slabs    int  // partial products, each of neighbouring chunks
+	mc       int  // rows of c in a block, a multiple of the tile's rows
+	nc       int  // columns of c in a block, a multiple of the tile's columns
+	mb, nb   int  // blocks of c
+	panels   int  // column panels of op(b)
+	padded   int  // columns of op(b) in packed form
+	narrowed bool // the last panel has the width of the narrow kernel
+	direct   bool // a is read in place
 }
 
 type phase int
@@ -142,6 +143,11 @@ func (j *job) cut(kern *kernels, threads int) {
 	if j.narrowed = j.padded-j.n >= kern.nr-kern.narrow; j.narrowed {
 		j.padded -= kern.nr - kern.narrow
 	}
+
+	// A copy of a costs as much as a few columns of c, and is worth it where the rows of a
+	// tile collide in the cache.
+	const setSize = 256
+	j.direct = !j.transA && (j.lda%setSize != 0 || j.n < 4*kern.nr)
 
 	j.mc = kern.mc
 	j.nc = maxNC / kern.nr * kern.nr

@@ -6,21 +6,25 @@ import (
 	"github.com/saint-gnn/saint/internal/cpufeat"
 )
 
-// tile describes one call of a kernel: c = alpha*a*b + beta*c for a mr×width tile of c.
+// tile describes one call of a kernel: c = alpha*a*b + beta*c for mr rows of c.
 type tile struct {
 	kc          int
-	a           *float32 // [kc][mr]
+	a           *float32 // element (i,l) at a[i*rs + l*cs]
+	rs, cs      int
 	b           *float32 // [kc][width]
 	c           *float32
 	ldc         int     // elements from row to row of c
 	alpha, beta float32 // with beta 0, c is not read
+	width       int     // columns of the kernel: nr or narrow
+	valid       int     // columns to write, at most width; only masked kernels heed it
 }
 
 // kernels are the register tiles of one instruction set.
 type kernels struct {
-	mr, nr, narrow int // rows; columns of the wide and of the narrow kernel
-	mc             int // rows of a block of c
-	run            func(width int, t *tile)
+	mr, nr, narrow int  // rows; columns of the wide and of the narrow kernel
+	masked         bool // writes tile.valid columns and not tile.width
+	mc             int  // rows of a block of c, a multiple of mr
+	run            func(t *tile)
 }
 
 func kernelsOf(level cpufeat.Level) kernels {
@@ -32,15 +36,17 @@ func kernelsOf(level cpufeat.Level) kernels {
 
 // tileGo is the portable 4×4 kernel, in two halves that fit the registers of most
 // processors.
-func tileGo(width int, t *tile) {
-	a := unsafe.Slice(t.a, 4*t.kc)
+func tileGo(t *tile) {
+	a := unsafe.Slice(t.a, 3*t.rs+(t.kc-1)*t.cs+1)
 	b := unsafe.Slice(t.b, 4*t.kc)
 	c := unsafe.Slice(t.c, 3*t.ldc+4)
 	for h := 0; h < 4; h += 2 {
 		var c00, c01, c02, c03, c10, c11, c12, c13 float32
-		for l := 0; l+4 <= len(b) && l+4 <= len(a); l += 4 {
-			x, y := a[l+h], a[l+h+1]
+		x, y := a[h*t.rs:], a[(h+1)*t.rs:]
+		at := 0
+		for l := 0; l+4 <= len(b); l += 4 {
 			v := (*[4]float32)(b[l:])
+			x, y := x[at], y[at]
 			c00 += x * v[0]
 			c01 += x * v[1]
 			c02 += x * v[2]
@@ -49,6 +55,7 @@ func tileGo(width int, t *tile) {
 			c11 += y * v[1]
 			c12 += y * v[2]
 			c13 += y * v[3]
+			at += t.cs
 		}
 		storeGo((*[4]float32)(c[h*t.ldc:]), t, c00, c01, c02, c03)
 		storeGo((*[4]float32)(c[(h+1)*t.ldc:]), t, c10, c11, c12, c13)

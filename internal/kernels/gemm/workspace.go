@@ -47,7 +47,7 @@ func (ws *Workspace) reserve(threads int) {
 		ws.scratch = append(ws.scratch, scratch{})
 	}
 	for i := range ws.scratch {
-		grow(&ws.scratch[i].a, maxKC*kern.mc)
+		grow(&ws.scratch[i].a, rowStep*kern.mc)
 		grow(&ws.scratch[i].edge, kern.mr*kern.nr)
 	}
 }

@@ -1,3 +1,5 @@
+//go:build !amd64 || noasm
+
 package f32
 
 func axpy(alpha float32, x, y []float32) { axpyGo(alpha, x, y) }
