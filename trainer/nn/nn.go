@@ -34,6 +34,7 @@ type Context struct {
 	Layer int // position of the running layer, set by the container
 
 	temps []tensor.Tensor
+	sweep *sweeper
 }
 
 // New returns an F32 tensor the layer will return; ownership passes to the caller.
@@ -75,7 +76,13 @@ func (c *Context) EndLayer() {
 }
 
 // Block is one column block of the adjacency; its columns index the rows given to visit.
-type Block struct{ A *tensor.CSR }
+type Block struct {
+	A *tensor.CSR
+	// First says that nothing was written yet to what the visit adds to: the destination
+	// rows in Sweep, dxsrc in SweepBack. The visit then writes instead of adding, which
+	// spares one pass that would clear it.
+	First bool
+}
 
 // Graph is the adjacency a layer aggregates over: NumDst destination rows, NumSrc source
 // rows. A minibatch and a whole graph have NumDst == NumSrc; a row tile of a graph has fewer
@@ -88,9 +95,10 @@ type Graph interface {
 	// Sweep calls visit once per block, in a fixed order, with the source rows of x that
 	// the block reads. xsrc is valid only during the call.
 	Sweep(c *Context, x tensor.Tensor, visit func(b Block, xsrc tensor.Tensor))
-	// SweepBack visits the blocks again. visit adds to dxsrc the gradient of the block's
+	// SweepBack writes dx (NumSrc rows, contents undefined before): it visits the blocks
+	// again, and visit writes (if b.First) or adds to dxsrc the gradient of the block's
 	// source rows; the graph makes dxsrc part of dx or sends it to the rank that owns those
-	// rows. xsrc is fetched again only if needX; otherwise it is absent.
+	// rows. xsrc is fetched again only if needX; otherwise x and xsrc are absent.
 	SweepBack(c *Context, x, dx tensor.Tensor, needX bool, visit func(b Block, xsrc, dxsrc tensor.Tensor))
 	Err() error
 }
@@ -142,6 +150,10 @@ type Builder interface {
 	Buffer(name string, rows, cols int, init string) *Param
 }
 
+// Decoder decodes the configuration keys that only one kind of layer knows; it refuses keys
+// that into has no field for.
+type Decoder interface{ Decode(into any) error }
+
 // Spec is what a layer factory gets: sizes plus its own undecoded configuration keys.
 type Spec struct {
 	Name    string // prefix of parameter names, for example "layers.0"
@@ -151,7 +163,7 @@ type Spec struct {
 	Aggr    string // "concat" or "mean" (the hops are summed)
 	Bias    string // "bias", "norm", "norm-nn"
 	Dropout float32
-	Extra   interface{ Decode(into any) error } // nil: no further keys
+	Extra   Decoder // nil: no further keys
 }
 
 // Factory builds a layer.

@@ -1,0 +1,122 @@
+package nn
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/saint-gnn/saint/internal/rng"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// Initial values of parameters.
+const (
+	initGlorot = "glorot"
+	initZeros  = "zeros"
+	initOnes   = "ones"
+)
+
+// DeviceBuilder creates parameters on a device. Values are a function of seed, position
+// (parameters and buffers counted from 0 in the order of creation) and shape alone. Use it
+// from one goroutine and Close it before the model runs.
+type DeviceBuilder struct {
+	arena tensor.Arena
+	q     tensor.Queue
+	seed  uint64
+	next  uint64
+	buf   []byte
+}
+
+// NewBuilder returns a builder that allocates in a, which must outlive the model and must
+// not be the arena of the steps: that one is reset, and stores may compress what it owns.
+func NewBuilder(b tensor.Backend, a tensor.Arena, seed uint64) (*DeviceBuilder, error) {
+	q, err := b.NewQueue()
+	if err != nil {
+		return nil, fmt.Errorf("initial parameters: %w", err)
+	}
+	return &DeviceBuilder{arena: a, q: q, seed: seed}, nil
+}
+
+// Param creates a trained rows×cols matrix with gradient 0.
+func (d *DeviceBuilder) Param(name string, rows, cols int, init string) *Param {
+	p := d.Buffer(name, rows, cols, init)
+	p.Grad = d.arena.Alloc(tensor.F32, rows, cols)
+	if d.arena.Err() == nil {
+		d.q.Fill(0, p.Grad)
+	}
+	return p
+}
+
+// Buffer creates an untrained one.
+func (d *DeviceBuilder) Buffer(name string, rows, cols int, init string) *Param {
+	p := &Param{Name: name, Value: d.arena.Alloc(tensor.F32, rows, cols)}
+	index := d.next
+	d.next++
+	if d.arena.Err() != nil {
+		return p // Close reports it
+	}
+	switch init {
+	case initGlorot:
+		d.glorot(index, p.Value)
+	case initZeros:
+		d.q.Fill(0, p.Value)
+	case initOnes:
+		d.q.Fill(1, p.Value)
+	default:
+		panic("nn: initial value " + init + " of " + name + " is unknown")
+	}
+	return p
+}
+
+// glorot draws from U(-b, b) with b = sqrt(6/(rows+cols)) (Glorot and Bengio 2010, eq. 16).
+func (d *DeviceBuilder) glorot(index uint64, t tensor.Tensor) {
+	r := rng.New(d.seed, rng.Init, 0, index)
+	bound := math.Sqrt(6 / float64(t.Rows+t.Cols))
+	d.buf = d.buf[:0]
+	for range t.Rows * t.Cols {
+		v := float32(bound * (2*r.Float64() - 1))
+		d.buf = binary.LittleEndian.AppendUint32(d.buf, math.Float32bits(v))
+	}
+	d.q.Upload(d.buf, t)
+	_ = d.q.Sync() // buf is free again; Close reports the failure
+}
+
+// Close waits for the initial values, closes the builder's queue and returns the first
+// failure since NewBuilder. The parameters stay valid.
+func (d *DeviceBuilder) Close() error {
+	err := d.q.Sync()
+	if e := d.arena.Err(); e != nil {
+		err = e // the cause of what the queue says
+	}
+	if e := d.q.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return fmt.Errorf("initial parameters: %w", err)
+	}
+	return nil
+}
+
+// ShapeBuilder creates parameters that have shapes but no memory: for checks of a
+// configuration and for parameter counts without a device. The zero value is ready.
+type ShapeBuilder struct {
+	Trained int64 // elements of trained parameters so far
+	Buffers int64 // elements of buffers so far
+}
+
+// Param counts a trained matrix.
+func (s *ShapeBuilder) Param(name string, rows, cols int, _ string) *Param {
+	s.Trained += int64(rows) * int64(cols)
+	t := shape(rows, cols)
+	return &Param{Name: name, Value: t, Grad: t}
+}
+
+// Buffer counts an untrained one.
+func (s *ShapeBuilder) Buffer(name string, rows, cols int, _ string) *Param {
+	s.Buffers += int64(rows) * int64(cols)
+	return &Param{Name: name, Value: shape(rows, cols)}
+}
+
+func shape(rows, cols int) tensor.Tensor {
+	return tensor.Tensor{Rows: rows, Cols: cols, Stride: cols, Type: tensor.F32}
+}

@@ -1,0 +1,97 @@
+package nntest
+
+import (
+	"math/rand/v2"
+	"slices"
+
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// CSR is a sparse matrix in host memory, columns of a row sorted.
+type CSR struct {
+	Rows, Cols      int
+	Indptr, Indices []int32
+	Values          []float32
+}
+
+// RandomGraph returns an n×n adjacency with about m edges: symmetric in structure but not
+// in values, with a self loop on node 0 and, from four nodes on, the last two isolated.
+func RandomGraph(r *rand.Rand, n, m int) CSR {
+	linked := n
+	if n >= 4 {
+		linked = n - 2
+	}
+	edges := make([][]int32, n)
+	add := func(u, v int) {
+		if !slices.Contains(edges[u], int32(v)) {
+			edges[u] = append(edges[u], int32(v))
+		}
+	}
+	if n > 0 && m > 0 {
+		add(0, 0)
+	}
+	for range m / 2 {
+		u, v := r.IntN(linked), r.IntN(linked)
+		add(u, v)
+		add(v, u)
+	}
+	g := CSR{Rows: n, Cols: n, Indptr: []int32{0}}
+	for _, row := range edges {
+		slices.Sort(row)
+		for _, v := range row {
+			g.Indices = append(g.Indices, v)
+			g.Values = append(g.Values, (0.5+r.Float32())/float32(len(row)))
+		}
+		g.Indptr = append(g.Indptr, int32(len(g.Indices)))
+	}
+	return g
+}
+
+// Transpose returns the transposed matrix.
+func (g CSR) Transpose() CSR {
+	t := CSR{
+		Rows: g.Cols, Cols: g.Rows, Indptr: make([]int32, g.Cols+1),
+		Indices: make([]int32, len(g.Indices)), Values: make([]float32, len(g.Values)),
+	}
+	for _, v := range g.Indices {
+		t.Indptr[v+1]++
+	}
+	for v := range g.Cols {
+		t.Indptr[v+1] += t.Indptr[v]
+	}
+	next := slices.Clone(t.Indptr)
+	for u := range g.Rows {
+		for e := g.Indptr[u]; e < g.Indptr[u+1]; e++ {
+			v := g.Indices[e]
+			t.Indices[next[v]], t.Values[next[v]] = int32(u), g.Values[e]
+			next[v]++
+		}
+	}
+	return t
+}
+
+// RowRange returns the rows [lo, hi).
+func (g CSR) RowRange(lo, hi int) CSR {
+	from, to := g.Indptr[lo], g.Indptr[hi]
+	t := CSR{Rows: hi - lo, Cols: g.Cols, Indices: g.Indices[from:to], Values: g.Values[from:to]}
+	for _, p := range g.Indptr[lo : hi+1] {
+		t.Indptr = append(t.Indptr, p-from)
+	}
+	return t
+}
+
+// Upload returns the matrix and its transpose on a device, in memory of a.
+func (g CSR) Upload(q tensor.Queue, a tensor.Arena) *tensor.CSR {
+	m := g.upload(q, a)
+	m.Trans = g.Transpose().upload(q, a)
+	return m
+}
+
+func (g CSR) upload(q tensor.Queue, a tensor.Arena) *tensor.CSR {
+	return &tensor.CSR{
+		Rows: g.Rows, Cols: g.Cols,
+		Indptr:  Upload(q, a, tensor.I32, len(g.Indptr), 1, g.Indptr),
+		Indices: Upload(q, a, tensor.I32, len(g.Indices), 1, g.Indices),
+		Values:  Upload(q, a, tensor.F32, len(g.Values), 1, g.Values),
+	}
+}

@@ -1,0 +1,228 @@
+package nntest
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/saint-gnn/saint/trainer/actmem"
+	"github.com/saint-gnn/saint/trainer/nn"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// rig is one layer on one backend with one graph and input.
+type rig struct {
+	t      *testing.T
+	q      tensor.Queue
+	params tensor.Arena // parameters, graph, input: what a step does not own
+	step   tensor.Arena
+	store  *audit
+	layer  nn.Layer
+	host   CSR
+	graph  nn.Graph
+	x      tensor.Tensor
+	hostX  []float32
+	train  bool
+}
+
+// audit is a store that counts what was put and not yet asked for.
+type audit struct {
+	*actmem.Keep
+	open int
+}
+
+// Put implements nn.Store.
+func (s *audit) Put(k nn.Key, t tensor.Tensor, kind nn.SaveKind) {
+	s.open++
+	s.Keep.Put(k, t, kind)
+}
+
+// Get implements nn.Store.
+func (s *audit) Get(k nn.Key) tensor.Tensor {
+	s.open--
+	return s.Keep.Get(k)
+}
+
+const seed = 7
+
+func newRig(t *testing.T, b tensor.Backend, layer string, spec nn.Spec, nodes, edges int) *rig {
+	t.Helper()
+	r := &rig{t: t, train: true}
+	var err error
+	must := func() {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.params, err = b.NewArena()
+	must()
+	t.Cleanup(func() { r.params.Close() }) //nolint:errcheck // memory of a test
+	r.step, err = b.NewArena()
+	must()
+	t.Cleanup(func() { r.step.Close() }) //nolint:errcheck // memory of a test
+	r.q, err = b.NewQueue()
+	must()
+	t.Cleanup(func() { r.q.Close() }) //nolint:errcheck // memory of a test
+	r.store = &audit{Keep: actmem.NewKeep(r.step)}
+
+	builder, err := nn.NewBuilder(b, r.params, seed)
+	must()
+	if spec.Name == "" {
+		spec.Name = "layers.0"
+	}
+	r.layer, err = nn.New(layer, builder, spec)
+	must()
+	err = builder.Close()
+	must()
+	rng := rand.New(rand.NewPCG(seed, 1))
+	for _, p := range r.layer.Params() {
+		// Initial biases of 0 put isolated nodes exactly on the kink of ReLU.
+		if !p.Trained() {
+			continue
+		}
+		v := Download(r.q, p.Value)
+		for i := range v {
+			v[i] += float32(0.3 * rng.NormFloat64())
+		}
+		Set(r.q, p.Value, v)
+	}
+	r.host = RandomGraph(rng, nodes, edges)
+	r.graph = nn.Local{A: r.host.Upload(r.q, r.params)}
+	r.hostX = normal(rng, nodes*spec.In)
+	r.x = Upload(r.q, r.params, tensor.F32, nodes, spec.In, r.hostX)
+	return r
+}
+
+func normal(r *rand.Rand, n int) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(r.NormFloat64())
+	}
+	return v
+}
+
+// context returns a fresh context; store says whether activations are kept.
+func (r *rig) context(store bool) *nn.Context {
+	c := &nn.Context{Q: r.q, A: r.step, Train: r.train, Seed: seed, Step: 3, Layer: 2}
+	if store {
+		c.Store = r.store
+	}
+	return c
+}
+
+// forward returns the output for the current input and parameters.
+func (r *rig) forward(g nn.Graph, store bool) []float32 {
+	r.t.Helper()
+	c := r.context(store)
+	y := r.layer.Forward(c, g, r.x)
+	c.EndLayer()
+	if y.Rows != g.NumDst() || y.Cols != r.layer.OutDim() {
+		r.t.Fatalf("Forward returned %s, want %dx%d", y, g.NumDst(), r.layer.OutDim())
+	}
+	out := Download(r.q, y)
+	c.A.Release(y)
+	r.store.Reset()
+	r.store.open = 0
+	r.empty("Forward")
+	return out
+}
+
+// empty fails the test unless all tensors of the step are released.
+func (r *rig) empty(after string) {
+	r.t.Helper()
+	if err := r.step.Err(); err != nil {
+		r.t.Fatal(err)
+	}
+	if n := r.step.Live(); n != 0 {
+		r.t.Fatalf("after %s: %d tensors live, want 0", after, n)
+	}
+	if n := r.store.Bytes(); n != 0 || r.store.open != 0 {
+		r.t.Fatalf("after %s: store holds %d bytes in %d slots, want none", after, n, r.store.open)
+	}
+}
+
+// gradients is what one step computed.
+type gradients struct {
+	y, dx  []float32
+	params [][]float32 // of trained parameters, in order
+}
+
+// gradStart is what gradients hold before a step: Backward must add to them.
+const gradStart = 0.5
+
+// run does one forward and backward pass with the given gradient of the output, nil for a
+// random one, and checks that nothing leaks and no input changes.
+func (r *rig) run(dy []float32, needDX bool) gradients {
+	r.t.Helper()
+	for _, p := range r.layer.Params() {
+		if p.Trained() {
+			r.q.Fill(gradStart, p.Grad)
+		}
+	}
+	c := r.context(true)
+	y := r.layer.Forward(c, r.graph, r.x)
+	c.EndLayer()
+	out := gradients{y: Download(r.q, y)}
+	c.A.Release(y)
+	d := Upload(r.q, r.step, tensor.F32, y.Rows, y.Cols, dy)
+	dx := r.layer.Backward(c, r.graph, d, needDX)
+	c.EndLayer()
+	r.unchanged("Backward dy", Download(r.q, d), dy)
+	r.unchanged("x", Download(r.q, r.x), r.hostX)
+	if dx.Present() != needDX {
+		r.t.Fatalf("Backward(needDX=%v) returned %s", needDX, dx)
+	}
+	out.dx = Download(r.q, dx)
+	c.A.Release(d)
+	c.A.Release(dx)
+	r.empty("Backward")
+	for _, p := range r.layer.Params() {
+		if p.Trained() {
+			g := Download(r.q, p.Grad)
+			for i := range g {
+				g[i] -= gradStart
+			}
+			out.params = append(out.params, g)
+		}
+	}
+	return out
+}
+
+func (r *rig) unchanged(what string, got, want []float32) {
+	r.t.Helper()
+	if err := sameBits(got, want); err != nil {
+		r.t.Errorf("%s was modified: %v", what, err)
+	}
+}
+
+func sameBits(got, want []float32) error {
+	if len(got) != len(want) {
+		return fmt.Errorf("%d elements, want %d", len(got), len(want))
+	}
+	for i := range got {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+			return fmt.Errorf("element %d is %v, want %v", i, got[i], want[i])
+		}
+	}
+	return nil
+}
+
+// closeTo compares with a tolerance relative to the largest element: results differ only in
+// the order of float32 sums of at most a few hundred terms.
+func closeTo(got, want []float32, tol float64) error {
+	if len(got) != len(want) {
+		return fmt.Errorf("%d elements, want %d", len(got), len(want))
+	}
+	scale := 1e-6
+	for _, w := range want {
+		scale = max(scale, math.Abs(float64(w)))
+	}
+	for i := range got {
+		if d := math.Abs(float64(got[i]) - float64(want[i])); !(d <= tol*scale) {
+			return fmt.Errorf("element %d is %v, want %v within %g of the largest, %g", i, got[i], want[i], tol, scale)
+		}
+	}
+	return nil
+}

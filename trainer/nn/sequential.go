@@ -1,0 +1,80 @@
+package nn
+
+import "github.com/saint-gnn/saint/trainer/tensor"
+
+// Sequential runs layers one after the other and owns the activations between them: with
+// stores, it is the only place that retains and releases tensors, so that layers never do.
+// It keeps no state between calls. A layer's panic passes through; Context.Layer then tells
+// which one it was.
+type Sequential struct {
+	layers []Layer
+	names  []string
+	params []*Param
+}
+
+// Add appends a layer. name is the prefix of its parameters and its name in messages.
+func (s *Sequential) Add(name string, l Layer) {
+	s.layers = append(s.layers, l)
+	s.names = append(s.names, name)
+	s.params = append(s.params, l.Params()...)
+}
+
+// Len returns the number of layers.
+func (s *Sequential) Len() int { return len(s.layers) }
+
+// Layer returns layer i.
+func (s *Sequential) Layer(i int) Layer { return s.layers[i] }
+
+// Name returns the name of layer i, for example "layers.0".
+func (s *Sequential) Name(i int) string { return s.names[i] }
+
+// Params returns the parameters and buffers of all layers in order. The caller must not
+// change the slice.
+func (s *Sequential) Params() []*Param { return s.params }
+
+// OutDim returns the width of the output.
+func (s *Sequential) OutDim() int { return s.layers[len(s.layers)-1].OutDim() }
+
+// Forward returns the output of the last layer for x (NumSrc×in); the caller releases it.
+// x stays the caller's.
+func (s *Sequential) Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tensor {
+	h := x
+	for i, l := range s.layers {
+		c.Layer = i
+		y := l.Forward(c, g, h)
+		c.EndLayer()
+		if i > 0 {
+			c.A.Release(h)
+		}
+		h = y
+	}
+	return h
+}
+
+// Backward adds the gradients of all parameters for dy, the gradient of Forward's output,
+// and returns the gradient of its input, which the caller releases (absent unless needDX).
+// dy stays the caller's. It uses what Forward saved, so one Backward follows one Forward.
+func (s *Sequential) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tensor.Tensor {
+	d := dy
+	last := len(s.layers) - 1
+	for i := last; i >= 0; i-- {
+		c.Layer = i
+		dx := s.layers[i].Backward(c, g, d, i > 0 || needDX)
+		c.EndLayer()
+		if i < last {
+			c.A.Release(d)
+		}
+		d = dx
+	}
+	return d
+}
+
+// ZeroGrads clears the gradients, which an optimizer step otherwise does: for steps that
+// ended between backward and optimizer.
+func ZeroGrads(q tensor.Queue, params []*Param) {
+	for _, p := range params {
+		if p.Trained() {
+			q.Fill(0, p.Grad)
+		}
+	}
+}
