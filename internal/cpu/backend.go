@@ -50,20 +50,26 @@ func (*Backend) NewArena() (tensor.Arena, error) { return NewArena(0) }
 // NewQueue returns a queue over the backend's threads.
 func (b *Backend) NewQueue() (tensor.Queue, error) { return &Queue{group: b.group}, nil }
 
-// Import makes src, which must hold exactly rows*cols elements aligned to their size, a
-// tensor without copying it.
-func (*Backend) Import(dt tensor.DType, rows, cols int, src []byte) (tensor.Tensor, error) {
-	t := tensor.Tensor{Rows: rows, Cols: cols, Stride: cols, Type: dt, ID: newID(0)}
+// Import makes *t a view of src, which must hold exactly rows*cols elements aligned to their
+// size; nothing is copied.
+func (*Backend) Import(t *tensor.Tensor, dt tensor.DType, rows, cols int, src []byte) error {
+	view := tensor.Tensor{Rows: rows, Cols: cols, Stride: cols, Type: dt, ID: newID(0)}
 	switch {
 	case rows < 0 || cols < 0:
-		return tensor.Tensor{}, fmt.Errorf("cpu: import %dx%d elements", rows, cols)
-	case int64(len(src)) != t.Bytes():
-		return tensor.Tensor{}, fmt.Errorf("cpu: import %s from %d bytes, want %d", t, len(src), t.Bytes())
+		return fmt.Errorf("cpu: import %dx%d elements", rows, cols)
+	case int64(len(src)) != view.Bytes():
+		return fmt.Errorf("cpu: import %s from %d bytes, want %d", view, len(src), view.Bytes())
 	case uintptr(unsafe.Pointer(unsafe.SliceData(src)))%uintptr(dt.Size()) != 0 && len(src) > 0:
-		return tensor.Tensor{}, fmt.Errorf("cpu: import %s from memory that is not aligned to its elements", t)
+		return fmt.Errorf("cpu: import %s from memory that is not aligned to its elements", view)
 	}
-	t.Mem = &memory{b: src}
-	return t, nil
+	mem, ok := t.Mem.(*memory)
+	if !ok || mem == noMemory || t.ID&(1<<slotBits-1) != 0 { // not made by Import: an arena's
+		mem = &memory{}
+	}
+	mem.b = src
+	view.Mem = mem
+	*t = view
+	return nil
 }
 
 // Close ends the threads. Arenas and imported tensors stay valid.

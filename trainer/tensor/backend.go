@@ -27,10 +27,12 @@ type Backend interface {
 	Caps() Caps
 	NewArena() (Arena, error)
 	NewQueue() (Queue, error)
-	// Import makes host memory a tensor (contiguous, Stride == cols). With
-	// Caps.SharedMemory it aliases src, which must stay reachable and unchanged while in
-	// use; other backends return an error and the caller uploads instead.
-	Import(dt DType, rows, cols int, src []byte) (Tensor, error)
+	// Import makes *t a contiguous tensor over host memory. With Caps.SharedMemory it
+	// aliases src, which must stay reachable and unchanged while in use; other backends
+	// return an error and the caller uploads instead. A *t that came from an earlier Import
+	// gives its descriptor to the new one, so that importing batch after batch allocates
+	// nothing; the earlier view must no longer be in use.
+	Import(t *Tensor, dt DType, rows, cols int, src []byte) error
 	Close() error
 }
 
