@@ -73,6 +73,21 @@ func (d *RawDataset) PrepareFrom(src FeatureStore) (*Dataset, error) {
 	return ds, nil
 }
 
+// Validate makes the checks of Prepare and changes nothing.
+func (d *RawDataset) Validate() error {
+	if d.Dim <= 0 || len(d.Features)%d.Dim != 0 {
+		return d.inputError(badPart(PartFeatures, "%d values do not make rows of %d features", len(d.Features), d.Dim))
+	}
+	x := NewMatrix(d.Features, d.Dim)
+	if err := d.check(x); err != nil {
+		return d.inputError(err)
+	}
+	if _, err := scanFeatures(x); err != nil {
+		return d.inputError(err)
+	}
+	return nil
+}
+
 func (d *RawDataset) inputError(err error) error {
 	return &InputError{Path: d.Name, Offset: -1, Err: err}
 }

@@ -1,0 +1,386 @@
+package saintdir
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/formats/npy"
+	"github.com/saint-gnn/saint/formats/npz"
+)
+
+// sample is a path 0-1-2-3 with a self loop at 1; nodes 0 and 1 train, node 4 has no role,
+// no edge and no label.
+func sample() *formats.RawDataset {
+	full := &formats.Graph{Indptr: []int64{0, 1, 4, 6, 7, 7}, Indices: []int32{1, 0, 1, 2, 1, 3, 2}}
+	train := []int32{0, 1}
+	return &formats.RawDataset{
+		Name: "sample", Full: full, Train: formats.Induced(full, train),
+		Features: []float32{1, 5, 3, 5, 7, 5, 9, 5, 2, 6}, Dim: 2,
+		Labels:     formats.Labels{NumClasses: 3, Class: []int32{0, 1, 2, 0, -1}, Offset: -3},
+		TrainNodes: train, ValNodes: []int32{2}, TestNodes: []int32{3},
+	}
+}
+
+func multiLabel() *formats.RawDataset {
+	d := sample()
+	d.Labels = formats.Labels{NumClasses: 2, Multi: []uint8{0, 1, 1, 0, 1, 1, 0, 0, 0, 1}}
+	return d
+}
+
+func weightedGraph() *formats.RawDataset {
+	d := sample()
+	d.Full.Weights = []float32{1, 2, 3, 0, 5, 0.25, 7}
+	d.Train = formats.Induced(d.Full, d.TrainNodes)
+	return d
+}
+
+// folderOf writes d as a new folder of the name sample.
+func folderOf(t testing.TB, d *formats.RawDataset) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "sample")
+	if err := Write(dir, d); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func gatherAll(t *testing.T, x formats.FeatureStore) []float32 {
+	t.Helper()
+	ids := make([]int32, x.Rows())
+	for i := range ids {
+		ids[i] = int32(i)
+	}
+	m := make([]float32, x.Rows()*x.Dim())
+	if err := x.Gather(m, ids); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestWriteThenLoadIsPrepare(t *testing.T) {
+	tests := []struct {
+		name string
+		make func() *formats.RawDataset
+		o    Options
+	}{
+		{"single-label", sample, Options{}},
+		{"multi-label", multiLabel, Options{}},
+		{"weighted", weightedGraph, Options{EdgeWeight: true}},
+		{"no weights, but asked for", sample, Options{EdgeWeight: true}},
+		{"mapped features", sample, Options{MaxResident: -1}},
+		{"no validation and test nodes", func() *formats.RawDataset {
+			d := sample()
+			d.ValNodes, d.TestNodes = nil, nil
+			return d
+		}, Options{}},
+		{"classes that nobody has", func() *formats.RawDataset {
+			d := sample()
+			d.Labels = formats.Labels{NumClasses: 9, Class: []int32{2, 2, 4, 5, 5}, Offset: 4}
+			return d
+		}, Options{}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := folderOf(t, test.make())
+			test.o.Warn = func(s string) { t.Errorf("unexpected warning: %s", s) }
+			got, err := Load(dir, test.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := test.make().Prepare()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Fingerprint != want.Fingerprint {
+				t.Errorf("fingerprint = %s, want %s", got.Fingerprint, want.Fingerprint)
+			}
+			if x, y := gatherAll(t, got.Features), gatherAll(t, want.Features); !slices.Equal(x, y) {
+				t.Errorf("features = %v, want %v", x, y)
+			}
+			if (got.Close != nil) != (test.o.MaxResident < 0) {
+				t.Errorf("Close is set: %t", got.Close != nil)
+			}
+			if got.Close != nil {
+				if err := got.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			got.Features, want.Features, got.Close = nil, nil, nil
+			want.ValNodes, want.TestNodes = append([]int32(nil), want.ValNodes...), append([]int32(nil), want.TestNodes...)
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("Load = %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+func TestLoadRawIsWhatWasWritten(t *testing.T) {
+	want := sample()
+	want.Features[3] = -1e-20
+	got, err := LoadRaw(folderOf(t, want), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("LoadRaw = %+v, want %+v", got, want)
+	}
+}
+
+func TestWriteIsDeterministicAndComplete(t *testing.T) {
+	a, b := folderOf(t, multiLabel()), folderOf(t, multiLabel())
+	entries, err := os.ReadDir(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+		x, _ := os.ReadFile(filepath.Join(a, e.Name()))
+		y, _ := os.ReadFile(filepath.Join(b, e.Name()))
+		if !slices.Equal(x, y) {
+			t.Errorf("%s differs between two writes of the same data", e.Name())
+		}
+	}
+	if want := []string{fullFile, trainFile, labelFile, featsFile, roleFile}; !slices.Equal(names, want) {
+		t.Errorf("folder holds %v, want %v", names, want)
+	}
+	text, _ := os.ReadFile(filepath.Join(a, roleFile))
+	if want := `{"tr": [0,1],"va": [2],"te": [3]}` + "\n"; string(text) != want {
+		t.Errorf("%s = %s, want %s", roleFile, text, want)
+	}
+	text, _ = os.ReadFile(filepath.Join(folderOf(t, sample()), labelFile))
+	if want := "{\n\"0\":-3,\n\"1\":-2,\n\"2\":-1,\n\"3\":-3\n}\n"; string(text) != want {
+		t.Errorf("%s = %q, want %q", labelFile, text, want)
+	}
+	if err := Write(a, sample()); err == nil || !strings.Contains(err.Error(), "exists and is not empty") {
+		t.Errorf("Write into a full folder = %v, want an error that says so", err)
+	}
+	dir := filepath.Join(t.TempDir(), "bad")
+	bad := sample()
+	bad.TrainNodes = nil
+	if err := Write(dir, bad); err == nil {
+		t.Error("Write of a bad data set = nil, want an error")
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("a refused data set left a folder")
+	}
+}
+
+// files overrides files of a folder: text for JSON, entries for npz, array for npy. The
+// value nil removes the file.
+type files map[string]any
+
+type array struct {
+	shape []int
+	data  any
+}
+
+// csr are the entries of a matrix file.
+func csr(rows, cols int, indptr, indices, data any) []npz.Entry {
+	return []npz.Entry{
+		{Name: "format", Data: "csr"},
+		{Name: "shape", Shape: []int{2}, Data: []int64{int64(rows), int64(cols)}},
+		{Name: "indptr", Shape: []int{reflect.ValueOf(indptr).Len()}, Data: indptr},
+		{Name: "indices", Shape: []int{reflect.ValueOf(indices).Len()}, Data: indices},
+		{Name: "data", Shape: []int{reflect.ValueOf(data).Len()}, Data: data},
+	}
+}
+
+func (f files) apply(t *testing.T, dir string) {
+	t.Helper()
+	for name, content := range f {
+		path := filepath.Join(dir, name)
+		var err error
+		switch c := content.(type) {
+		case nil:
+			err = os.Remove(path)
+		case string:
+			err = os.WriteFile(path, []byte(c), 0o600)
+		case []npz.Entry:
+			err = npz.WriteFile(path, true, c)
+		case array:
+			err = npy.WriteFile(path, c.shape, c.data)
+		default:
+			t.Fatalf("%s: no way to write a %T", name, content)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestLoadAccepts(t *testing.T) {
+	base, err := sample().Prepare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := []int32{0, 1, 2, 0, -1}
+	tests := []struct {
+		name     string
+		files    files
+		warnings []string // parts of the warnings, in order
+		check    func(ds *formats.Dataset) error
+	}{
+		{name: "white space", files: files{
+			roleFile:  "\n {\t\"va\" : [ 2 ] ,\r\n \"te\":[3], \"tr\": [ 1,\n0 ] } \n",
+			labelFile: " { \"3\" : -3 , \"2\": -1 ,\n\"1\":-2,\"0\"\n:\n-3 }",
+		}},
+		{name: "integral floats", files: files{
+			roleFile:  `{"tr":[0.0,1],"va":[2.0],"te":[0.3e1]}`,
+			labelFile: `{"0":-3.0,"1":-2.0,"2":-10e-1,"3":-3}`,
+		}},
+		{name: "role.npz", files: files{roleFile: nil, roleFileNPZ: []npz.Entry{
+			{Name: "tr", Shape: []int{2}, Data: []int64{1, 0}},
+			{Name: "va", Shape: []int{1}, Data: []uint8{2}},
+			{Name: "te", Shape: []int{1}, Data: []int32{3}},
+		}}},
+		{name: "empty roles in role.npz", files: files{roleFile: nil, roleFileNPZ: []npz.Entry{
+			{Name: "tr", Shape: []int{2}, Data: []int64{0, 1}},
+			{Name: "va", Shape: []int{0}, Data: []float64{}},
+			{Name: "te", Shape: []int{0}, Data: []int32{}},
+		}}, check: func(ds *formats.Dataset) error {
+			if len(ds.ValNodes) != 0 || len(ds.TestNodes) != 0 {
+				return fmt.Errorf("roles %v, %v", ds.ValNodes, ds.TestNodes)
+			}
+			return nil
+		}},
+		{name: "labels.npy", files: files{labelFile: nil, labelFileNPY: array{[]int{5}, []int64{0, 1, 2, 0, -1}}}, check: func(ds *formats.Dataset) error {
+			if l := ds.Labels; l.Offset != 0 || !slices.Equal(l.Class, labels) {
+				return fmt.Errorf("labels %+v", l)
+			}
+			return nil
+		}},
+		{name: "labels.npy of rows", files: files{labelFile: nil, labelFileNPY: array{[]int{5, 2}, []uint8{0, 1, 1, 0, 1, 1, 0, 0, 0, 0}}}, check: func(ds *formats.Dataset) error {
+			if l := ds.Labels; l.NumClasses != 2 || !slices.Equal(l.Row(2), []uint8{1, 1}) {
+				return fmt.Errorf("labels %+v", l)
+			}
+			return nil
+		}},
+		{name: "short labels.npy", files: files{labelFile: nil, labelFileNPY: array{[]int{4}, []int8{7, 8, 9, 7}}}, check: func(ds *formats.Dataset) error {
+			if l := ds.Labels; l.Offset != 7 || !slices.Equal(l.Class, labels) {
+				return fmt.Errorf("labels %+v", l)
+			}
+			return nil
+		}},
+		{name: "rows in any order and form", files: files{
+			labelFile: `{"3":[0,0], "1":[1.0, false],"2":[true,1],"0":[0 , 1]}`,
+		}, check: func(ds *formats.Dataset) error {
+			if want := []uint8{0, 1, 1, 0, 1, 1, 0, 0, 0, 0}; !slices.Equal(ds.Labels.Multi, want) {
+				return fmt.Errorf("labels %v, want %v", ds.Labels.Multi, want)
+			}
+			return nil
+		}},
+		{name: "truth values as labels", files: files{labelFile: `{"0":true,"1":false,"2":true,"3":false}`}, check: func(ds *formats.Dataset) error {
+			if l := ds.Labels; l.NumClasses != 2 || !slices.Equal(l.Class, []int32{1, 0, 1, 0, -1}) {
+				return fmt.Errorf("labels %+v", l)
+			}
+			return nil
+		}},
+		{name: "label -1", files: files{labelFile: `{"0":-1,"1":1,"2":0,"3":0}`}, warnings: []string{"label -1 counts as a class"}},
+		{name: "both forms", files: files{
+			labelFileNPY: "not read", roleFileNPZ: "not read",
+		}, warnings: []string{"both role.json and role.npz", "both class_map.json and labels.npy"}},
+		{name: "float64 features in Fortran order", files: files{
+			featsFile: "\x93NUMPY\x01\x00\x76\x00" + fmt.Sprintf("%-117s\n", "{'descr': '<f8', 'fortran_order': True, 'shape': (5, 2), }") +
+				"\x00\x00\x00\x00\x00\x00\xf0\x3f" + "\x00\x00\x00\x00\x00\x00\x08\x40" + "\x00\x00\x00\x00\x00\x00\x1c\x40" +
+				"\x00\x00\x00\x00\x00\x00\x22\x40" + "\x00\x00\x00\x00\x00\x00\x00\x40" +
+				strings.Repeat("\x00\x00\x00\x00\x00\x00\x14\x40", 4) + "\x00\x00\x00\x00\x00\x00\x18\x40",
+		}, check: func(ds *formats.Dataset) error {
+			if ds.Fingerprint != base.Fingerprint {
+				return fmt.Errorf("fingerprint %s, want %s", ds.Fingerprint, base.Fingerprint)
+			}
+			return nil
+		}},
+		{name: "unsorted and repeated edges", files: files{
+			fullFile: csr(5, 5, []int64{0, 1, 5, 8, 9, 9}, []int64{1, 2, 1, 0, 1, 3, 1, 3, 2}, make([]float64, 9)),
+		}, warnings: []string{"2 entries repeat an edge"}, check: func(ds *formats.Dataset) error {
+			if ds.Fingerprint != base.Fingerprint {
+				return fmt.Errorf("fingerprint %s, want %s", ds.Fingerprint, base.Fingerprint)
+			}
+			return nil
+		}},
+		{name: "training edge that the full graph lacks", files: files{
+			trainFile: csr(5, 5, []int32{0, 2, 3, 3, 3, 3}, []int32{0, 1, 0}, []bool{true, true, true}),
+		}, warnings: []string{"1 edges are not in adj_full.npz, the first is (0, 0)"}},
+		{name: "no training edges", files: files{
+			trainFile: csr(5, 5, make([]int32, 6), []int32{}, []float32{}),
+		}, warnings: []string{"no edges"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := folderOf(t, sample())
+			test.files.apply(t, dir)
+			var warnings []string
+			ds, err := Load(dir, Options{Warn: func(s string) { warnings = append(warnings, s) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(warnings) != len(test.warnings) {
+				t.Fatalf("warnings = %q, want %q", warnings, test.warnings)
+			}
+			for i, want := range test.warnings {
+				if !strings.Contains(warnings[i], want) {
+					t.Errorf("warning %d = %q, want one with %q", i, warnings[i], want)
+				}
+			}
+			if test.check != nil {
+				if err := test.check(ds); err != nil {
+					t.Error(err)
+				}
+			} else if len(warnings) == 0 && ds.Fingerprint != base.Fingerprint {
+				t.Errorf("fingerprint = %s, want %s", ds.Fingerprint, base.Fingerprint)
+			}
+		})
+	}
+}
+
+func TestWeightsOfRepeatedEdgesAreSummed(t *testing.T) {
+	dir := folderOf(t, weightedGraph())
+	files{
+		fullFile: csr(5, 5, []int64{0, 1, 5, 8, 9, 9}, []int64{1, 2, 1, 0, 1, 3, 1, 3, 2}, []float64{1, 0, 1, 2, 2, 0.125, 5, 0.125, 7}),
+	}.apply(t, dir)
+	got, err := Load(dir, Options{EdgeWeight: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := weightedGraph().Full; !reflect.DeepEqual(got.Full, want) {
+		t.Errorf("graph = %v, want %v", got.Full, want)
+	}
+}
+
+func TestMissingFolderNamesTheDownload(t *testing.T) {
+	tests := []struct{ dir, want string }{
+		{"flickr", "saint download flickr"},
+		{"data/PPI-large/", "saint download ppi-large"},
+		{"ogbn-papers100m", "saint download ogbn-papers100M"},
+		{"mine", "a data set is a folder that holds adj_full.npz"},
+	}
+	for _, test := range tests {
+		_, err := Load(filepath.Join(t.TempDir(), test.dir), Options{})
+		var in *formats.InputError
+		if !errors.As(err, &in) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("Load(%s) = %v, want an InputError with %q", test.dir, err, test.want)
+		}
+	}
+}
+
+func TestMemTotal(t *testing.T) {
+	if got := memTotal([]byte("Foo: 1 kB\nMemTotal:       1024 kB\n")); got != 1<<20 {
+		t.Errorf("memTotal = %d, want %d", got, 1<<20)
+	}
+	for _, text := range []string{"", "MemTotal:", "MemTotal: x kB", "MemTotal: -1 kB", "MemTotal: 9223372036854775807 kB"} {
+		if got := memTotal([]byte(text)); got != 1<<63-1 {
+			t.Errorf("memTotal(%q) = %d, want no limit", text, got)
+		}
+	}
+	if got := memoryLimit(); got < 1<<20 {
+		t.Errorf("memoryLimit() = %d, want at least a megabyte", got)
+	}
+}
