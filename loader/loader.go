@@ -2,10 +2,14 @@ package loader
 
 import (
 	"context"
+	"errors"
 
+	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/formats/arrowrec"
+	"github.com/saint-gnn/saint/internal/invariants"
 	"github.com/saint-gnn/saint/samplers"
 )
 
@@ -31,15 +35,50 @@ type Batch struct {
 	release func(*Batch)
 }
 
-// Release returns the batch to its source. Call it exactly once.
-func (b *Batch) Release() { b.release(b) }
+// NewBatch returns an empty batch whose Release calls release once: a Source outside this
+// package gets its memory back there.
+func NewBatch(release func(*Batch)) *Batch { return &Batch{release: release} }
+
+// Release returns the batch to its source. Call it exactly once, from any goroutine, also
+// after the source was closed. Under -tags invariants a second call panics; without, it
+// does nothing as long as the source has not handed the memory out again.
+func (b *Batch) Release() {
+	release := b.release
+	if release == nil {
+		if invariants.Enabled {
+			panic("loader: batch released twice")
+		}
+		return
+	}
+	b.release = nil
+	release(b)
+}
+
+// Record wraps the batch as an Arrow record of one row without copying; the record must
+// not be used after Release. The schema is one of [arrowrec.Schema]; what it does not
+// carry is left out, and a batch that lacks what it carries panics. The transpose is not
+// part of a record: whoever receives it rebuilds it with a [Transposer].
+func (b *Batch) Record(schema *arrow.Schema) arrow.Record {
+	return arrowrec.Record(schema, b.row())
+}
+
+func (b *Batch) row() *arrowrec.Row {
+	return &arrowrec.Row{Index: b.Index, Subgraph: b.Subgraph, Features: b.Features, Class: b.Class, Multi: b.Multi}
+}
+
+// ErrClosed is what Next returns after Close.
+var ErrClosed = errors.New("loader: source is closed")
 
 // Source yields batches in Index order. Local pipelines and remote clients are Sources.
 type Source interface {
-	// Next blocks. It returns io.EOF after the last batch, ctx.Err() if ctx ends,
-	// and otherwise the first error of any stage. One goroutine at a time may call it.
+	// Next blocks. It returns io.EOF after the last batch, ctx.Err() if ctx ends (the
+	// stream is unharmed: a later call goes on), ErrClosed after Close and otherwise the
+	// error of the first batch that could not be made, after all batches before it. Errors
+	// of the source stay: every later call returns them again. One goroutine at a time may
+	// call it.
 	Next(ctx context.Context) (*Batch, error)
 	// Close stops every goroutine and waits for them. Batches not released stay valid.
+	// It may be called at any time, more than once, and while Next blocks.
 	Close() error
 }
 
@@ -49,16 +88,45 @@ type Config struct {
 	Env     samplers.Env
 	Sampler samplers.Sampler
 	Norm    *samplers.Norm
-	Labels  *formats.Labels
+	// Labels, if set, fills Batch.Class or Batch.Multi.
+	Labels *formats.Labels
 	// Features, if set, fills Batch.Features; nil leaves the gathering to the consumer.
 	Features formats.FeatureStore
-	// Symmetric says that Env.Graph is structurally symmetric.
+	// Symmetric says that Env.Graph is structurally symmetric. It only saves time and
+	// memory: a subgraph that is not symmetric after all gets a transpose of its own.
 	Symmetric bool
 
-	Workers, Prefetch int
+	Workers, Prefetch int // Workers 0: one for each CPU the process may use
 	Seed              uint64
 	Phase             int
-	From, To          uint64           // batch indices; From>0 resumes, To==0 means no end
-	Shard, Shards     uint64           // this consumer takes indices with i%Shards==Shard; Shards==0 means 1
-	Alloc             memory.Allocator // where batches live; nil: memory.DefaultAllocator
+	From, To          uint64 // batch indices; From>0 resumes, To==0 means no end
+	Shard, Shards     uint64 // this consumer takes indices with i%Shards==Shard; Shards==0 means 1
+	// Alloc is where batches live; nil: memory.DefaultAllocator. All workers call it.
+	Alloc memory.Allocator
+}
+
+// BatchesPerEpoch returns ceil(|V_train| / budget), GraphSAINT's length of an epoch.
+func (c *Config) BatchesPerEpoch() int {
+	budget := max(1, c.Sampler.Budget())
+	return (len(c.Env.Train) + budget - 1) / budget
+}
+
+// Meta describes the batches that c makes, for [Batch.Record]. The data set's name and the
+// sampler's parameters as JSON are only passed on.
+func (c *Config) Meta(dataset, sampler string) arrowrec.Meta {
+	m := arrowrec.Meta{
+		Dataset: dataset, Sampler: sampler, Seed: c.Seed, Phase: c.Phase,
+		NumNodes: c.Env.Graph.NumNodes(), NumTrainEdges: c.Env.Graph.NumEdges(),
+		BatchesPerEpoch: c.BatchesPerEpoch(), Labels: arrowrec.NoLabels, EdgeIDs: true,
+	}
+	if c.Features != nil {
+		m.NumFeatures = c.Features.Dim()
+	}
+	if c.Labels != nil {
+		m.NumClasses, m.Labels = c.Labels.NumClasses, arrowrec.SingleLabels
+		if c.Labels.IsMulti() {
+			m.Labels = arrowrec.MultiLabels
+		}
+	}
+	return m
 }

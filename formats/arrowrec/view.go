@@ -73,7 +73,7 @@ func (v *Viewer) View(rec arrow.Record, i int) (Row, error) {
 	if c.err != nil {
 		return Row{}, c.err
 	}
-	if err := r.check(m); err != nil {
+	if err := r.Check(m); err != nil {
 		return Row{}, err
 	}
 	return r, nil
@@ -197,8 +197,9 @@ func buffer[T any](d arrow.ArrayData) ([]T, error) {
 	return unsafe.Slice((*T)(p), len(b)/size), nil
 }
 
-// check verifies the promises of formats.Subgraph and of the schema.
-func (r *Row) check(m *Meta) error {
+// Check verifies the promises of formats.Subgraph and of the schema, as View does; the
+// error names the column. Cost O(n + m + labels).
+func (r *Row) Check(m *Meta) error {
 	if err := r.lengths(m); err != nil {
 		return err
 	}
