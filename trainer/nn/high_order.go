@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/saint-gnn/saint/trainer/tensor"
@@ -139,10 +138,7 @@ func checkHighOrder(s Spec) error {
 		return nil
 	}
 	var none struct{}
-	if err := s.Extra.Decode(&none); err != nil {
-		return errors.Join(errors.New("this layer has no further keys"), err)
-	}
-	return nil
+	return s.Extra.Decode(&none)
 }
 
 // Params returns weight, bias (and scale, offset) of every hop, then those of the batch norm.

@@ -150,8 +150,9 @@ type Builder interface {
 	Buffer(name string, rows, cols int, init string) *Param
 }
 
-// Decoder decodes the configuration keys that only one kind of layer knows; it refuses keys
-// that into has no field for.
+// Decoder gives a layer the configuration keys that only its kind knows: Decode fills the
+// fields of the struct that into points to from the keys named by their yaml tags. Keys that
+// no layer asked for are the configuration's to report.
 type Decoder interface{ Decode(into any) error }
 
 // Spec is what a layer factory gets: sizes plus its own undecoded configuration keys.

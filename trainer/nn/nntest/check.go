@@ -192,7 +192,7 @@ func checkProjection(t *testing.T, b tensor.Backend, layer string, spec nn.Spec)
 func checkThreads(t *testing.T, layer string, spec nn.Spec, backends []tensor.Backend) {
 	var want gradients
 	for i, b := range append(backends[:1:1], backends...) {
-		r := newRig(t, b, layer, spec, 700, 6000)
+		r := newRig(t, b, layer, spec, 500, 3000)
 		got := r.run(r.randomDY(), true)
 		if i == 0 {
 			want = got
