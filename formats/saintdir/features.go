@@ -2,7 +2,6 @@ package saintdir
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"sync/atomic"
 
@@ -71,7 +70,7 @@ func (f *featureFile) read() ([]float32, error) {
 	}
 	p.Wait()
 	if err := failed.Load(); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.path, *err)
+		return nil, inFile(f.path, *err)
 	}
 	return m, nil
 }

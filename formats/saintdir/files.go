@@ -86,6 +86,13 @@ func findFiles(dir string, warn func(string)) (folder, error) {
 		return folder{}, badFile(dir, "the folder lacks %s; a data set is a folder that holds %s",
 			strings.Join(missing, ", "), wantedFiles)
 	}
+	for _, path := range []string{f.role, f.labels, f.full, f.train, f.features} {
+		if info, err := os.Stat(path); err != nil {
+			return folder{}, inFile(path, err)
+		} else if !info.Mode().IsRegular() {
+			return folder{}, badFile(path, "not a regular file")
+		}
+	}
 	return f, nil
 }
 

@@ -1,6 +1,7 @@
 package saintdir
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/saint-gnn/saint/formats"
@@ -39,6 +41,43 @@ func weightedGraph() *formats.RawDataset {
 	d.Full.Weights = []float32{1, 2, 3, 0, 5, 0.25, 7}
 	d.Train = formats.Induced(d.Full, d.TrainNodes)
 	return d
+}
+
+// sampleFiles holds the bytes of sample's files: writing them anew, safely, for every test
+// would take most of the tests' time.
+var sampleFiles = sync.OnceValues(func() (map[string][]byte, error) {
+	root, err := os.MkdirTemp("", "saintdir")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(root)
+	dir := filepath.Join(root, "sample")
+	if err := Write(dir, sample()); err != nil {
+		return nil, err
+	}
+	content := map[string][]byte{}
+	for _, name := range []string{fullFile, trainFile, roleFile, labelFile, featsFile} {
+		if content[name], err = os.ReadFile(filepath.Join(dir, name)); err != nil {
+			return nil, err
+		}
+	}
+	return content, nil
+})
+
+// sampleFolder returns a new folder that holds sample.
+func sampleFolder(t testing.TB) string {
+	t.Helper()
+	content, err := sampleFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, b := range content {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // folderOf writes d as a new folder of the name sample.
@@ -195,6 +234,8 @@ func csr(rows, cols int, indptr, indices, data any) []npz.Entry {
 	}
 }
 
+func put(path string, b *bytes.Buffer) error { return os.WriteFile(path, b.Bytes(), 0o600) }
+
 func (f files) apply(t *testing.T, dir string) {
 	t.Helper()
 	for name, content := range f {
@@ -206,9 +247,11 @@ func (f files) apply(t *testing.T, dir string) {
 		case string:
 			err = os.WriteFile(path, []byte(c), 0o600)
 		case []npz.Entry:
-			err = npz.WriteFile(path, true, c)
+			var b bytes.Buffer
+			err = errors.Join(npz.Write(&b, true, c), put(path, &b))
 		case array:
-			err = npy.WriteFile(path, c.shape, c.data)
+			var b bytes.Buffer
+			err = errors.Join(npy.Write(&b, c.shape, c.data), put(path, &b))
 		default:
 			t.Fatalf("%s: no way to write a %T", name, content)
 		}
@@ -278,7 +321,7 @@ func TestLoadAccepts(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			dir := folderOf(t, sample())
+			dir := sampleFolder(t)
 			test.files.apply(t, dir)
 			var warnings []string
 			ds, err := Load(dir, Options{Warn: func(s string) { warnings = append(warnings, s) }})
@@ -299,7 +342,7 @@ func TestLoadAccepts(t *testing.T) {
 }
 
 func TestEmptyRolesInArchive(t *testing.T) {
-	dir := folderOf(t, sample())
+	dir := sampleFolder(t)
 	files{roleFile: nil, roleFileNPZ: []npz.Entry{
 		{Name: "tr", Shape: []int{2}, Data: []int64{0, 1}},
 		{Name: "va", Shape: []int{0}, Data: []float64{}},

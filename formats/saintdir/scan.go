@@ -98,7 +98,7 @@ func (s *scanner) found() string {
 func (s *scanner) unexpected(want string) error {
 	found := s.found()
 	if s.readErr != nil && !errors.Is(s.readErr, io.EOF) {
-		return fmt.Errorf("%s: %w", s.path, s.readErr)
+		return s.readErr
 	}
 	return s.errorAt(s.offset(), "found %s, want %s", found, want)
 }
@@ -247,10 +247,17 @@ func parseInteger(token []byte) (int64, bool) {
 func scanFile(path string, f func(s *scanner) error) error {
 	file, err := os.Open(path)
 	if err != nil {
-		return err
+		return inFile(path, err)
 	}
 	defer file.Close() //nolint:errcheck // opened for reading
-	err = f(newScanner(path, file))
+	if err := f(newScanner(path, file)); err != nil {
+		return locate(file, inFile(path, err))
+	}
+	return nil
+}
+
+// locate adds line and column to an error with a byte offset.
+func locate(file io.ReadSeeker, err error) error {
 	var in *formats.InputError
 	if errors.As(err, &in) && in.Offset >= 0 && in.Line == 0 {
 		if _, seekErr := file.Seek(0, io.SeekStart); seekErr == nil {
