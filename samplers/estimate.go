@@ -3,6 +3,7 @@ package samplers
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -70,6 +71,9 @@ func EstimateNorm(ctx context.Context, s Sampler, env Env, o EstimateOptions) (*
 	}
 	if err := env.check(); err != nil {
 		return nil, err
+	}
+	if most := (math.MaxInt - 1) / len(env.Train); o.Coverage > most {
+		return nil, fmt.Errorf("sample_coverage is %d, want at most %d", o.Coverage, most)
 	}
 	if d, ok := s.(Deterministic); ok && d.Deterministic() || o.DisableNormLoss && o.DisableNormAggr {
 		return exactNorm(env, o.DisableNormLoss), nil

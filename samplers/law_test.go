@@ -321,13 +321,12 @@ func checkShare(t *testing.T, what string, count, n int, p float64) {
 	}
 }
 
-// walkLaw is the law of one walk: its nodes in order.
-func walkLaw(env samplers.Env, depth int) law {
-	l := law{}
+// walks calls visit with the nodes of every possible walk, in order, and its probability.
+func walks(env samplers.Env, depth int, visit func(ids []int32, p float64)) {
 	var walk func(path []int32, p float64)
 	walk = func(path []int32, p float64) {
 		if len(path) == depth+1 {
-			l[text(path)] += p
+			visit(path, p)
 			return
 		}
 		v := path[len(path)-1]
@@ -342,6 +341,11 @@ func walkLaw(env samplers.Env, depth int) law {
 	for _, v := range env.Train {
 		walk([]int32{v}, 1/float64(len(env.Train)))
 	}
+}
+
+func walkLaw(env samplers.Env, depth int) law {
+	l := law{}
+	walks(env, depth, func(ids []int32, p float64) { l[text(ids)] += p })
 	return l
 }
 
@@ -367,10 +371,10 @@ func TestRandomWalkLaw(t *testing.T) {
 	}), two)
 }
 
-// frontierLaw is the exact law of frontier sampling: every sequence of initial frontier
-// and replacements.
-func frontierLaw(env samplers.Env, draws, size, clip int) law {
-	g, l := env.Graph, law{}
+// frontiers calls visit with every possible result of frontier sampling, initial frontier
+// and replacements in order, and its probability; results may come several times.
+func frontiers(env samplers.Env, draws, size, clip int, visit func(ids []int32, p float64)) {
+	g := env.Graph
 	var pop func(drawn, frontier []int32, p float64)
 	pop = func(drawn, frontier []int32, p float64) {
 		total := 0
@@ -378,7 +382,7 @@ func frontierLaw(env samplers.Env, draws, size, clip int) law {
 			total += min(g.Degree(v), clip)
 		}
 		if len(drawn) == draws || total == 0 {
-			l[text(drawn)] += p
+			visit(drawn, p)
 			return
 		}
 		for i, v := range frontier {
@@ -402,7 +406,6 @@ func frontierLaw(env samplers.Env, draws, size, clip int) law {
 		}
 	}
 	start(nil, 1)
-	return l
 }
 
 func TestMultiDimRandomWalkLaw(t *testing.T) {
@@ -421,7 +424,10 @@ func TestMultiDimRandomWalkLaw(t *testing.T) {
 				if q, ok := p["deg_clip"]; ok {
 					clip = int(q)
 				}
-				want := frontierLaw(c.Env, int(p["size_subgraph"]), int(p["size_frontier"]), clip)
+				want := law{}
+				frontiers(c.Env, int(p["size_subgraph"]), int(p["size_frontier"]), clip, func(ids []int32, p float64) {
+					want[text(ids)] += p
+				})
 				chiSquare(t, observe(t, "mrw", c.Env, p, 20000, text), want)
 			})
 		}
