@@ -175,6 +175,10 @@ func nodeID(text []byte) int32 {
 // stands for 0 or 1. want names what belongs there.
 func (s *scanner) integer(want string) (int64, error) {
 	first := s.peek()
+	if v, n := plainInteger(s.buf[s.pos:s.end]); n > 0 {
+		s.pos += n
+		return v, nil
+	}
 	s.ensure(maxToken + 1)
 	token := s.buf[s.pos:min(s.end, s.pos+maxToken+1)]
 	n := 0
@@ -204,6 +208,20 @@ func (s *scanner) integer(want string) (int64, error) {
 	}
 	s.pos += n
 	return v, nil
+}
+
+// plainInteger returns the value and length of the digits that text begins with. The length
+// is 0 for anything that needs a closer look, also if text ends with the digits.
+func plainInteger(text []byte) (v int64, n int) {
+	const safe = 18 // digits that fit into an int64 whatever they are
+	for n < min(len(text), safe) && text[n]-'0' <= 9 {
+		v = 10*v + int64(text[n]-'0')
+		n++
+	}
+	if n == 0 || n == len(text) || isTokenByte(text[n]) || text[0] == '0' && n > 1 {
+		return 0, 0
+	}
+	return v, n
 }
 
 func isTokenByte(c byte) bool {
