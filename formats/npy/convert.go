@@ -1,7 +1,7 @@
 package npy
 
 import (
-	"encoding/binary"
+	"math/bits"
 	"unsafe"
 )
 
@@ -47,10 +47,9 @@ func toFloats[D float32 | float64](dst []D, raw []byte, dt DType, big bool) {
 
 func floatsFrom[D float32 | float64, S number](dst []D, raw []byte, big bool) {
 	if sameType[D, S]() {
-		out := bytesOf(dst)
-		copy(out, raw)
+		copy(bytesOf(dst), raw)
 		if big {
-			swapBytes(out, int(unsafe.Sizeof(*new(D))))
+			swap(dst)
 		}
 		return
 	}
@@ -87,10 +86,9 @@ func floatsFromHalf[D float32 | float64](dst []D, raw []byte, big bool) {
 func decode[S element](buf []S, raw []byte, big bool) int {
 	size := int(unsafe.Sizeof(buf[0]))
 	n := min(len(buf), len(raw)/size)
-	out := bytesOf(buf[:n])
-	copy(out, raw)
+	copy(bytesOf(buf[:n]), raw)
 	if big {
-		swapBytes(out, size)
+		swap(buf[:n])
 	}
 	return n
 }
@@ -138,10 +136,9 @@ func toInts[D integer](dst []D, raw []byte, dt DType, big bool) int {
 
 func intsFrom[D, S integer](dst []D, raw []byte, big bool) int {
 	if sameType[D, S]() {
-		out := bytesOf(dst)
-		copy(out, raw)
+		copy(bytesOf(dst), raw)
 		if big {
-			swapBytes(out, int(unsafe.Sizeof(*new(D))))
+			swap(dst)
 		}
 		return -1
 	}
@@ -208,20 +205,24 @@ func sameType[D, S number]() bool {
 	return same
 }
 
-// swapBytes reverses the bytes of every element of b.
-func swapBytes(b []byte, size int) {
-	switch size {
+// swap reverses the bytes of every element.
+func swap[T element](s []T) {
+	b := bytesOf(s) // aligned for T, so the views below always succeed
+	switch unsafe.Sizeof(*new(T)) {
 	case 2:
-		for i := 0; i+2 <= len(b); i += 2 {
-			b[i], b[i+1] = b[i+1], b[i]
+		v, _ := viewOf[uint16](b)
+		for i, x := range v {
+			v[i] = bits.ReverseBytes16(x)
 		}
 	case 4:
-		for i := 0; i+4 <= len(b); i += 4 {
-			binary.LittleEndian.PutUint32(b[i:], binary.BigEndian.Uint32(b[i:]))
+		v, _ := viewOf[uint32](b)
+		for i, x := range v {
+			v[i] = bits.ReverseBytes32(x)
 		}
 	case 8:
-		for i := 0; i+8 <= len(b); i += 8 {
-			binary.LittleEndian.PutUint64(b[i:], binary.BigEndian.Uint64(b[i:]))
+		v, _ := viewOf[uint64](b)
+		for i, x := range v {
+			v[i] = bits.ReverseBytes64(x)
 		}
 	}
 }

@@ -39,23 +39,25 @@ func Open(path string) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := list(path, f)
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("read %s: not a regular file", path)
+	}
+	var a *Archive
+	if err == nil {
+		a, err = list(path, f, info.Size())
+	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
+	a.file = f
 	return a, nil
 }
 
-func list(path string, f *os.File) (*Archive, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read %s: not a regular file", path)
-	}
-	a := &Archive{path: path, file: f, size: info.Size(), members: map[string]*zip.File{}}
-	r, err := zip.NewReader(f, a.size)
+// list reads the directory of an archive of size bytes.
+func list(path string, content io.ReaderAt, size int64) (*Archive, error) {
+	a := &Archive{path: path, size: size, members: map[string]*zip.File{}}
+	r, err := zip.NewReader(content, size)
 	switch {
 	case errors.Is(err, zip.ErrFormat):
 		return nil, formats.BadInput(path, "not a zip archive, or one that is truncated")

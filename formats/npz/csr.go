@@ -32,10 +32,14 @@ func ReadCSR(path string) (*CSR, error) {
 		return nil, err
 	}
 	defer a.Close() //nolint:errcheck // opened for reading
+	return readCSR(a)
+}
+
+func readCSR(a *Archive) (*CSR, error) {
 	if err := checkFormat(a); err != nil {
 		return nil, err
 	}
-	m := &CSR{path: path}
+	m := &CSR{path: a.path}
 	if err := m.readShape(a); err != nil {
 		return nil, err
 	}
@@ -45,7 +49,7 @@ func ReadCSR(path string) (*CSR, error) {
 	}
 	for _, arr := range arrays {
 		if h := arr.Header(); len(h.Shape) != 1 || h.DType < npy.Int8 || h.DType > npy.Uint64 {
-			return nil, formats.BadInput(path, "indptr or indices is %s, want one dimension of integers", &h)
+			return nil, formats.BadInput(a.path, "indptr or indices is %s, want one dimension of integers", &h)
 		}
 	}
 	if m.Indptr, err = arrays[0].Int64s(); err != nil {
@@ -66,7 +70,7 @@ func ReadCSR(path string) (*CSR, error) {
 		return nil, err
 	}
 	if len(h.Shape) != 1 || !h.DType.Numeric() || h.Shape[0] != len(m.Indices) {
-		return nil, formats.BadInput(path, "data is %s, want %d numbers, one for each index", &h, len(m.Indices))
+		return nil, formats.BadInput(a.path, "data is %s, want %d numbers, one for each index", &h, len(m.Indices))
 	}
 	m.DataType = h.DType
 	return m, nil
@@ -80,6 +84,10 @@ func (m *CSR) Data() ([]float32, error) {
 		return nil, err
 	}
 	defer a.Close() //nolint:errcheck // opened for reading
+	return m.readData(a)
+}
+
+func (m *CSR) readData(a *Archive) ([]float32, error) {
 	arr, err := a.Read("data")
 	if err != nil {
 		return nil, err

@@ -29,6 +29,7 @@ func TestReadCSRGolden(t *testing.T) {
 		"csr_float64":       {npy.Float64, values},
 		"csr_array":         {npy.Int64, values},
 		"csr_int64_unicode": {npy.Float32, values},
+		"zip64":             {npy.Float32, values},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := ReadCSR("testdata/" + name + ".npz")

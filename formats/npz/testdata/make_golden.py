@@ -1,5 +1,7 @@
 """Writes the reference archives of the npz tests. Needs NumPy and SciPy; run it here."""
 
+import zipfile
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -21,3 +23,7 @@ np.savez(
     indptr=m.indptr.astype(">i8"),
 )
 np.savez_compressed("roles.npz", tr=np.arange(5), va=np.array([5, 6]), te=np.array([7], dtype=np.uint8))
+
+# Real 64-bit records, which zipfile otherwise writes beyond 4 GiB only.
+zipfile.ZIP64_LIMIT = 16
+sp.save_npz("zip64.npz", sp.csr_matrix(dense.astype("float32")), compressed=False)
