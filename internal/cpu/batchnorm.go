@@ -10,7 +10,7 @@ import (
 type batchJob struct {
 	pass      batchPass
 	x, dy, y  matrix[float32] // y is dx in the backward pass
-	part      []float32       // for each task: two rows of sums
+	part      []float32       // for each task: rows of sums
 	mul, add  []float32       // apply: y = x*mul + add
 	mean      []float32
 	rstd, dys []float32 // gradient: dys is the factor of dy
@@ -19,7 +19,7 @@ type batchJob struct {
 type batchPass uint8
 
 const (
-	batchMoments batchPass = iota // mean of each block and squares around it
+	batchMoments batchPass = iota // mean of each block, sums and squares around it
 	batchApply                    // y = (x-mean)*mul + add
 	batchSums                     // sums of dy and dy*(x-mean)*rstd
 	batchGrad                     // dx = dy*dys - (x-mean)*mul - add
@@ -31,9 +31,9 @@ func (j *batchJob) RunTask(_, task int) {
 	lo, hi := task*rowBlock, min((task+1)*rowBlock, j.x.rows)
 	switch j.pass {
 	case batchMoments:
-		p := j.part[task*2*cols:][:2*cols]
+		p := j.part[task*3*cols:][:3*cols]
 		clear(p)
-		j.moments(lo, hi, p[:cols], p[cols:])
+		j.moments(lo, hi, p[:cols], p[cols:2*cols], p[2*cols:])
 	case batchApply:
 		for i := lo; i < hi; i++ {
 			affine(j.x.row(i), j.mean, j.mul, j.add, j.y.row(i))
@@ -51,9 +51,10 @@ func (j *batchJob) RunTask(_, task int) {
 	}
 }
 
-// moments sets mean to the column means of rows [lo,hi) and m2 to the squares around them:
-// two short passes over rows in cache instead of two long ones over memory.
-func (j *batchJob) moments(lo, hi int, mean, m2 []float32) {
+// moments sets mean to about the column means of rows [lo,hi), and s1 and s2 to the sums of
+// differences to it and of their squares: two short passes over rows in cache instead of two
+// long ones over memory. s1 is what rounding left in mean.
+func (j *batchJob) moments(lo, hi int, mean, s1, s2 []float32) {
 	for i := lo; i < hi; i++ {
 		addTo(j.x.row(i), mean)
 	}
@@ -63,10 +64,11 @@ func (j *batchJob) moments(lo, hi int, mean, m2 []float32) {
 	}
 	for i := lo; i < hi; i++ {
 		x := j.x.row(i)
-		m, s := mean[:len(x)], m2[:len(x)]
+		m, s1, s2 := mean[:len(x)], s1[:len(x)], s2[:len(x)]
 		for k, v := range x {
 			d := v - m[k]
-			s[k] += d * d
+			s1[k] += d
+			s2[k] += d * d
 		}
 	}
 }
@@ -104,8 +106,9 @@ func combine(part []float32, rows, cols int, mean, variance []float64) {
 	clear(variance)
 	for t := range tasks(rows, rowBlock) {
 		n := float64(min(rowBlock, rows-t*rowBlock))
-		for c, m := range part[t*2*cols:][:cols] {
-			mean[c] += n * float64(m)
+		p := part[t*3*cols:][:3*cols]
+		for c := range mean {
+			mean[c] += n*float64(p[c]) + float64(p[cols+c])
 		}
 	}
 	for c := range mean {
@@ -113,14 +116,15 @@ func combine(part []float32, rows, cols int, mean, variance []float64) {
 	}
 	for t := range tasks(rows, rowBlock) {
 		n := float64(min(rowBlock, rows-t*rowBlock))
-		p := part[t*2*cols:][:2*cols]
+		p := part[t*3*cols:][:3*cols]
 		for c := range variance {
-			d := float64(p[c]) - mean[c]
-			variance[c] += float64(p[cols+c]) + n*d*d
+			// The squares are around p[c]; moving them to mean adds the cross term.
+			d, s1 := float64(p[c])-mean[c], float64(p[cols+c])
+			variance[c] += float64(p[2*cols+c]) + 2*d*s1 + n*d*d
 		}
 	}
 	for c := range variance {
-		variance[c] /= float64(rows)
+		variance[c] = max(variance[c]/float64(rows), 0)
 	}
 }
 
@@ -138,16 +142,16 @@ func (q *Queue) BatchNorm(eps, momentum float32, scale, offset, x, y, mean, rstd
 		return
 	}
 	n, cols := tasks(x.Rows, rowBlock), x.Cols
-	s := q.scratch((2*n + 1) * cols)
+	s := q.scratch((3*n + 1) * cols)
 	j := &q.batch
-	*j = batchJob{pass: batchMoments, x: view[float32](x), y: view[float32](y), part: s[:2*n*cols]}
+	*j = batchJob{pass: batchMoments, x: view[float32](x), y: view[float32](y), part: s[:3*n*cols]}
 	q.group.Do(n, j)
 
 	sums := q.lossScratch(2 * cols)
 	means, vars := sums[:cols], sums[cols:]
 	combine(j.part, x.Rows, cols, means, vars)
 	m, r, sc := view[float32](mean).s, view[float32](rstd).s, view[float32](scale).s
-	mul := s[2*n*cols:]
+	mul := s[3*n*cols:]
 	for c := range m {
 		m[c], r[c] = float32(means[c]), float32(1/math.Sqrt(vars[c]+float64(eps)))
 		mul[c] = r[c] * sc[c]

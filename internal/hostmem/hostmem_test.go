@@ -1,0 +1,126 @@
+package hostmem_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/saint-gnn/saint/internal/hostmem"
+)
+
+func TestReserve(t *testing.T) {
+	for _, limit := range []int64{0, 1, 4096, 1 << 30} {
+		r, err := hostmem.Reserve(limit)
+		if err != nil {
+			t.Fatalf("Reserve(%d): %v", limit, err)
+		}
+		b := r.Bytes()
+		if int64(len(b)) < max(limit, 1) {
+			t.Errorf("Reserve(%d) = %d bytes", limit, len(b))
+		}
+		b[0], b[len(b)-1] = 1, 2
+		r.HugePages(0, int64(len(b)))
+		r.Release(1, int64(len(b))-1) // the pages at the ends are not whole
+		if b[0] != 1 || len(b) > 4096 && b[len(b)-1] != 2 {
+			t.Errorf("Release touched a page that was not whole: %d, %d", b[0], b[len(b)-1])
+		}
+		if err := r.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if err := r.Close(); err != nil {
+			t.Errorf("second Close: %v", err)
+		}
+	}
+	if _, err := hostmem.Reserve(-1); err == nil {
+		t.Error("Reserve(-1) = nil error")
+	}
+	if _, err := hostmem.Reserve(1 << 62); err == nil {
+		t.Error("Reserve(1<<62) = nil error")
+	}
+}
+
+type used struct{ off, size int64 }
+
+func checkDisjoint(t *testing.T, a used, live []used) {
+	t.Helper()
+	for _, u := range live {
+		if a.off < u.off+u.size && u.off < a.off+a.size {
+			t.Fatalf("[%d,%d) overlaps [%d,%d)", a.off, a.off+a.size, u.off, u.off+u.size)
+		}
+	}
+}
+
+// Random use agrees with a list of what is in use.
+func TestSpace(t *testing.T) {
+	const limit = 1 << 16
+	r := rand.New(rand.NewPCG(3, 4))
+	s := hostmem.NewSpace(limit)
+	var live []used
+	var sum, peak int64
+	for step := range 20000 {
+		if len(live) > 0 && r.IntN(2) == 0 {
+			i := r.IntN(len(live))
+			s.Free(live[i].off, live[i].size)
+			sum -= hostmem.Round(live[i].size)
+			live = append(live[:i], live[i+1:]...)
+		} else {
+			size := r.Int64N(4000)
+			off, err := s.Alloc(size)
+			if err != nil {
+				continue
+			}
+			checkDisjoint(t, used{off, size}, live)
+			if off%64 != 0 || off+size > limit {
+				t.Fatalf("step %d: Alloc(%d) = %d, want a multiple of 64 inside %d", step, size, off, limit)
+			}
+			live = append(live, used{off, size})
+			sum += hostmem.Round(size)
+			peak = max(peak, sum)
+		}
+		if s.Bytes() != sum || s.Peak() != peak {
+			t.Fatalf("step %d: Bytes, Peak = %d, %d, want %d, %d", step, s.Bytes(), s.Peak(), sum, peak)
+		}
+	}
+	for _, u := range live {
+		s.Free(u.off, u.size)
+	}
+	if off, err := s.Alloc(limit); off != 0 || err != nil {
+		t.Errorf("Alloc of everything after all is free = %d, %v, want 0, nil", off, err)
+	}
+	if _, err := s.Alloc(1); err == nil {
+		t.Error("Alloc(1) = nil error with nothing free")
+	}
+}
+
+func TestSpaceEdges(t *testing.T) {
+	s := hostmem.NewSpace(0)
+	if off, err := s.Alloc(0); off != 0 || err != nil {
+		t.Errorf("Alloc(0) = %d, %v, want 0, nil", off, err)
+	}
+	for _, size := range []int64{1, -1, 1 << 62} {
+		if _, err := s.Alloc(size); err == nil {
+			t.Errorf("Alloc(%d) of an empty space = nil error", size)
+		}
+	}
+}
+
+// Trim reports what has been used and is free, once.
+func TestTrim(t *testing.T) {
+	s := hostmem.NewSpace(1 << 20)
+	a, _ := s.Alloc(1 << 10)
+	b, _ := s.Alloc(1 << 10)
+	c, _ := s.Alloc(1 << 10)
+	s.Free(a, 1<<10)
+	s.Free(c, 1<<10)
+	var got [][2]int64
+	note := func(lo, hi int64) { got = append(got, [2]int64{lo, hi}) }
+	s.Trim(note)
+	if len(got) != 2 || got[0] != [2]int64{0, 1 << 10} || got[1] != [2]int64{2 << 10, 3 << 10} {
+		t.Errorf("Trim = %v, want the first and the third range", got)
+	}
+	got = nil
+	s.Free(b, 1<<10)
+	s.Trim(note)
+	if len(got) != 1 || got[0] != [2]int64{0, 2 << 10} {
+		t.Errorf("second Trim = %v, want the first two ranges", got)
+	}
+}

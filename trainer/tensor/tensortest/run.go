@@ -1,0 +1,194 @@
+package tensortest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/saint-gnn/saint/internal/rng"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// Case is one operation on operands of its own.
+type Case struct {
+	Name  string
+	Bytes int64  // of operands read and written by one call
+	Call  func() // puts the operation on the queue
+	check func() // compares the outputs after exactly one Call
+	outs  []*operand
+}
+
+// shape is the size an operation is tried at.
+type shape struct {
+	rows, cols int
+	strided    bool // operands are column ranges of wider tensors
+}
+
+func (s shape) String() string {
+	if s.strided {
+		return fmt.Sprintf("%dx%d-strided", s.rows, s.cols)
+	}
+	return fmt.Sprintf("%dx%d", s.rows, s.cols)
+}
+
+// shapes: nothing, single rows and columns, odd sizes, one more than usual blocks, and rows
+// longer than a block.
+var shapes = []shape{
+	{0, 0, false},
+	{0, 5, false},
+	{5, 0, false},
+	{1, 1, false},
+	{1, 7, true},
+	{7, 1, false},
+	{7, 1, true},
+	{3, 5, false},
+	{33, 17, true},
+	{130, 65, false},
+	{257, 40, true},
+	{1, 16411, false},
+}
+
+// build prepares a case.
+type build func(e *env, s shape) Case
+
+// env is the device that a test works on. Failures are reported to t.
+type env struct {
+	testing.TB
+	backend tensor.Backend
+	q       tensor.Queue
+	a       tensor.Arena
+	rnd     *rand.Rand
+}
+
+func newEnv(t testing.TB, open tensor.Opener, o tensor.Options) *env {
+	t.Helper()
+	b, err := open(o)
+	if errors.Is(err, tensor.ErrUnavailable) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return envOf(t, b)
+}
+
+func envOf(t testing.TB, b tensor.Backend) *env {
+	t.Helper()
+	q, err := b.NewQueue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := b.NewArena()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, err := range []error{q.Close(), a.Close(), b.Close()} {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return &env{TB: t, backend: b, q: q, a: a, rnd: rng.New(1, rng.Test, 0, 0)}
+}
+
+// sync waits and fails the test on a device error.
+func (e *env) sync() {
+	e.Helper()
+	if err := e.q.Sync(); err != nil {
+		e.Fatal(err)
+	}
+	if err := e.a.Err(); err != nil {
+		e.Fatal(err)
+	}
+}
+
+// Run runs the whole suite on the backends that open returns. It skips where the device is
+// not available.
+func Run(t *testing.T, open tensor.Opener) {
+	t.Run("Ops", func(t *testing.T) { runOps(t, open) })
+	t.Run("Threads", func(t *testing.T) { runThreads(t, open) })
+	t.Run("Empty", func(t *testing.T) { runEmpty(newEnv(t, open, tensor.Options{})) })
+	t.Run("Dropout", func(t *testing.T) { runDropout(newEnv(t, open, tensor.Options{})) })
+	t.Run("NotFinite", func(t *testing.T) { runNotFinite(newEnv(t, open, tensor.Options{})) })
+	t.Run("Shapes", func(t *testing.T) { runShapeErrors(newEnv(t, open, tensor.Options{})) })
+	t.Run("Failure", func(t *testing.T) { runFailure(newEnv(t, open, tensor.Options{})) })
+	t.Run("Transfers", func(t *testing.T) { runTransfers(newEnv(t, open, tensor.Options{})) })
+	t.Run("Import", func(t *testing.T) { runImport(newEnv(t, open, tensor.Options{})) })
+	t.Run("Arena", func(t *testing.T) { runArena(t, open) })
+}
+
+// runOps compares every operation at every shape with its reference.
+func runOps(t *testing.T, open tensor.Opener) {
+	for _, b := range builds() {
+		e := newEnv(t, open, tensor.Options{})
+		for _, s := range shapes {
+			c := b(e, s)
+			t.Run(c.Name+"/"+s.String(), func(t *testing.T) {
+				e.TB = t
+				c.Call()
+				e.sync()
+				c.check()
+			})
+			e.TB = t
+			e.a.Reset()
+		}
+	}
+}
+
+// runThreads compares the bits of every operation's outputs between numbers of threads.
+func runThreads(t *testing.T, open tensor.Opener) {
+	s := shape{400, 40, true}
+	var want [][]byte
+	for _, threads := range []int{1, 2, 3, 8} {
+		e := newEnv(t, open, tensor.Options{Threads: threads})
+		i := 0
+		for _, b := range builds() {
+			c := b(e, s)
+			c.Call()
+			e.sync()
+			for k, o := range c.outs {
+				got := o.raw()
+				if threads == 1 {
+					want = append(want, got)
+				} else if !bytes.Equal(got, want[i]) {
+					t.Errorf("%s: output %d differs between 1 and %d threads", c.Name, k, threads)
+				}
+				i++
+			}
+			e.a.Reset()
+		}
+	}
+}
+
+// Cases prepares every operation on rows×cols operands of b, for measuring it. They may be
+// called any number of times. The queue, its arena and b close with the test.
+func Cases(t testing.TB, b tensor.Backend, rows, cols int) []Case {
+	e := envOf(t, b)
+	bs := builds()
+	cs := make([]Case, len(bs))
+	for i, build := range bs {
+		cs[i] = build(e, shape{rows: rows, cols: cols})
+		call := cs[i].Call
+		cs[i].Call = func() {
+			call()
+			if err := e.q.Sync(); err != nil {
+				e.Fatal(err)
+			}
+		}
+	}
+	e.sync()
+	return cs
+}
+
+// near reports got within absolute tolerance tol of want; NaN and infinities must be equal.
+func near(got float32, want, tol float64) bool {
+	g := float64(got)
+	if math.IsNaN(want) || math.IsNaN(g) {
+		return math.IsNaN(want) && math.IsNaN(g)
+	}
+	return g == want || math.Abs(g-want) <= tol
+}
