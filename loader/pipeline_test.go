@@ -127,39 +127,43 @@ func TestBackPressure(t *testing.T) {
 	for _, workers := range []int{1, 3} {
 		for _, prefetch := range []int{0, 2} {
 			t.Run(fmt.Sprint(workers, prefetch), func(t *testing.T) {
-				var made atomic.Int64
-				cfg := loadertest.Config(loadertest.Kind{})
-				cfg.Sampler = loadertest.Hook{Sampler: cfg.Sampler, After: func([]int32) { made.Add(1) }}
-				cfg.Workers, cfg.Prefetch = workers, prefetch
-				p := open(t, cfg)
-				bound := int64(workers + prefetch + 1)
-				var held []*loader.Batch
-				for int64(len(held)) < bound {
-					b, err := p.Next(t.Context())
-					if err != nil {
-						t.Fatal(err)
-					}
-					held = append(held, b)
-				}
-				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
-				defer cancel()
-				if _, err := p.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("Next with every batch held = %v, want it to wait", err)
-				}
-				if got := made.Load(); got != bound {
-					t.Errorf("%d batches made, want %d", got, bound)
-				}
-				for _, b := range held {
-					b.Release()
-				}
-				b, err := p.Next(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				b.Release()
+				backPressure(t, workers, prefetch)
 			})
 		}
 	}
+}
+
+func backPressure(t *testing.T, workers, prefetch int) {
+	var made atomic.Int64
+	cfg := loadertest.Config(loadertest.Kind{})
+	cfg.Sampler = loadertest.Hook{Sampler: cfg.Sampler, After: func([]int32) { made.Add(1) }}
+	cfg.Workers, cfg.Prefetch = workers, prefetch
+	p := open(t, cfg)
+	bound := int64(workers + prefetch + 1)
+	var held []*loader.Batch
+	for int64(len(held)) < bound {
+		b, err := p.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, b)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+	defer cancel()
+	if _, err := p.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Next with every batch held = %v, want it to wait", err)
+	}
+	if got := made.Load(); got != bound {
+		t.Errorf("%d batches made, want %d", got, bound)
+	}
+	for _, b := range held {
+		b.Release()
+	}
+	b, err := p.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Release()
 }
 
 // The k-th call to the store fails, for every k: what comes before the failed batch is right.
@@ -320,27 +324,29 @@ func TestSubgraphSampler(t *testing.T) {
 		cfg := loadertest.Config(loadertest.Kind{})
 		cfg.Sampler = upper{Sampler: cfg.Sampler, env: cfg.Env, skip: skip}
 		cfg.Workers, cfg.To = 2, 20
-		n, err := drain(t, open(t, cfg), func(b *loader.Batch) error {
-			for v := range b.NumNodes() {
-				for k := b.TransIndptr[v]; k < b.TransIndptr[v+1]; k++ {
-					e := b.TransPerm[k]
-					if b.Indices[e] != int32(v) || b.TransNorm[k] != b.AdjNorm[e] {
-						return fmt.Errorf("batch %d: entry %d of the transpose is not entry %d", b.Index, k, e)
-					}
-					if u := b.TransIndices[k]; e < b.Indptr[u] || e >= b.Indptr[u+1] {
-						return fmt.Errorf("batch %d: entry %d is not in row %d", b.Index, e, u)
-					}
-				}
-			}
-			if len(b.TransPerm) != b.NumEdges() || b.NumEdges() == 0 {
-				return fmt.Errorf("batch %d: %d entries of %d transposed", b.Index, len(b.TransPerm), b.NumEdges())
-			}
-			return nil
-		})
+		n, err := drain(t, open(t, cfg), checkTranspose)
 		if n != 20 || !errors.Is(err, io.EOF) {
 			t.Errorf("%d batches, then %v; want 20 and io.EOF", n, err)
 		}
 	}
+}
+
+func checkTranspose(b *loader.Batch) error {
+	for v := range b.NumNodes() {
+		for k := b.TransIndptr[v]; k < b.TransIndptr[v+1]; k++ {
+			e := b.TransPerm[k]
+			if b.Indices[e] != int32(v) || b.TransNorm[k] != b.AdjNorm[e] {
+				return fmt.Errorf("batch %d: entry %d of the transpose is not entry %d", b.Index, k, e)
+			}
+			if u := b.TransIndices[k]; e < b.Indptr[u] || e >= b.Indptr[u+1] {
+				return fmt.Errorf("batch %d: entry %d is not in row %d", b.Index, e, u)
+			}
+		}
+	}
+	if len(b.TransPerm) != b.NumEdges() || b.NumEdges() == 0 {
+		return fmt.Errorf("batch %d: %d entries of %d transposed", b.Index, len(b.TransPerm), b.NumEdges())
+	}
+	return nil
 }
 
 func TestRelease(t *testing.T) {

@@ -356,7 +356,7 @@ func TestReaderBadBytes(t *testing.T) {
 	m := testMeta()
 	_, data := stream(t, m, testRow(m, 4, 1))
 	for i := range data {
-		for _, x := range []byte{0x00, 0xff, data[i] ^ 1, data[i] ^ 0x80} {
+		for _, x := range []byte{0xff, data[i] ^ 1<<(i%8)} {
 			old := data[i]
 			data[i] = x
 			if err := readAll(data); err != nil {
@@ -400,7 +400,6 @@ func TestReaderRefusesCompression(t *testing.T) {
 	m := testMeta()
 	m.NumNodes = math.MaxInt32
 	row := testRow(m, 1, 1)
-	row.Features = row.Features[:0]
 	m.NumFeatures = 1 << 20
 	row.Features = make([]float32, m.NumFeatures)
 	var buf bytes.Buffer

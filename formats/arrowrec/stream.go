@@ -73,7 +73,7 @@ type Reader struct {
 
 // NewReader reads the schema. The path stands in errors only.
 func NewReader(r io.Reader, path string) (*Reader, error) {
-	in := &Reader{path: path, messages: &messages{r: bufio.NewReaderSize(r, 1<<16)}}
+	in := &Reader{path: path, messages: &messages{r: bufio.NewReader(r)}}
 	in.messages.budget.Allocator = memory.DefaultAllocator
 	var err error
 	in.ipc, err = ipc.NewReaderFromMessageReader(in.messages, ipc.WithAllocator(&in.messages.budget))
