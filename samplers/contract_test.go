@@ -71,7 +71,7 @@ func TestBadParameters(t *testing.T) {
 		p    params
 		want string // part of the error
 	}{
-		{"nod", nil, "known are edge, edge_bernoulli, full_batch, mrw, node, rw, vanilla_node_python"},
+		{"nod", nil, "known are edge, edge_bernoulli, full_batch, mrw, node, rw, "},
 		{"node", nil, "sampler node: size_subgraph is missing"},
 		{"node", params{"size_subgraph": 0}, "size_subgraph is 0, want at least 1"},
 		{"node", params{"size_subgraph": -3}, "size_subgraph is -3, want at least 1"},

@@ -22,11 +22,14 @@ func Stream(seed uint64, phase int, index uint64) *rand.Rand {
 // sampler, the graph and the state of r alone. dst's slices are reused; see [Scratch] for
 // where larger ones come from. Cost: the sampler's own plus the degrees of the drawn nodes.
 //
-// The error names a sampler that returns an id outside the graph, or a subgraph of more
-// than 2^31-1 edges.
+// The error names an id outside the graph, a subgraph of more than 2^31-1 edges, or the
+// first row that a [SubgraphSampler] got wrong.
 func Draw(s Sampler, env Env, r *rand.Rand, sc *Scratch, dst *formats.Subgraph) error {
 	if ss, ok := s.(SubgraphSampler); ok {
 		if err := ss.SampleSubgraph(r, sc, dst); err != nil {
+			return err
+		}
+		if err := checkOwn(env.Graph, dst); err != nil {
 			return err
 		}
 		dst.LossNorm = resize(dst.LossNorm, dst.NumNodes())
@@ -111,4 +114,43 @@ func (s *Scratch) emit(g *formats.Graph, dst *formats.Subgraph) {
 		lo = hi
 	}
 	dst.Indptr[len(dst.Nodes)] = int32(lo)
+}
+
+// checkOwn checks what a SubgraphSampler made, so that a mistake in it ends in an error
+// where it happens. Cost O(nodes+edges).
+func checkOwn(g *formats.Graph, sub *formats.Subgraph) error {
+	n, m := sub.NumNodes(), sub.NumEdges()
+	if len(sub.Indptr) != n+1 || sub.Indptr[0] != 0 || int(sub.Indptr[n]) != m || len(sub.EdgeIDs) != m {
+		return fmt.Errorf("a subgraph of %d nodes and %d edges has %d row starts and %d edge positions", n, m, len(sub.Indptr), len(sub.EdgeIDs))
+	}
+	last := int32(-1)
+	for i, v := range sub.Nodes {
+		if v <= last || int(v) >= g.NumNodes() {
+			return fmt.Errorf("node %d after %d, want ascending ids below %d", v, last, g.NumNodes())
+		}
+		last = v
+		lo, hi := sub.Indptr[i], sub.Indptr[i+1]
+		if lo > hi || int(hi) > m {
+			return fmt.Errorf("row %d of the subgraph goes from entry %d to %d of %d", i, lo, hi, m)
+		}
+		if err := checkOwnRow(g, sub, v, lo, hi); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkOwnRow(g *formats.Graph, sub *formats.Subgraph, v, lo, hi int32) error {
+	last := int32(-1)
+	for k := lo; k < hi; k++ {
+		u, e := sub.Indices[k], sub.EdgeIDs[k]
+		if u <= last || int(u) >= sub.NumNodes() {
+			return fmt.Errorf("row of node %d: column %d after %d, want ascending ids below %d", v, u, last, sub.NumNodes())
+		}
+		if e < g.Indptr[v] || e >= g.Indptr[v+1] || g.Indices[e] != sub.Nodes[u] {
+			return fmt.Errorf("row of node %d: position %d is not its edge to node %d", v, e, sub.Nodes[u])
+		}
+		last = u
+	}
+	return nil
 }
