@@ -2,6 +2,7 @@ package saintdir
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +37,18 @@ func TestLoadPPI(t *testing.T) {
 	}
 	if ds.Name != "ppi" || !ds.Labels.IsMulti() || !ds.Full.Symmetric() || ds.Full.Weights != nil {
 		t.Errorf("name %q, multi-label %t, symmetric %t, weights %t", ds.Name, ds.Labels.IsMulti(), ds.Full.Symmetric(), ds.Full.Weights != nil)
+	}
+	// Sums and one value by scikit-learn's StandardScaler in float64, fitted to the training
+	// nodes with edges. Rounding to float32 moves a value by up to 6e-8 of its size.
+	m := ds.Features.(formats.Resident).Matrix()
+	sum, squares := 0.0, 0.0
+	for _, x := range m {
+		sum += float64(x)
+		squares += float64(x) * float64(x)
+	}
+	near := func(got, want float64) bool { return math.Abs(got-want) < 1e-6*math.Abs(want) }
+	if x := float64(m[93*50+25]); !near(sum, 1163.5896378853927) || !near(squares, 729828.3847431845) || !near(x, 8.553825982056187) {
+		t.Errorf("sum, sum of squares, row 93 column 25 = %v, %v, %v, want 1163.58964, 729828.385, 8.553826", sum, squares, x)
 	}
 	mapped, err := Load(dir, Options{Warn: warn, MaxResident: -1})
 	if err != nil {
