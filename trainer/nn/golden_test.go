@@ -1,16 +1,14 @@
 package nn_test
 
 import (
-	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/saint-gnn/saint/formats/safetensors"
 	"github.com/saint-gnn/saint/trainer/actmem"
 	"github.com/saint-gnn/saint/trainer/loss"
 	"github.com/saint-gnn/saint/trainer/nn"
@@ -21,63 +19,47 @@ import (
 
 // golden is one file of testdata/model: a training run computed by PyTorch in float64.
 type golden struct {
-	meta    map[string]string
-	shape   map[string][]int
-	dtype   map[string]string
-	content map[string][]byte
+	file *safetensors.File
+	meta map[string]string
 }
 
-// readGolden reads a safetensors file that make_golden.py wrote.
 func readGolden(t *testing.T, path string) *golden {
 	t.Helper()
-	b, err := os.ReadFile(path)
+	f, err := safetensors.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	size := binary.LittleEndian.Uint64(b)
-	var header map[string]json.RawMessage
-	if err := json.Unmarshal(b[8:8+size], &header); err != nil {
-		t.Fatal(err)
-	}
-	g := &golden{shape: map[string][]int{}, dtype: map[string]string{}, content: map[string][]byte{}}
-	if err := json.Unmarshal(header["__metadata__"], &g.meta); err != nil {
-		t.Fatal(err)
-	}
-	delete(header, "__metadata__")
-	for name, raw := range header {
-		var h struct {
-			Dtype   string `json:"dtype"`
-			Shape   []int  `json:"shape"`
-			Offsets [2]int `json:"data_offsets"`
-		}
-		if err := json.Unmarshal(raw, &h); err != nil {
-			t.Fatal(err)
-		}
-		g.shape[name], g.dtype[name] = h.Shape, h.Dtype
-		g.content[name] = b[8+int(size)+h.Offsets[0] : 8+int(size)+h.Offsets[1]]
-	}
-	return g
+	t.Cleanup(func() { f.Close() })
+	return &golden{file: f, meta: f.Metadata()}
 }
 
-func (g *golden) words(name string) []int32 {
-	v := make([]int32, len(g.content[name])/4)
-	for i := range v {
-		v[i] = int32(binary.LittleEndian.Uint32(g.content[name][4*i:]))
+func (g *golden) tensor(t *testing.T, name string) safetensors.Tensor {
+	t.Helper()
+	v, err := g.file.Tensor(name)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return v
+}
+
+func (g *golden) words(t *testing.T, name string) []int32 {
+	t.Helper()
+	v := g.tensor(t, name)
+	w, err := v.Int32s()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
 }
 
 func (g *golden) floats(t *testing.T, name string) []float32 {
 	t.Helper()
-	if g.dtype[name] != "F32" {
-		t.Fatalf("tensor %s is %q, want F32", name, g.dtype[name])
+	v := g.tensor(t, name)
+	w, err := v.Float32s()
+	if err != nil {
+		t.Fatal(err)
 	}
-	w := g.words(name)
-	v := make([]float32, len(w))
-	for i := range v {
-		v[i] = math.Float32frombits(uint32(w[i]))
-	}
-	return v
+	return w
 }
 
 func (g *golden) number(t *testing.T, key string) float64 {
@@ -96,7 +78,7 @@ func (g *golden) spec(t *testing.T) nn.ModelSpec {
 		t.Fatal(err)
 	}
 	m := nn.ModelSpec{
-		In: g.shape["x"][1], Dim: int(g.number(t, "dim")), Classes: g.shape["logits"][1],
+		In: g.tensor(t, "x").Shape[1], Dim: int(g.number(t, "dim")), Classes: g.tensor(t, "logits").Shape[1],
 		Act: act, Aggr: g.meta["aggr"], Bias: g.meta["bias"],
 	}
 	for _, order := range strings.Split(g.meta["arch"], "-") {
@@ -206,24 +188,24 @@ func TestGolden(t *testing.T) {
 
 func checkGolden(t *testing.T, g *golden) {
 	r := newTrainee(t, 2)
-	n := g.shape["x"][0]
+	n, in := g.tensor(t, "x").Shape[0], g.tensor(t, "x").Shape[1]
 	cfg := optim.DefaultAdam()
 	cfg.LR, cfg.Clip, cfg.WeightDecay = g.number(t, "lr"), g.number(t, "clip"), g.number(t, "weight_decay")
 	r.build(t, open(t, 2), g.spec(t), g.meta["loss"], cfg)
 	for _, p := range r.model.Params() {
-		if s := g.shape["param."+p.Name]; len(s) != 2 || s[0] != p.Value.Rows || s[1] != p.Value.Cols {
+		if s := g.tensor(t, "param."+p.Name).Shape; len(s) != 2 || s[0] != p.Value.Rows || s[1] != p.Value.Cols {
 			t.Fatalf("parameter %s has shape %s, want %v", p.Name, p.Value, s)
 		}
 		nntest.Set(r.q, p.Value, g.floats(t, "param."+p.Name))
 	}
-	host := nntest.CSR{Rows: n, Cols: n, Indptr: g.words("indptr"), Indices: g.words("indices"), Values: g.floats(t, "values")}
+	host := nntest.CSR{Rows: n, Cols: n, Indptr: g.words(t, "indptr"), Indices: g.words(t, "indices"), Values: g.floats(t, "values")}
 	r.graph = nn.Local{A: host.Upload(r.q, r.params)}
-	r.x = nntest.Upload(r.q, r.params, tensor.F32, n, g.shape["x"][1], g.floats(t, "x"))
+	r.x = nntest.Upload(r.q, r.params, tensor.F32, n, in, g.floats(t, "x"))
 	r.w = nntest.Upload(r.q, r.params, tensor.F32, n, 1, g.floats(t, "weight"))
-	if g.dtype["target"] == "I32" {
-		r.target = nntest.Upload(r.q, r.params, tensor.I32, n, 1, g.words("target"))
+	if target := g.tensor(t, "target"); target.DType == safetensors.I32 {
+		r.target = nntest.Upload(r.q, r.params, tensor.I32, n, 1, g.words(t, "target"))
 	} else {
-		r.target = nntest.Upload(r.q, r.params, tensor.U8, n, g.shape["target"][1], g.content["target"])
+		r.target = nntest.Upload(r.q, r.params, tensor.U8, n, target.Shape[1], target.Data)
 	}
 
 	// The first step: 1e-4 of the tensor's largest element. Float32 against float64 through

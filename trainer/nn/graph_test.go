@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/saint-gnn/saint/trainer/nn"
@@ -100,11 +101,30 @@ func checkBlocks(t *testing.T, order, in int, cut []int) {
 		}
 		return out
 	}
-	got, want := results(split), results(nn.Local{A: host.Upload(r.q, r.params)})
+	// The order matters: the second run meets memory that the first one used.
+	want := results(nn.Local{A: host.Upload(r.q, r.params)})
+	got := results(split)
 	for i := range want {
 		// Isolated rows have variance 0 under "norm", whose gradients reach 1e4: rounding
 		// relative to the largest element.
 		within(t, fmt.Sprintf("result %d", i), got[i], want[i], 1e-5)
+	}
+}
+
+// TestNoBlocks: without blocks the aggregate and its gradient are 0, whatever the memory held.
+func TestNoBlocks(t *testing.T) {
+	r := newTrainee(t, 1)
+	x, y := r.params.Alloc(tensor.F32, 3, 2), r.params.Alloc(tensor.F32, 3, 2)
+	for name, call := range map[string]func(){
+		"Aggregate":     func() { nn.Aggregate(&r.ctx, &blocks{n: 3}, x, y) },
+		"AggregateBack": func() { nn.AggregateBack(&r.ctx, &blocks{n: 3}, x, y) },
+	} {
+		r.q.Fill(1, x)
+		r.q.Fill(7, y)
+		call()
+		if got, want := nntest.Download(r.q, y), make([]float32, 6); !slices.Equal(got, want) {
+			t.Errorf("%s without blocks = %v, want %v", name, got, want)
+		}
 	}
 }
 
@@ -123,6 +143,7 @@ func TestSide(t *testing.T) {
 	}{
 		{602, 128, 1, 128}, // Reddit: 128 columns instead of 602
 		{50, 512, 1, 0},    // PPI: 50 instead of 512
+		{300, 512, 1, 0},   // Yelp: 300 instead of 512
 		{512, 512, 1, 512}, // equal: the projection needs no aggregated input for backward
 		{602, 128, 0, 0},
 		{602, 128, 2, 0}, // projected, but aggregated more than once
