@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/sourcegraph/conc"
@@ -70,6 +71,10 @@ func list(path string, content io.ReaderAt, size int64) (*Archive, error) {
 	for _, m := range r.File {
 		if strings.HasSuffix(m.Name, "/") {
 			continue
+		}
+		// Names appear in messages, which are one line.
+		if strings.ContainsFunc(m.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			return nil, formats.BadInput(path, "the archive holds a member with the unprintable name %q", m.Name)
 		}
 		name := strings.TrimSuffix(m.Name, ".npy")
 		if a.members[name] != nil {

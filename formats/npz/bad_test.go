@@ -87,6 +87,7 @@ func TestBadArchives(t *testing.T) {
 		{"twice", archive(t, member{name: "a", content: good}, member{name: "a.npy", content: good}), "array a appears twice"},
 		{"nothing inside", archive(t), "array a is missing; the archive holds nothing"},
 		{"other names", archive(t, member{name: "b.npy", content: good}), "array a is missing; the archive holds b"},
+		{"line break in a name", archive(t, member{name: "a\n.npy", content: good}), `unprintable name "a\n.npy"`},
 		{"folder only", archive(t, member{name: "a.npy/"}), "array a is missing"},
 		{"encrypted", archive(t, member{"a.npy", good, false, func(h *zip.FileHeader) { h.Flags |= 1 }}), "is encrypted"},
 		{"method", archive(t, member{"a.npy", good, false, func(h *zip.FileHeader) { h.Method = 12 }}), "compression method 12"},

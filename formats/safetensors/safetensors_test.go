@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -285,4 +286,28 @@ func FuzzSafetensors(f *testing.F) {
 			t.Fatalf("read again: %v, %v", again.names, err)
 		}
 	})
+}
+
+// The densest header there is, tensors without bytes, costs a bounded multiple of its size.
+func TestHeaderAllocation(t *testing.T) {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i := range 20000 {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`, i)
+	}
+	b.WriteByte('}')
+	content := file(uint64(b.Len()), b.String(), 0)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	x := &File{path: "x"}
+	err := x.parse(content)
+	runtime.ReadMemStats(&after)
+	ratio := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(content))
+	t.Logf("%d bytes: %.1f bytes allocated a byte", len(content), ratio)
+	if err != nil || ratio > 48 {
+		t.Errorf("parse: %v, %.1f bytes allocated for each byte of the header, want at most 48", err, ratio)
+	}
 }
