@@ -96,7 +96,9 @@ type Config struct {
 	// memory: a subgraph that is not symmetric after all gets a transpose of its own.
 	Symmetric bool
 
-	Workers, Prefetch int // Workers 0: one for each CPU the process may use
+	// Workers 0 means one for each CPU the process may use. A sampler that draws the whole
+	// training graph every time gets one worker and no prefetch.
+	Workers, Prefetch int
 	Seed              uint64
 	Phase             int
 	From, To          uint64 // batch indices; From>0 resumes, To==0 means no end

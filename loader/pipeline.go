@@ -17,6 +17,7 @@ import (
 
 	"github.com/saint-gnn/saint/formats/arrowrec"
 	"github.com/saint-gnn/saint/internal/invariants"
+	"github.com/saint-gnn/saint/samplers"
 )
 
 // poisonByte fills released memory under -tags invariants.
@@ -105,6 +106,10 @@ func (c *Config) complete() error {
 	}
 	if c.Workers == 0 {
 		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	if d, ok := c.Sampler.(samplers.Deterministic); ok && d.Deterministic() {
+		// Every batch is the whole training graph: one in use and one in the making do.
+		c.Workers, c.Prefetch = 1, 0
 	}
 	if c.Alloc == nil {
 		c.Alloc = memory.DefaultAllocator
