@@ -50,10 +50,11 @@ func BenchmarkGemm(b *testing.B) {
 		for _, level := range levels()[1:] {
 			ws := newWorkspace(level)
 			for _, s := range benchShapes {
-				p := newProduct(r, s.transA, s.transB, s.m, s.n, s.k, 0, 1, 0)
 				name := fmt.Sprintf("%v/threads=%d/%c%c-%dx%dx%d", level, g.Threads(),
 					letter(s.transA), letter(s.transB), s.m, s.n, s.k)
-				b.Run(name, func(b *testing.B) { benchGemm(b, g, ws, level, p) })
+				b.Run(name, func(b *testing.B) {
+					benchGemm(b, g, ws, level, newProduct(r, s.transA, s.transB, s.m, s.n, s.k, 0, 1, 0))
+				})
 			}
 		}
 		g.Close()
@@ -78,7 +79,9 @@ func benchGemm(b *testing.B, g *workers.Group, ws *Workspace, level cpufeat.Leve
 	}
 	best = max(best, peak.GFLOPS(g, level, 10*time.Millisecond))
 	slices.Sort(times)
-	rate := func(t time.Duration) float64 { return 2 * float64(p.m) * float64(p.n) * float64(p.k) / t.Seconds() / 1e9 }
+	rate := func(t time.Duration) float64 {
+		return 2 * float64(p.m) * float64(p.n) * float64(p.k) / t.Seconds() / 1e9
+	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(rate(times[len(times)/2]), "GFLOP/s")
 	b.ReportMetric(100*rate(times[len(times)/2])/best, "%peak")

@@ -24,20 +24,20 @@ type target struct {
 	alpha, beta float32
 }
 
-// block multiplies rows [i0,i1) of op(a) by panels [p0,p1) of op(b) for one chunk. A panel
-// stays in the first-level cache while the strips of op(a) pass by.
+// block multiplies rows [i0,i1) of op(a) by panels [p0,p1) of op(b) for one chunk. A strip
+// of op(a) stays in the first-level cache while the panels stream by from the second, and
+// rows of c are written from one end to the other.
 func (ws *Workspace) block(worker int, dst target, i0, i1, p0, p1, k0, kc int) {
 	j, kern, s := &ws.job, &ws.kern, &ws.scratch[worker]
 	t := &s.tile
-	for p := p0; p < p1; p++ {
-		col, width := j.panel(kern, p)
-		b := &ws.packedB[k0*j.padded+col*kc]
-		valid := min(width, j.n-col)
-		for i := i0; i < i1; i += kern.mr {
-			*t = tile{kc: kc, b: b, alpha: dst.alpha, beta: dst.beta, width: width, valid: valid}
-			ws.strip(s, t, i0, i1, i, k0)
-			rows := min(kern.mr, i1-i)
-			if rows == kern.mr && (kern.masked || valid == width) {
+	for i := i0; i < i1; i += kern.mr {
+		rows := min(kern.mr, i1-i)
+		ws.strip(s, i0, i1, i, k0, kc)
+		for p := p0; p < p1; p++ {
+			col, width := j.panel(kern, p)
+			t.b, t.width, t.valid = &ws.packedB[k0*j.padded+col*kc], width, min(width, j.n-col)
+			t.alpha, t.beta = dst.alpha, dst.beta
+			if rows == kern.mr && (kern.masked || t.valid == width) {
 				t.c, t.ldc = &dst.c[i*dst.ld+col], dst.ld
 				kern.run(t)
 				continue
@@ -46,18 +46,19 @@ func (ws *Workspace) block(worker int, dst target, i0, i1, p0, p1, k0, kc int) {
 			t.c, t.ldc, t.beta = &s.edge[0], width, 0
 			kern.run(t)
 			for r := range rows {
-				addFirst(s.edge[r*width:][:valid], dst.beta, dst.c[(i+r)*dst.ld+col:][:valid])
+				addFirst(s.edge[r*width:][:t.valid], dst.beta, dst.c[(i+r)*dst.ld+col:][:t.valid])
 			}
 		}
 	}
 }
 
 // strip points the tile to the strip of op(a) that begins at row i.
-func (ws *Workspace) strip(s *scratch, t *tile, i0, i1, i, k0 int) {
-	j, mr := &ws.job, ws.kern.mr
+func (ws *Workspace) strip(s *scratch, i0, i1, i, k0, kc int) {
+	j, mr, t := &ws.job, ws.kern.mr, &s.tile
+	t.kc = kc
 	switch {
 	case j.transA:
-		t.a, t.rs, t.cs = &s.a[(i-i0)*t.kc], 1, mr
+		t.a, t.rs, t.cs = &s.a[(i-i0)*kc], 1, mr
 	case j.direct && i+mr <= i1:
 		t.a, t.rs, t.cs = &j.a[i*j.lda+k0], j.lda, 1
 	default:
@@ -75,12 +76,18 @@ const rowStep = maxKC + 16
 func (ws *Workspace) packA(worker, i0, i1, k0, kc int) {
 	j, mr := &ws.job, ws.kern.mr
 	buf := ws.scratch[worker].a
+	if j.transA {
+		whole := (i1 - i0) / mr
+		if whole > 0 {
+			ws.kern.pack(kc, whole, j.a[k0*j.lda+i0:], j.lda, buf)
+		}
+		if i := i0 + whole*mr; i < i1 {
+			packEdge(buf[whole*mr*kc:][:mr*kc], mr, i1-i, j.a[k0*j.lda+i:], j.lda)
+		}
+		return
+	}
 	for i := i0; i < i1; i += mr {
 		rows := min(mr, i1-i)
-		if j.transA {
-			packStrip(buf[(i-i0)*kc:][:mr*kc], mr, rows, j.a[k0*j.lda+i:], j.lda)
-			continue
-		}
 		if j.direct && rows == mr {
 			continue
 		}
@@ -94,24 +101,11 @@ func (ws *Workspace) packA(worker, i0, i1, k0, kc int) {
 	}
 }
 
-// packStrip copies rows columns of a, which is transposed, into [kc][mr].
-func packStrip(strip []float32, mr, rows int, a []float32, lda int) {
-	switch {
-	case rows == 12 && mr == 12:
-		for o := 0; o+12 <= len(strip); o += 12 {
-			*(*[12]float32)(strip[o:]) = *(*[12]float32)(a)
-			a = a[min(lda, len(a)):]
-		}
-	case rows == 6 && mr == 6:
-		for o := 0; o+6 <= len(strip); o += 6 {
-			*(*[6]float32)(strip[o:]) = *(*[6]float32)(a)
-			a = a[min(lda, len(a)):]
-		}
-	default:
-		for ; len(strip) >= mr; strip = strip[mr:] {
-			clear(strip[copy(strip, a[:rows]):mr])
-			a = a[min(lda, len(a)):]
-		}
+// packEdge copies rows columns of a, which is transposed, into [kc][mr].
+func packEdge(strip []float32, mr, rows int, a []float32, lda int) {
+	for ; len(strip) >= mr; strip = strip[mr:] {
+		clear(strip[copy(strip, a[:rows]):mr])
+		a = a[min(lda, len(a)):]
 	}
 }
 

@@ -144,10 +144,10 @@ func (j *job) cut(kern *kernels, threads int) {
 		j.padded -= kern.nr - kern.narrow
 	}
 
-	// A copy of a costs as much as a few columns of c, and is worth it where the rows of a
-	// tile collide in the cache.
-	const setSize = 256
-	j.direct = !j.transA && (j.lda%setSize != 0 || j.n < 4*kern.nr)
+	// Rows that are a page apart fall into the same set of the cache. A copy of them costs
+	// as much as a few columns of c.
+	const page = 1024
+	j.direct = !j.transA && (j.lda%page != 0 || j.n < 4*kern.nr)
 
 	j.mc = kern.mc
 	j.nc = maxNC / kern.nr * kern.nr

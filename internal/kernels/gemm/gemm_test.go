@@ -22,7 +22,7 @@ func levels() []cpufeat.Level {
 func random(r *rand.Rand, n int) []float32 {
 	x := make([]float32, n)
 	for i := range x {
-		x[i] = float32(r.NormFloat64())
+		x[i] = 2*r.Float32() - 1
 	}
 	return x
 }

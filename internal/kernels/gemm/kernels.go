@@ -25,13 +25,15 @@ type kernels struct {
 	masked         bool // writes tile.valid columns and not tile.width
 	mc             int  // rows of a block of c, a multiple of mr
 	run            func(t *tile)
+	// pack copies kc rows of strips*mr elements of a to dst, [strips][kc][mr].
+	pack func(kc, strips int, a []float32, lda int, dst []float32)
 }
 
 func kernelsOf(level cpufeat.Level) kernels {
 	if k, ok := asmKernels(level); ok {
 		return k
 	}
-	return kernels{mr: 4, nr: 4, narrow: 4, mc: 96, run: tileGo}
+	return kernels{mr: 4, nr: 4, narrow: 4, mc: 96, run: tileGo, pack: packGo}
 }
 
 // tileGo is the portable 4×4 kernel, in two halves that fit the registers of most
@@ -72,4 +74,13 @@ func storeGo(c *[4]float32, t *tile, v0, v1, v2, v3 float32) {
 	c[1] = al*v1 + t.beta*c[1]
 	c[2] = al*v2 + t.beta*c[2]
 	c[3] = al*v3 + t.beta*c[3]
+}
+
+func packGo(kc, strips int, a []float32, lda int, dst []float32) {
+	for l := range kc {
+		row := a[l*lda:][:4*strips]
+		for s := range strips {
+			*(*[4]float32)(dst[(s*kc+l)*4:]) = *(*[4]float32)(row[4*s:])
+		}
+	}
 }

@@ -10,9 +10,9 @@ import "github.com/saint-gnn/saint/internal/cpufeat"
 func asmKernels(level cpufeat.Level) (kernels, bool) {
 	switch level {
 	case cpufeat.AVX512:
-		return kernels{mr: 12, nr: 32, narrow: 16, masked: true, mc: 96, run: tileAVX512}, true
+		return kernels{mr: 12, nr: 32, narrow: 16, masked: true, mc: 96, run: tileAVX512, pack: packAVX512}, true
 	case cpufeat.AVX2:
-		return kernels{mr: 6, nr: 16, narrow: 8, mc: 96, run: tileAVX2}, true
+		return kernels{mr: 6, nr: 16, narrow: 8, mc: 96, run: tileAVX2, pack: packAVX2}, true
 	default:
 		return kernels{}, false
 	}
@@ -33,4 +33,12 @@ func tileAVX2(t *tile) {
 		return
 	}
 	tile6x8(t.kc, t.a, 4*t.rs, 4*t.cs, t.b, t.alpha, t.beta, t.c, 4*t.ldc)
+}
+
+func packAVX512(kc, strips int, a []float32, lda int, dst []float32) {
+	pack12(kc, &a[0], 4*lda, strips, &dst[0], 4*12*kc)
+}
+
+func packAVX2(kc, strips int, a []float32, lda int, dst []float32) {
+	pack6(kc, &a[0], 4*lda, strips, &dst[0], 4*6*kc)
 }

@@ -23,3 +23,13 @@ func tile6x16(kc int, a *float32, rs int, cs int, b *float32, alpha float32, bet
 //
 //go:noescape
 func tile6x8(kc int, a *float32, rs int, cs int, b *float32, alpha float32, beta float32, c *float32, ldc int)
+
+// pack12 copies kc rows of strips*12 elements of a, each 12 of them to dst, a strip after the other; lda and step are in bytes.
+//
+//go:noescape
+func pack12(kc int, a *float32, lda int, strips int, dst *float32, step int)
+
+// pack6 copies kc rows of strips*6 elements of a, each 6 of them to dst, a strip after the other; lda and step are in bytes.
+//
+//go:noescape
+func pack6(kc int, a *float32, lda int, strips int, dst *float32, step int)

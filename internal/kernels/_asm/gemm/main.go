@@ -17,7 +17,57 @@ func main() {
 	for _, v := range []int{2, 1} {
 		tile(256, 6, v)
 	}
+	pack(12)
+	pack(6)
 	Generate()
+}
+
+// pack writes the copy of the columns of a transposed a into strips of mr. It goes row by
+// row, since the next row is likely on another page, and fetches rows ahead for the same
+// reason: the processor does not do it by itself over page borders.
+func pack(mr int) {
+	name := fmt.Sprintf("pack%d", mr)
+	TEXT(name, NOSPLIT, "func(kc int, a *float32, lda, strips int, dst *float32, step int)")
+	Doc(fmt.Sprintf("%s copies kc rows of strips*%d elements of a, each %d of them to dst, a strip after the other; lda and step are in bytes.", name, mr, mr))
+	Pragma("noescape")
+	kc := Load(Param("kc"), GP64())
+	a := Load(Param("a"), GP64())
+	lda := Load(Param("lda"), GP64())
+	strips := Load(Param("strips"), GP64())
+	dst := Load(Param("dst"), GP64())
+	step := Load(Param("step"), GP64())
+	p, q, f, n := GP64(), GP64(), GP64(), GP64()
+	Label(name + "_row")
+	MOVQ(a, p)
+	MOVQ(dst, q)
+	LEAQ(Mem{Base: a, Index: lda, Scale: 8}, f)
+	MOVQ(strips, n)
+	Label(name + "_strip")
+	PREFETCHT0(Mem{Base: f})
+	if mr == 12 {
+		y, x := YMM(), XMM()
+		VMOVUPS(Mem{Base: p}, y)
+		VMOVUPS(Mem{Base: p, Disp: 32}, x)
+		VMOVUPS(y, Mem{Base: q})
+		VMOVUPS(x, Mem{Base: q, Disp: 32})
+	} else {
+		x, z := XMM(), GP64()
+		VMOVUPS(Mem{Base: p}, x)
+		MOVQ(Mem{Base: p, Disp: 16}, z)
+		VMOVUPS(x, Mem{Base: q})
+		MOVQ(z, Mem{Base: q, Disp: 16})
+	}
+	ADDQ(Imm(uint64(4*mr)), p)
+	ADDQ(Imm(uint64(4*mr)), f)
+	ADDQ(step, q)
+	DECQ(n)
+	JNZ(LabelRef(name + "_strip"))
+	ADDQ(lda, a)
+	ADDQ(Imm(uint64(4*mr)), dst)
+	DECQ(kc)
+	JNZ(LabelRef(name + "_row"))
+	VZEROUPPER()
+	RET()
 }
 
 // tile writes the kernel with mr rows and nv vectors of the given bits. In AVX-512 kernels
@@ -42,6 +92,7 @@ func tile(bits, mr, nv int) {
 		for j := 0; j < nv*bytes; j += 64 {
 			PREFETCHT0(Mem{Base: p, Disp: j})
 		}
+		PREFETCHT0(Mem{Base: p, Disp: nv*bytes - 4}) // rows seldom begin at a cache line
 		ADDQ(ldc, p)
 	}
 	acc := accumulate(name, bits, mr, nv)
