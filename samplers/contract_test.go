@@ -16,13 +16,13 @@ type params = samplertest.Params
 // tiny lists parameters of every sampler that suit graphs of about ten nodes, budgets
 // beyond the graph among them.
 var tiny = map[string][]params{
-	"node":                {{"size_subgraph": 1}, {"size_subgraph": 6}, {"size_subgraph": 5000}},
-	"edge":                {{"size_subg_edge": 1}, {"size_subg_edge": 4}, {"size_subg_edge": 5000}},
-	"edge_bernoulli":      {{"size_subg_edge": 1}, {"size_subg_edge": 4}, {"size_subg_edge": 5000}},
-	"rw":                  {{"num_root": 1, "depth": 1}, {"num_root": 3, "depth": 2}, {"num_root": 500, "depth": 9}},
-	"mrw":                 {{"size_subgraph": 1, "size_frontier": 1}, {"size_subgraph": 9, "size_frontier": 3, "deg_clip": 2}, {"size_subgraph": 5000, "size_frontier": 700}},
+	"node":                {{"size_subgraph": 1}, {"size_subgraph": 6}, {"size_subgraph": 700}},
+	"edge":                {{"size_subg_edge": 1}, {"size_subg_edge": 4}, {"size_subg_edge": 700}},
+	"edge_bernoulli":      {{"size_subg_edge": 1}, {"size_subg_edge": 4}, {"size_subg_edge": 700}},
+	"rw":                  {{"num_root": 1, "depth": 1}, {"num_root": 3, "depth": 2}, {"num_root": 100, "depth": 7}},
+	"mrw":                 {{"size_subgraph": 1, "size_frontier": 1}, {"size_subgraph": 9, "size_frontier": 3, "deg_clip": 2}, {"size_subgraph": 700, "size_frontier": 300}},
 	"full_batch":          {{}},
-	"vanilla_node_python": {{"size_subgraph": 1}, {"size_subgraph": 6}, {"size_subgraph": 5000}},
+	"vanilla_node_python": {{"size_subgraph": 1}, {"size_subgraph": 6}, {"size_subgraph": 700}},
 }
 
 func TestContract(t *testing.T) {

@@ -436,7 +436,7 @@ func TestMultiDimRandomWalkLaw(t *testing.T) {
 
 func TestMultiDimRandomWalkWideFrontier(t *testing.T) {
 	env := samplertest.Env(samplertest.PowerLaw(80, 300, 5))
-	for _, size := range []int{1, 2, 7, 64, 100} {
+	for _, size := range []int{1, 7, 64, 100} {
 		for _, clip := range []int{3, 100000} {
 			t.Run(fmt.Sprint(size, "/", clip), func(t *testing.T) { checkFirstPop(t, env, size, clip) })
 		}
@@ -446,7 +446,7 @@ func TestMultiDimRandomWalkWideFrontier(t *testing.T) {
 // checkFirstPop compares the first replacements of many frontiers, by node, with their
 // probabilities given those frontiers.
 func checkFirstPop(t *testing.T, env samplers.Env, size, clip int) {
-	const n = 20000
+	const n = 5000
 	g := env.Graph
 	s, err := samplers.New("mrw", env, params{"size_subgraph": int64(size) + 1, "size_frontier": int64(size), "deg_clip": int64(clip)})
 	if err != nil {
