@@ -45,8 +45,8 @@ type Dataset struct {
 	Labels      Labels
 	// The roles: ascending, disjoint. Nodes in none of them take part in aggregation only.
 	TrainNodes, ValNodes, TestNodes []int32
-	// Fingerprint is the SHA-256 (hex) of everything above as loaded; it identifies the
-	// data of a run.
+	// Fingerprint is the SHA-256 (hex) of graphs, labels, roles and the features before
+	// standardisation, not of the name; it identifies the data of a run.
 	Fingerprint string
 	// Close releases mapped files; nil if there is nothing to release.
 	Close func() error

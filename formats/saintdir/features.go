@@ -53,26 +53,56 @@ func (f *featureFile) Gather(dst []float32, ids []int32) error { return f.Gather
 // bytes returns the size of the matrix in memory.
 func (f *featureFile) bytes() int64 { return 4 * int64(f.rows) * int64(f.dim) }
 
-// read returns the whole matrix.
-func (f *featureFile) read() ([]float32, error) {
+// featureSegment is how much of the file is in memory beside the matrix while it is read.
+const featureSegment = 64 << 20
+
+// read returns the whole matrix and closes the file. At most about segmentBytes of the file
+// are mapped and touched at a time.
+func (f *featureFile) read(segmentBytes int) ([]float32, error) {
 	m := make([]float32, f.rows*f.dim)
+	h := f.Header()
+	segment := max(1, segmentBytes/(f.dim*h.ItemSize))
+	if h.Fortran {
+		segment = f.rows // every row lies all over the file
+	}
+	for lo := 0; lo < f.rows; lo += segment {
+		if lo > 0 {
+			// Pages of a mapping count as memory of the process beside the copy, until it ends.
+			again, err := npy.Open(f.path)
+			if err != nil {
+				return nil, errors.Join(inFile(f.path, err), f.Close())
+			}
+			if err := f.Close(); err != nil {
+				return nil, errors.Join(err, again.Close())
+			}
+			f.File = again
+		}
+		if err := f.readSegment(m, lo, min(f.rows, lo+segment)); err != nil {
+			return nil, errors.Join(inFile(f.path, err), f.Close())
+		}
+	}
+	return m, f.Close()
+}
+
+// readSegment reads rows lo…hi-1 of the file into those of m.
+func (f *featureFile) readSegment(m []float32, lo, hi int) error {
 	const blockValues = 1 << 20
 	per := max(1, blockValues/f.dim)
 	var failed atomic.Pointer[error]
 	p := pool.New().WithMaxGoroutines(readers)
-	for lo := 0; lo < f.rows && failed.Load() == nil; lo += per {
+	for ; lo < hi && failed.Load() == nil; lo += per {
+		first, last := lo, min(hi, lo+per)
 		p.Go(func() {
-			hi := min(f.rows, lo+per)
-			if err := f.ReadRows(m[lo*f.dim:hi*f.dim], lo, hi); err != nil {
+			if err := f.ReadRows(m[first*f.dim:last*f.dim], first, last); err != nil {
 				failed.CompareAndSwap(nil, &err)
 			}
 		})
 	}
 	p.Wait()
 	if err := failed.Load(); err != nil {
-		return nil, inFile(f.path, *err)
+		return *err
 	}
-	return m, nil
+	return nil
 }
 
 // readers is the number of blocks of features that are read at once: enough to keep a disk

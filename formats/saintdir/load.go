@@ -170,8 +170,8 @@ func (l *loader) readFeatures(resident bool) error {
 		l.mapped = l.feats
 		return nil
 	}
-	l.matrix, err = l.feats.read()
-	return errors.Join(err, l.feats.Close())
+	l.matrix, err = l.feats.read(featureSegment)
+	return err
 }
 
 // close releases what is mapped.

@@ -397,3 +397,33 @@ func TestMemTotal(t *testing.T) {
 		t.Errorf("memoryLimit() = %d, want at least a megabyte", got)
 	}
 }
+
+func TestReadFeaturesInSegments(t *testing.T) {
+	path := filepath.Join(t.TempDir(), featsFile)
+	want := make([]float32, 100*3)
+	for i := range want {
+		want[i] = float32(i)
+	}
+	if err := npy.WriteFile(path, []int{100, 3}, want); err != nil {
+		t.Fatal(err)
+	}
+	for _, segment := range []int{1, 12, 500, 1200, 1 << 20} {
+		f, err := openFeatures(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := f.read(segment); err != nil || !slices.Equal(got, want) {
+			t.Errorf("read(%d) gives other values (%v)", segment, err)
+		}
+	}
+	f, err := openFeatures(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.read(12); err == nil {
+		t.Error("read of a file that vanishes = nil, want an error")
+	}
+}
