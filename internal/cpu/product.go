@@ -3,53 +3,15 @@ package cpu
 import (
 	"fmt"
 
+	"github.com/saint-gnn/saint/internal/invariants"
+	"github.com/saint-gnn/saint/internal/kernels/gemm"
+	"github.com/saint-gnn/saint/internal/kernels/spmm"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
-type productJob struct {
-	transA, transB bool
-	alpha, beta    float32
-	a, b, c        matrix[float32]
-	k              int
-}
-
-const productRows = 16
-
-// RunTask computes a block of rows of c.
-func (j *productJob) RunTask(_, task int) {
-	for i := task * productRows; i < min((task+1)*productRows, j.c.rows); i++ {
-		c := j.c.row(i)
-		scaleRow(j.beta, c)
-		for l := range j.k {
-			var v float32
-			if j.transA {
-				v = j.a.s[l*j.a.stride+i]
-			} else {
-				v = j.a.s[i*j.a.stride+l]
-			}
-			v *= j.alpha
-			if j.transB {
-				for n := range c {
-					c[n] += v * j.b.s[n*j.b.stride+l]
-				}
-			} else {
-				axpby(v, j.b.row(l), 1, c)
-			}
-		}
-	}
-}
-
-func scaleRow(beta float32, c []float32) {
-	switch beta {
-	case 0:
-		clear(c)
-	case 1:
-	default:
-		for i := range c {
-			c[i] *= beta
-		}
-	}
-}
+// ld returns the distance between rows for the kernels, which want no less than a row even
+// where there is only one.
+func (m *matrix[T]) ld() int { return max(m.stride, m.cols) }
 
 // Gemm computes c = alpha op(a) op(b) + beta c. With beta 0 c is not read.
 func (q *Queue) Gemm(transA, transB bool, alpha float32, a, b tensor.Tensor, beta float32, c tensor.Tensor) {
@@ -70,33 +32,15 @@ func (q *Queue) Gemm(transA, transB bool, alpha float32, a, b tensor.Tensor, bet
 	if !q.ready(a, b, c) {
 		return
 	}
-	j := &q.product
-	j.transA, j.transB, j.alpha, j.beta, j.k = transA, transB, alpha, beta, k
-	j.a, j.b, j.c = view[float32](a), view[float32](b), view[float32](c)
-	q.group.Do(tasks(m, productRows), j)
-}
-
-type sparseJob struct {
-	alpha, beta     float32
-	indptr, indices []int32
-	values          []float32
-	x, y            matrix[float32]
-}
-
-const sparseRows = 64
-
-// RunTask computes a block of rows of y.
-func (j *sparseJob) RunTask(_, task int) {
-	for i := task * sparseRows; i < min((task+1)*sparseRows, j.y.rows); i++ {
-		y := j.y.row(i)
-		scaleRow(j.beta, y)
-		for e := j.indptr[i]; e < j.indptr[i+1]; e++ {
-			axpby(j.alpha*j.values[e], j.x.row(int(j.indices[e])), 1, y)
-		}
+	if q.gemm == nil {
+		q.gemm = gemm.NewWorkspace()
 	}
+	av, bv, cv := view[float32](a), view[float32](b), view[float32](c)
+	gemm.Gemm(q.group, q.gemm, transA, transB, m, n, k, alpha, av.s, av.ld(), bv.s, bv.ld(), beta, cv.s, cv.ld())
 }
 
-// SpMM computes y = alpha a x + beta y.
+// SpMM computes y = alpha a x + beta y. The column indices of a must be rows of x; they are
+// checked under invariants only.
 func (q *Queue) SpMM(alpha float32, a *tensor.CSR, x tensor.Tensor, beta float32, y tensor.Tensor) {
 	want("SpMM", "x", x, tensor.F32, a.Cols, x.Cols)
 	want("SpMM", "y", y, tensor.F32, a.Rows, x.Cols)
@@ -109,9 +53,25 @@ func (q *Queue) SpMM(alpha float32, a *tensor.CSR, x tensor.Tensor, beta float32
 	if !q.ready(a.Indptr, a.Indices, a.Values, x, y) {
 		return
 	}
-	j := &q.sparse
-	j.alpha, j.beta = alpha, beta
-	j.indptr, j.indices, j.values = I32(a.Indptr), I32(a.Indices), F32(a.Values)
-	j.x, j.y = view[float32](x), view[float32](y)
-	q.group.Do(tasks(a.Rows, sparseRows), j)
+	if q.spmm == nil {
+		q.spmm = spmm.NewWorkspace()
+	}
+	xv, yv := view[float32](x), view[float32](y)
+	args := spmm.Args{
+		Alpha: alpha, Indptr: I32(a.Indptr), Col: I32(a.Indices), Val: F32(a.Values),
+		X: xv.s, LDX: xv.ld(), Beta: beta, Y: yv.s, LDY: yv.ld(), N: x.Cols,
+	}
+	if invariants.Enabled {
+		checkColumns(args.Indptr, args.Col, a.Cols)
+	}
+	spmm.Mul(q.group, q.spmm, args)
+}
+
+// checkColumns panics if an entry of the matrix is outside its columns.
+func checkColumns(indptr, col []int32, cols int) {
+	for _, c := range col[indptr[0]:indptr[len(indptr)-1]] {
+		if c < 0 || int(c) >= cols {
+			panic(&tensor.ShapeError{Op: "SpMM", Got: fmt.Sprintf("column %d", c), Want: fmt.Sprintf("less than %d", cols)})
+		}
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"math"
 	"sync/atomic"
 
+	"github.com/saint-gnn/saint/internal/kernels/gemm"
+	"github.com/saint-gnn/saint/internal/kernels/spmm"
 	"github.com/saint-gnn/saint/internal/workers"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
@@ -31,8 +33,8 @@ type Queue struct {
 	sigmoid  sigmoidJob
 	squares  squaresJob
 	adam     adamJob
-	product  productJob
-	sparse   sparseJob
+	gemm     *gemm.Workspace
+	spmm     *spmm.Workspace
 	columns  columnsJob
 	zeros    []float32
 }
