@@ -63,37 +63,39 @@ type Preset struct {
 	NoiseColumns int
 }
 
-// presets holds the data sets in the order in which they are listed, smallest first.
+// presets holds the data sets in the order in which they are listed, smallest first. The
+// comments give the best possible scores (accuracy, F1-micro for several labels) of a
+// model that sees a node's own features only, and of one that knows its community.
 var presets = []Preset{
-	{
+	{ // 0.64 and 0.93
 		Name: "tiny", About: "trains in seconds; for demos and tests",
 		Nodes: 2_000, Edges: 10_000, Features: 16, Classes: 5, Train: 60, Val: 20,
 		Communities: 20, Within: 0.75, Tail: 36, Cut: 1e-3, Shift: 0.5, MinEdges: 2,
 		LabelNoise: 0.08, ClassTail: 32, Signal: 0.6, ClassShare: 0.5, NoiseColumns: 4,
 	},
-	{
+	{ // 0.63 and 0.94
 		Name: "ppi-like", About: "size, split and separate parts of PPI",
 		Nodes: 14_755, Edges: 225_270, Features: 50, Classes: 121, Multi: true, Train: 66, Val: 12,
 		Communities: 30, Within: 0.8, Tail: 32, Cut: 2e-3, Shift: 0.9, MinEdges: 1, SplitEdges: true,
 		LabelNoise: 0.1, Density: 0.3, Signal: 0.3, NoiseColumns: 10,
 	},
-	{
+	{ // 0.46 and 0.61
 		Name: "flickr-like", About: "size, split and degree shape of Flickr",
 		Nodes: 89_250, Edges: 449_878, Features: 500, Classes: 7, Train: 50, Val: 25,
 		Communities: 60, Within: 0.6, Tail: 46, Cut: 1.2e-4, Shift: 0.3, MinEdges: 2,
 		LabelNoise: 0.5, ClassTail: 64, Signal: 0.12, ClassShare: 0.5, NoiseColumns: 200,
 	},
-	{
+	{ // 0.68 and 0.96
 		Name: "reddit-like", About: "size, split and degree shape of Reddit",
 		Nodes: 232_965, Edges: 11_606_919, Features: 602, Classes: 41, Train: 66, Val: 10,
 		Communities: 60, Within: 0.7, Tail: 46, Cut: 1.5e-4, Shift: 0.85, MinEdges: 1,
-		LabelNoise: 0.04, ClassTail: 32, Signal: 0.14, ClassShare: 0.5, NoiseColumns: 100,
+		LabelNoise: 0.04, ClassTail: 32, Signal: 0.125, ClassShare: 0.5, NoiseColumns: 100,
 	},
-	{
+	{ // 0.48 and 0.83
 		Name: "yelp-like", About: "size, split and label kind of Yelp",
 		Nodes: 716_847, Edges: 6_977_410, Features: 300, Classes: 100, Multi: true, Train: 75, Val: 10,
 		Communities: 200, Within: 0.7, Tail: 40, Cut: 5e-5, Shift: 0.7, MinEdges: 1,
-		LabelNoise: 0.2, Density: 0.1, Signal: 0.15, NoiseColumns: 50,
+		LabelNoise: 0.2, Density: 0.1, Signal: 0.18, NoiseColumns: 50,
 	},
 }
 

@@ -66,6 +66,9 @@ func TestPresets(t *testing.T) {
 			checkDegrees(t, &p, ds)
 			checkLabels(t, &p, ds)
 			checkWalks(t, ds, want)
+			if _, err := ds.Prepare(); err != nil {
+				t.Errorf("Prepare: %v", err)
+			}
 		})
 	}
 }
@@ -251,7 +254,10 @@ func checkWalks(t *testing.T, ds *formats.RawDataset, want shape) {
 }
 
 func TestSplitEdges(t *testing.T) {
-	ds := generate(t, "ppi-like", 2)
+	ds, err := small(t).Generate(t.Context(), 2, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	role := roles(ds)
 	for v := range int32(ds.Full.NumNodes()) {
 		for _, u := range ds.Full.Neighbors(v) {

@@ -25,6 +25,17 @@ func generate(t testing.TB, name string, seed uint64) *formats.RawDataset {
 	return ds
 }
 
+// small is a preset that takes every branch of a large one in a fraction of its time.
+func small(t testing.TB) Preset {
+	t.Helper()
+	p, err := Lookup("ppi-like")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Nodes, p.Edges, p.Features, p.NoiseColumns = 10_000, 80_000, 12, 2
+	return p
+}
+
 // sum hashes everything that Generate returns.
 func sum(t testing.TB, ds *formats.RawDataset) string {
 	t.Helper()
@@ -50,21 +61,28 @@ func TestFrozen(t *testing.T) {
 }
 
 func TestSameBytesForAnyNumberOfProcessors(t *testing.T) {
-	names := []string{"tiny", "ppi-like"}
+	presets := []Preset{presets[0], small(t)}
 	if !testing.Short() {
-		names = append(names, "flickr-like")
+		presets = append(presets, Presets()[2])
 	}
-	for _, name := range names {
-		t.Run(name, func(t *testing.T) {
+	for _, p := range presets {
+		t.Run(p.Name, func(t *testing.T) {
+			sumOf := func(seed uint64) string {
+				ds, err := p.Generate(t.Context(), seed, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return sum(t, ds)
+			}
 			old := runtime.GOMAXPROCS(1)
 			defer runtime.GOMAXPROCS(old)
-			one := sum(t, generate(t, name, 3))
+			one := sumOf(3)
 			runtime.GOMAXPROCS(4)
-			if four := sum(t, generate(t, name, 3)); four != one {
-				t.Errorf("Generate(%q, 3) differs between 1 and 4 processors: %s, %s", name, one, four)
+			if four := sumOf(3); four != one {
+				t.Errorf("seed 3 differs between 1 and 4 processors: %s, %s", one, four)
 			}
-			if other := sum(t, generate(t, name, 4)); other == one {
-				t.Errorf("Generate(%q) is the same for seeds 3 and 4", name)
+			if sumOf(4) == one {
+				t.Error("seeds 3 and 4 give the same data")
 			}
 		})
 	}
@@ -89,7 +107,7 @@ func TestLoad(t *testing.T) {
 func TestProgress(t *testing.T) {
 	var stages []string
 	last := map[string][2]int64{}
-	_, err := Generate(t.Context(), "ppi-like", 1, Options{Progress: func(stage string, done, total int64) {
+	_, err := small(t).Generate(t.Context(), 1, Options{Progress: func(stage string, done, total int64) {
 		if prev, ok := last[stage]; !ok {
 			stages = append(stages, stage)
 		} else if done < prev[0] {
@@ -116,7 +134,7 @@ func TestCancel(t *testing.T) {
 		if at == "" {
 			cancel()
 		}
-		_, err := Generate(ctx, "ppi-like", 1, Options{Progress: func(stage string, done, total int64) {
+		_, err := small(t).Generate(ctx, 1, Options{Progress: func(stage string, done, total int64) {
 			if stage == at && (done < total || stage == "nodes" || stage == "labels") {
 				cancel()
 			}
