@@ -191,3 +191,13 @@ func precision(x float64) int {
 		return 2
 	}
 }
+
+// SetTotal changes the total, for work whose size is learnt on the way.
+func (t *Task) SetTotal(total int64) {
+	if t == nil {
+		return
+	}
+	t.r.mu.Lock()
+	t.total = total
+	t.r.mu.Unlock()
+}

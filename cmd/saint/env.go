@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/saint-gnn/saint/internal/progress"
+)
+
+// env is what a command may touch of the world outside: tests give buffers.
+type env struct {
+	Stdout, Stderr io.Writer
+	Terminal       bool // stderr is one: progress is rewritten in place
+	Getenv         func(string) string
+	Args           []string
+
+	// Set by setup from the flags that every command has.
+	verbose  bool
+	quiet    bool
+	json     bool
+	log      *slog.Logger
+	progress *progress.Reporter
+	started  time.Time
+}
+
+// commonFlags are those of every command.
+func commonFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "json", Usage: "print results as JSON, one object a line"},
+		&cli.BoolFlag{Name: "quiet", Usage: "print warnings and errors only"},
+		&cli.BoolFlag{Name: "v", Usage: "explain more: debug log, causes of errors"},
+	}
+}
+
+// setup prepares logs and progress.
+func (e *env) setup(c *cli.Context) {
+	e.json, e.quiet, e.verbose = c.Bool("json"), c.Bool("quiet"), c.Bool("v")
+	level, mode := slog.LevelInfo, progress.Lines
+	if e.Terminal {
+		mode = progress.Terminal
+	}
+	if e.verbose {
+		level = slog.LevelDebug
+	}
+	if e.quiet {
+		level, mode = slog.LevelWarn, progress.Off
+	}
+	e.progress = progress.New(e.Stderr, mode, 0)
+	e.log = slog.New(slog.NewTextHandler(e.progress, &slog.HandlerOptions{Level: level, ReplaceAttr: shortTime}))
+}
+
+// shortTime drops what a person at a terminal does not need.
+func shortTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) > 0 {
+		return a
+	}
+	switch a.Key {
+	case slog.TimeKey:
+		return slog.String(slog.TimeKey, a.Value.Time().Format("15:04:05"))
+	default:
+		if a.Value.Kind() == slog.KindFloat64 {
+			return slog.String(a.Key, fmt.Sprintf("%.4g", a.Value.Float64()))
+		}
+		return a
+	}
+}
+
+// printJSON writes one line of results.
+func (e *env) printJSON(v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = e.Stdout.Write(append(line, '\n'))
+	return err
+}
+
+// printf writes results for people.
+func (e *env) printf(format string, args ...any) error {
+	_, err := fmt.Fprintf(e.Stdout, format, args...)
+	return err
+}
+
+// cacheDir is where runs share what is dear to compute: SAINT_CACHE, else the user's cache
+// folder; "" if there is none.
+func (e *env) cacheDir() string {
+	if dir := e.Getenv("SAINT_CACHE"); dir != "" {
+		return dir
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "saint")
+}

@@ -1,0 +1,211 @@
+package trainer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"time"
+
+	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/formats/safetensors"
+	"github.com/saint-gnn/saint/trainer/nn"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// paramFormat is the version of parameter files; see docs/formats/checkpoint.md.
+const paramFormat = "1"
+
+// metadata holds only what the same run reproduces: no time, path, host or device.
+func (r *run) metadata(epoch int) map[string]string {
+	return map[string]string{
+		"saint.format": paramFormat, "saint.epoch": strconv.Itoa(epoch), "saint.step": strconv.FormatUint(r.Step, 10),
+		"saint.seed": strconv.FormatUint(r.Seed, 10), "saint.config": r.Identity.ConfigHash,
+	}
+}
+
+// saveParams writes the parameters alone.
+func (r *run) saveParams(path string, epoch int) error {
+	ts, err := r.download(nil, r.model.Seq.Params(), nil)
+	if err != nil {
+		return err
+	}
+	return safetensors.WriteFile(path, ts, r.metadata(epoch))
+}
+
+// save writes the state, complete in one file so that a kill between two renames cannot
+// tear it, and then the parameters for everybody else.
+func (r *run) save() error {
+	r.saved = time.Now()
+	if r.Dir == nil {
+		return nil
+	}
+	st := r.state
+	st.Adam = r.opt.Count()
+	st.Times = r.times()
+	position, err := json.Marshal(st)
+	if err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	ts, err := r.download(nil, r.model.Seq.Params(), nil)
+	if err != nil {
+		return err
+	}
+	params := len(ts)
+	for _, n := range r.opt.State() {
+		if ts, err = r.download(ts, nil, &n.Value); err != nil {
+			return err
+		}
+		ts[len(ts)-1].Name = n.Name
+	}
+	// The epoch of a parameter file is the last one that has at least begun.
+	last := r.Epoch - 1
+	if r.InStep > 0 {
+		last = r.Epoch
+	}
+	meta := r.metadata(last)
+	meta["saint.state"] = string(position)
+	if err := safetensors.WriteFile(r.Dir.StatePath(), ts, meta); err != nil {
+		return err
+	}
+	return safetensors.WriteFile(r.Dir.LastPath(), ts[:params], r.metadata(last))
+}
+
+// download appends host copies of parameters, or of one tensor, to ts.
+func (r *run) download(ts []safetensors.Tensor, params []*nn.Param, one *tensor.Tensor) ([]safetensors.Tensor, error) {
+	fetch := func(name string, t tensor.Tensor) {
+		host := make([]float32, t.Rows*t.Cols)
+		r.stepper.q.Download(t, bytesOf(host))
+		ts = append(ts, safetensors.Float32(name, []int{t.Rows, t.Cols}, host))
+	}
+	for _, p := range params {
+		fetch(p.Name, p.Value)
+	}
+	if one != nil {
+		fetch("", *one)
+	}
+	if err := r.stepper.q.Sync(); err != nil {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	return ts, nil
+}
+
+// restore puts the run where its state checkpoint stands.
+func (r *run) restore() error {
+	path := r.Dir.StatePath()
+	f, err := safetensors.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		r.Log.Warn("the run had not saved anything yet: it starts from the beginning", "path", path)
+		return r.initial()
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	var st state
+	if err := json.Unmarshal([]byte(f.Metadata()["saint.state"]), &st); err != nil {
+		return formats.BadInput(path, "not a training state (its saint.state metadata is missing or damaged); start again without --resume")
+	}
+	if err := r.sameRun(path, st.Identity); err != nil {
+		return err
+	}
+	if err := upload(f, path, r.stepper.q, r.model.Seq.Params()); err != nil {
+		return err
+	}
+	for _, n := range r.opt.State() {
+		if err := uploadOne(f, path, r.stepper.q, n.Name, n.Value); err != nil {
+			return err
+		}
+	}
+	device := r.Identity.Device
+	r.state = st
+	r.Identity.Device = device
+	r.opt.SetCount(st.Adam)
+	r.before = st.Times
+	r.Done = false
+	if end := r.phases[len(r.phases)-1].end; r.Epoch > end || r.Epoch == end && r.InStep > 0 {
+		return &MismatchError{Path: path, What: "cap on epochs", Saved: fmt.Sprintf("%d trained", r.Epoch), Now: strconv.Itoa(end)}
+	}
+	return r.stepper.q.Sync()
+}
+
+// initial loads the parameters to begin with, if the run was given some.
+func (r *run) initial() error {
+	if r.InitFrom == "" {
+		return nil
+	}
+	return LoadParams(r.InitFrom, r.model)
+}
+
+// sameRun refuses to mix runs.
+func (r *run) sameRun(path string, id identity) error {
+	for _, c := range []struct{ what, saved, now string }{
+		{"state format", strconv.Itoa(id.Version), strconv.Itoa(stateVersion)},
+		{"seed", strconv.FormatUint(id.Seed, 10), strconv.FormatUint(r.Seed, 10)},
+		{"configuration", id.ConfigHash, r.Identity.ConfigHash},
+		{"data", id.Data, r.Identity.Data},
+	} {
+		if c.saved != c.now {
+			return &MismatchError{Path: path, What: c.what, Saved: c.saved, Now: c.now}
+		}
+	}
+	if id.Device != r.Identity.Device {
+		r.Log.Info("resuming on another device than before", "before", id.Device, "now", r.Identity.Device)
+	}
+	return nil
+}
+
+// MismatchError says that a checkpoint belongs to another run. The command line maps it to
+// exit code 2.
+type MismatchError struct{ Path, What, Saved, Now string }
+
+// Error names what differs.
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("%s: saved with another %s (%.16s, now %.16s); resume with the run's own settings or start a new run folder", e.Path, e.What, e.Saved, e.Now)
+}
+
+// LoadParams fills m from a parameter file written by a run. Names and shapes must agree.
+func LoadParams(path string, m *Model) error {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	q, err := m.Backend.NewQueue()
+	if err != nil {
+		return err
+	}
+	err = upload(f, path, q, m.Seq.Params())
+	return errors.Join(err, q.Sync(), q.Close())
+}
+
+func upload(f *safetensors.File, path string, q tensor.Queue, params []*nn.Param) error {
+	for _, p := range params {
+		if err := uploadOne(f, path, q, p.Name, p.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func uploadOne(f *safetensors.File, path string, q tensor.Queue, name string, dst tensor.Tensor) error {
+	t, err := f.Tensor(name)
+	if err != nil {
+		return err
+	}
+	if len(t.Shape) != 2 || t.Shape[0] != dst.Rows || t.Shape[1] != dst.Cols {
+		return formats.BadInput(path, "tensor %s has shape %v, the model wants %dx%d; was it saved with another configuration or data set?", name, t.Shape, dst.Rows, dst.Cols)
+	}
+	v, err := t.Float32s()
+	if err != nil {
+		return err
+	}
+	for i, x := range v {
+		if !finite(float64(x)) {
+			return formats.BadInput(path, "tensor %s has the value %v at row %d, column %d", name, x, i/dst.Cols, i%dst.Cols)
+		}
+	}
+	q.Upload(bytesOf(v), dst)
+	return q.Sync()
+}

@@ -1,0 +1,372 @@
+package trainer
+
+import (
+	"context"
+	"fmt"
+	"unsafe"
+
+	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/trainer/nn"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// tileFloats bounds the widest temporary of a row tile. Tiles are cut by shape alone, so
+// that results do not depend on the machine.
+const tileFloats = 4 << 20
+
+// Evaluator computes the logits of every node of a graph: aggregation is the row mean over
+// all neighbours (the weighted mean if the graph has weights), without dropout.
+//
+// Layers run in groups: a layer that aggregates and the dense layers after it. A group goes
+// over its destination rows tile by tile, so that only the inputs and outputs of groups
+// exist as a whole. An Evaluator is not safe for concurrent use.
+type Evaluator struct {
+	graph *formats.Graph
+	feats formats.FeatureStore
+	b     tensor.Backend
+	q     tensor.Queue
+	a     tensor.Arena
+	place placer
+
+	features tensor.Tensor
+	tile     nn.RowTile
+	csr      tensor.CSR
+	indptr   []int32
+	values   []float32
+	ids      []int32
+	host     []float32
+}
+
+// NewEvaluator returns an evaluator of models on backend b. arena is used during Logits
+// only and is empty again when it returns; a trainer lends the arena of its steps, so that
+// the two never hold memory at the same time.
+func NewEvaluator(g *formats.Graph, feats formats.FeatureStore, b tensor.Backend, arena tensor.Arena) (*Evaluator, error) {
+	if feats.Rows() != g.NumNodes() {
+		return nil, fmt.Errorf("evaluate: %d feature rows for %d nodes", feats.Rows(), g.NumNodes())
+	}
+	q, err := b.NewQueue()
+	if err != nil {
+		return nil, err
+	}
+	return &Evaluator{graph: g, feats: feats, b: b, q: q, a: arena, place: placer{b: b}}, nil
+}
+
+// Close frees the evaluator's queue.
+func (e *Evaluator) Close() error { return e.q.Close() }
+
+// Visit receives the output of rows [lo,hi) as a device tensor (hi-lo × OutDim) that is
+// valid during the call. It must not keep it.
+type Visit func(c *nn.Context, lo, hi int, out tensor.Tensor) error
+
+// Logits runs layers [0, upTo) of the model (all of them if upTo is 0) and calls visit for
+// consecutive row tiles in ascending order.
+func (e *Evaluator) Logits(ctx context.Context, m *Model, upTo int, visit Visit) error {
+	if upTo == 0 {
+		upTo = m.Seq.Len()
+	}
+	run := &evalRun{Evaluator: e, ctx: ctx, seq: m.Seq, c: &nn.Context{Q: e.q, A: e.a}}
+	defer e.a.Reset()
+	defer e.place.done(e.a)
+	h, owned, err := run.input()
+	if err != nil {
+		return err
+	}
+	for first := 0; first < upTo; {
+		end := first + 1
+		for end < upTo && m.Seq.Layer(end).Hops() == 0 {
+			end++
+		}
+		var out tensor.Tensor
+		if end < upTo {
+			out = e.a.Alloc(tensor.F32, e.graph.NumNodes(), m.Seq.Layer(end-1).OutDim())
+		}
+		if err := run.group(h, first, end, out, visit); err != nil {
+			return err
+		}
+		if owned {
+			e.a.Release(h)
+		}
+		h, owned, first = out, true, end
+	}
+	if err := e.q.Sync(); err != nil {
+		return fmt.Errorf("evaluate: %w", err)
+	}
+	return e.a.Err()
+}
+
+// evalRun is one pass over a model.
+type evalRun struct {
+	*Evaluator
+	ctx context.Context //nolint:containedctx // lives for one call
+	seq *nn.Sequential
+	c   *nn.Context
+}
+
+// input returns the features of all nodes as a tensor, or the absent tensor if they do not
+// lie in memory: then rows are fetched tile by tile.
+func (r *evalRun) input() (x tensor.Tensor, owned bool, err error) {
+	if res, ok := r.feats.(formats.Resident); ok {
+		if r.b.Caps().SharedMemory {
+			err := r.b.Import(&r.features, tensor.F32, res.Rows(), res.Dim(), bytesOf(res.Matrix()))
+			return r.features, false, err
+		}
+		x = r.a.Alloc(tensor.F32, res.Rows(), res.Dim())
+		r.q.Upload(bytesOf(res.Matrix()), x)
+		return x, true, r.a.Err()
+	}
+	first := r.seq.Layer(0)
+	if p, ok := first.(nn.Projector); first.Hops() == 0 || ok && p.ProjDim() > 0 {
+		return tensor.Tensor{}, false, nil
+	}
+	// The layer aggregates its input as it is, so all of it must be there.
+	n := r.feats.Rows()
+	x = r.a.Alloc(tensor.F32, n, r.feats.Dim())
+	step := tileRows(r.feats.Dim())
+	for lo := 0; lo < n; lo += step {
+		hi := min(n, lo+step)
+		rows, err := r.fetch(lo, hi)
+		if err != nil {
+			return x, true, err
+		}
+		r.q.Axpby(1, rows, 0, x.RowRange(lo, hi))
+		r.a.Release(rows)
+	}
+	return x, true, nil
+}
+
+// fetch gathers feature rows [lo,hi) into a tensor of the arena.
+func (r *evalRun) fetch(lo, hi int) (tensor.Tensor, error) {
+	r.ids = r.ids[:0]
+	for v := lo; v < hi; v++ {
+		r.ids = append(r.ids, int32(v))
+	}
+	r.host = grow(r.host, (hi-lo)*r.feats.Dim())
+	if err := r.feats.Gather(r.host, r.ids); err != nil {
+		return tensor.Tensor{}, fmt.Errorf("features of nodes %d to %d: %w", lo, hi-1, err)
+	}
+	t := r.a.Alloc(tensor.F32, hi-lo, r.feats.Dim())
+	r.q.Upload(bytesOf(r.host), t)
+	return t, r.q.Sync()
+}
+
+// rows returns rows [lo,hi) of a group's input and whether the caller must release them.
+func (r *evalRun) rows(h tensor.Tensor, lo, hi int) (t tensor.Tensor, owned bool, err error) {
+	if h.Present() {
+		return h.RowRange(lo, hi), false, nil
+	}
+	t, err = r.fetch(lo, hi)
+	return t, true, err
+}
+
+// group runs layers [first,end) on the input h of all nodes and writes the result to out,
+// or hands it to visit if out is absent.
+func (r *evalRun) group(h tensor.Tensor, first, end int, out tensor.Tensor, visit Visit) error {
+	head := r.seq.Layer(first)
+	r.c.Layer = first
+	if head.Hops() > 1 {
+		return r.whole(h, first, end, out, visit)
+	}
+	var proj tensor.Tensor
+	if p, ok := head.(nn.Projector); ok && head.Hops() == 1 && p.ProjDim() > 0 {
+		var err error
+		if proj, err = r.project(p, h); err != nil {
+			return err
+		}
+		defer r.a.Release(proj)
+	}
+	return r.tiles(first, end, func(lo, hi int) (tensor.Tensor, error) {
+		switch {
+		case proj.Present():
+			self, owned, err := r.rows(h, lo, hi)
+			if err != nil {
+				return self, err
+			}
+			r.rowTile(lo, hi)
+			y := head.(nn.Projector).ForwardProjected(r.c, &r.tile, self, proj)
+			if owned {
+				r.a.Release(self)
+			}
+			return y, nil
+		case head.Hops() == 1:
+			r.rowTile(lo, hi)
+			return head.Forward(r.c, &r.tile, h), nil
+		default:
+			x, owned, err := r.rows(h, lo, hi)
+			if err != nil {
+				return x, err
+			}
+			y := r.dense(first, x)
+			if owned {
+				r.a.Release(x)
+			}
+			return y, nil
+		}
+	}, out, visit)
+}
+
+// whole runs a layer of several hops on the full graph at once, the rest of its group in
+// tiles.
+func (r *evalRun) whole(h tensor.Tensor, first, end int, out tensor.Tensor, visit Visit) error {
+	r.rowTile(0, r.graph.NumNodes())
+	y := r.seq.Layer(first).Forward(r.c, nn.Local{A: &r.csr}, h)
+	r.c.EndLayer()
+	defer r.a.Release(y)
+	return r.tiles(first, end, func(lo, hi int) (tensor.Tensor, error) {
+		r.a.Retain(y)
+		return y.RowRange(lo, hi), nil
+	}, out, visit)
+}
+
+// project computes the projection of all rows in chunks.
+func (r *evalRun) project(p nn.Projector, h tensor.Tensor) (tensor.Tensor, error) {
+	n := r.graph.NumNodes()
+	proj := r.a.Alloc(tensor.F32, n, p.ProjDim())
+	step := tileRows(max(p.ProjDim(), r.feats.Dim()))
+	for lo := 0; lo < n; lo += step {
+		hi := min(n, lo+step)
+		x, owned, err := r.rows(h, lo, hi)
+		if err != nil {
+			return proj, err
+		}
+		p.Project(r.c, x, proj.RowRange(lo, hi))
+		r.c.EndLayer()
+		if owned {
+			r.a.Release(x)
+		}
+		if err := r.check(); err != nil {
+			return proj, err
+		}
+	}
+	return proj, nil
+}
+
+// tiles calls head for every row tile, runs the dense layers (first,end) on its result and
+// delivers that.
+func (r *evalRun) tiles(first, end int, head func(lo, hi int) (tensor.Tensor, error), out tensor.Tensor, visit Visit) error {
+	width := r.feats.Dim()
+	for i := first; i < end; i++ {
+		width = max(width, r.seq.Layer(i).OutDim())
+	}
+	n, step := r.graph.NumNodes(), tileRows(width)
+	for lo := 0; lo < n; lo += step {
+		hi := min(n, lo+step)
+		r.c.Layer = first
+		y, err := head(lo, hi)
+		r.c.EndLayer()
+		if err != nil {
+			return err
+		}
+		for i := first + 1; i < end; i++ {
+			next := r.dense(i, y)
+			r.a.Release(y)
+			y = next
+		}
+		if out.Present() {
+			r.q.Axpby(1, y, 0, out.RowRange(lo, hi))
+		} else if err := visit(r.c, lo, hi, y); err != nil {
+			return err
+		}
+		r.a.Release(y)
+		if err := r.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dense runs layer i, which does not aggregate, on the rows of x.
+func (r *evalRun) dense(i int, x tensor.Tensor) tensor.Tensor {
+	r.c.Layer = i
+	r.tile = nn.RowTile{Lo: 0, Hi: x.Rows, Src: x.Rows}
+	y := r.seq.Layer(i).Forward(r.c, &r.tile, x)
+	r.c.EndLayer()
+	return y
+}
+
+// check ends a pass early on cancellation or failure.
+func (r *evalRun) check() error {
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
+	if err := r.a.Err(); err != nil {
+		return fmt.Errorf("evaluate: %w", err)
+	}
+	if err := r.q.Err(); err != nil {
+		return fmt.Errorf("evaluate: %w", err)
+	}
+	return nil
+}
+
+// rowTile makes r.tile rows [lo,hi) of D^-1 A.
+func (r *evalRun) rowTile(lo, hi int) {
+	g := r.graph
+	base, end := g.Indptr[lo], g.Indptr[hi]
+	m := int(end - base)
+	r.indptr = grow(r.indptr, hi-lo+1)
+	r.values = grow(r.values, m)
+	for i := lo; i < hi; i++ {
+		a, b := g.Indptr[i]-base, g.Indptr[i+1]-base
+		r.indptr[i-lo] = int32(a)
+		meanRow(r.values[a:b], weightsOf(g, g.Indptr[i], g.Indptr[i+1]))
+	}
+	r.indptr[hi-lo] = int32(m)
+	r.csr = tensor.CSR{
+		Rows: hi - lo, Cols: g.NumNodes(),
+		Indptr:  r.place.ints(r.a, r.q, slotIndptr, r.indptr),
+		Indices: r.place.ints(r.a, r.q, slotIndices, g.Indices[base:end]),
+		Values:  r.place.column(r.a, r.q, slotValues, r.values),
+	}
+	r.tile = nn.RowTile{A: &r.csr, Lo: lo, Hi: hi, Src: g.NumNodes()}
+}
+
+func weightsOf(g *formats.Graph, lo, hi int64) []float32 {
+	if g.Weights == nil {
+		return nil
+	}
+	return g.Weights[lo:hi]
+}
+
+// meanRow writes the row of D^-1 A: 1/deg each, or weight over sum of weights.
+func meanRow(dst, weights []float32) {
+	if weights == nil {
+		for k := range dst {
+			dst[k] = float32(1 / float64(len(dst)))
+		}
+		return
+	}
+	sum := 0.0
+	for _, w := range weights {
+		sum += float64(w)
+	}
+	for k, w := range weights {
+		dst[k] = 0
+		if sum > 0 {
+			dst[k] = float32(float64(w) / sum)
+		}
+	}
+}
+
+// tileRows returns the rows of a tile whose widest temporary has that many columns.
+func tileRows(width int) int { return min(max(tileFloats/max(width, 1), 256), 1<<16) }
+
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n, n+n/8)
+	}
+	return s[:n]
+}
+
+func bytesOf[T int32 | float32 | uint8](s []T) []byte {
+	if len(s) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), len(s)*int(unsafe.Sizeof(s[0])))
+}
+
+// Download queues a copy of the F32 tensor t to host memory, reusing buf where it is large
+// enough. The values are there after the queue's Sync.
+func Download(q tensor.Queue, t tensor.Tensor, buf []float32) []float32 {
+	buf = grow(buf, t.Rows*t.Cols)
+	q.Download(t, bytesOf(buf))
+	return buf
+}

@@ -1,0 +1,97 @@
+package trainer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+	"unsafe"
+
+	"github.com/saint-gnn/saint/samplers"
+)
+
+// norm returns the normalisation of a phase: from the run's folder, else from the cache
+// that runs share, else estimated now and kept in both.
+func (r *run) norm(ctx context.Context, i int, env samplers.Env) (*samplers.Norm, error) {
+	begin := time.Now()
+	defer func() { r.Times.Norm += time.Since(begin).Seconds() }()
+	p := r.Config.Params
+	o := samplers.EstimateOptions{
+		Coverage: p.SampleCoverage, Workers: r.Workers, Seed: r.Seed, Phase: i,
+		DisableNormLoss: !p.NormLoss, DisableNormAggr: !p.NormAggr, Compat: p.Compat,
+	}
+	phase := r.phases[i].config
+	key := samplers.CacheKey(graphKey(env), phase.Sampler, phase.SamplerJSON(), o)
+	var paths []string // the run's folder first
+	if r.Dir != nil {
+		paths = append(paths, r.Dir.NormPath(i))
+	}
+	if r.CacheDir != "" {
+		paths = append(paths, filepath.Join(r.CacheDir, "norm", key+".safetensors"))
+	}
+	for k, path := range paths {
+		norm, err := samplers.LoadNorm(path, key, env)
+		if err == nil {
+			r.Log.Info("normalisation taken from file", "path", path)
+			return norm, r.keepNorm(paths[:k], key, norm)
+		}
+		// A damaged file is no reason to stop: it is computed again and replaced.
+		if !errors.Is(err, fs.ErrNotExist) {
+			r.Log.Warn("cached normalisation ignored and computed again", "error", err)
+		}
+	}
+	norm, err := r.estimate(ctx, i, env, o)
+	if err != nil {
+		return nil, err
+	}
+	return norm, r.keepNorm(paths, key, norm)
+}
+
+// estimate counts, with progress.
+func (r *run) estimate(ctx context.Context, i int, env samplers.Env, o samplers.EstimateOptions) (*samplers.Norm, error) {
+	begin := time.Now()
+	task := r.Progress.Start(fmt.Sprintf("normalisation of phase %d", i), "nodes", 0)
+	defer task.Done()
+	o.Progress = func(drawn, want int64) {
+		task.SetTotal(want)
+		task.Set(drawn, "")
+	}
+	norm, err := samplers.EstimateNorm(ctx, r.phases[i].sampler, env, o)
+	if err == nil {
+		r.Log.Info("normalisation estimated", "phase", i, "subgraphs", norm.Subgraphs, "seconds", time.Since(begin).Seconds())
+	}
+	return norm, err
+}
+
+// keepNorm writes the normalisation to paths. The run's folder must take it; the shared
+// cache is a convenience.
+func (r *run) keepNorm(paths []string, key string, n *samplers.Norm) error {
+	for k, path := range paths {
+		err := os.MkdirAll(filepath.Dir(path), 0o777)
+		if err == nil {
+			err = n.Save(path, key)
+		}
+		if err != nil && r.Dir != nil && k == 0 {
+			return err
+		}
+		if err != nil {
+			r.Log.Warn("the normalisation could not be cached", "error", err)
+		}
+	}
+	return nil
+}
+
+// graphKey identifies everything that a sample depends on besides the sampler.
+func graphKey(env samplers.Env) string {
+	h := sha256.New()
+	h.Write([]byte(env.Graph.Fingerprint()))
+	if n := len(env.Train); n > 0 {
+		h.Write(unsafe.Slice((*byte)(unsafe.Pointer(&env.Train[0])), n*4))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}

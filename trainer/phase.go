@@ -1,0 +1,206 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"time"
+
+	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/loader"
+	"github.com/saint-gnn/saint/samplers"
+	"github.com/saint-gnn/saint/trainer/metric"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// prefetch is how many finished batches wait in front of the trainer: enough to hide one
+// slow subgraph.
+const prefetch = 2
+
+// uninformedFactor is how far above the loss of a model that knows nothing the first loss
+// may be before the user hears of it.
+const uninformedFactor = 3
+
+func defaultWorkers() int { return runtime.GOMAXPROCS(0) }
+
+// phase trains the epochs of one phase, from wherever the state stands.
+func (r *run) phase(ctx context.Context, i int) error {
+	p := &r.phases[i]
+	if r.Epoch >= p.end {
+		return nil
+	}
+	env := samplers.Env{Graph: r.Data.Train, Train: r.Data.TrainNodes}
+	norm, err := r.norm(ctx, i, env)
+	if err != nil {
+		return err
+	}
+	// The features are gathered on the device if they lie there, else by the pipeline.
+	var feats formats.FeatureStore
+	if _, ok := r.Data.Features.(formats.Resident); !ok {
+		feats = r.Data.Features
+	}
+	src, err := loader.Open(ctx, loader.Config{
+		Env: env, Sampler: p.sampler, Norm: norm, Labels: &r.Data.Labels, Features: feats, Symmetric: r.symmetric,
+		Workers: r.Workers, Prefetch: prefetch, Seed: r.Seed, Phase: i,
+		From: uint64(r.Epoch-p.first)*p.steps + r.InStep, To: uint64(p.end-p.first) * p.steps,
+	})
+	if err != nil {
+		return err
+	}
+	defer src.Close() //nolint:errcheck // it only stops goroutines; Next has reported what went wrong
+	r.task = r.Progress.Start("train", "steps", int64(r.totalSteps()))
+	defer r.task.Done()
+	for r.Epoch < p.end {
+		if err := r.epoch(ctx, i, src); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// totalSteps returns the updates of all phases.
+func (r *run) totalSteps() uint64 {
+	var n uint64
+	for _, p := range r.phases {
+		n += uint64(p.end-p.first) * p.steps
+	}
+	return n
+}
+
+// epoch trains the rest of one epoch and validates.
+func (r *run) epoch(ctx context.Context, i int, src loader.Source) error {
+	p := &r.phases[i]
+	begin := time.Now()
+	for r.InStep < p.steps {
+		if err := r.step(ctx, src); err != nil {
+			return err
+		}
+		if time.Since(r.saved) > r.CheckpointEvery {
+			if err := r.save(); err != nil {
+				return err
+			}
+		}
+	}
+	e := Epoch{Epoch: r.Epoch, Phase: i, Seconds: time.Since(begin).Seconds()}
+	if r.WeightSum > 0 {
+		e.TrainLoss = r.LossSum / r.WeightSum
+	}
+	if r.F1Count > 0 {
+		e.TrainF1 = r.F1Sum / float64(r.F1Count)
+	}
+	final := r.Epoch+1 == r.phases[len(r.phases)-1].end
+	if (r.Epoch+1)%r.Config.Params.EvalValEvery == 0 || final {
+		if err := r.validate(ctx, &e); err != nil {
+			return err
+		}
+	}
+	r.Epoch++
+	r.InStep, r.LossSum, r.WeightSum, r.F1Sum, r.F1Count = 0, 0, 0, 0, 0
+	return nil
+}
+
+// step does one update. Interruption is looked for between updates only, so that the state
+// always stands at a step's boundary.
+func (r *run) step(ctx context.Context, src loader.Source) error {
+	begin := time.Now()
+	b, err := src.Next(ctx)
+	wait := time.Since(begin)
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("the source of batches ended early, at step %d", r.Step)
+	}
+	if err != nil {
+		return err
+	}
+	defer b.Release()
+	var score Score
+	if r.InStep%uint64(r.EvalTrainEvery) == 0 {
+		score = r.scoreBatch
+	}
+	st, err := r.stepper.Step(b, r.Step, score)
+	if err != nil {
+		return err
+	}
+	if r.Step == 0 {
+		r.checkFirstLoss(st)
+	}
+	r.Step++
+	r.InStep++
+	r.LossSum += st.Loss
+	r.WeightSum += st.WeightSum
+	r.Times.SampleWait += wait.Seconds()
+	r.Times.Train += time.Since(begin).Seconds()
+	r.task.Set(int64(r.Step), fmt.Sprintf("epoch %d/%d  loss %.4f  wait %.0f%%", r.Epoch+1, r.phases[len(r.phases)-1].end,
+		st.Loss/math.Max(st.WeightSum, 1e-30), 100*r.Times.SampleWait/math.Max(r.Times.Train, 1e-9)))
+	return nil
+}
+
+// checkFirstLoss compares the first loss with that of a model that knows nothing.
+func (r *run) checkFirstLoss(st Step) {
+	want := r.stepper.loss.Uninformed(r.model.Classes, st.WeightSum)
+	if r.InitFrom == "" && st.Loss > uninformedFactor*want {
+		r.Log.Warn("the first loss is far above that of a model that knows nothing: look at the labels and the scale of the features",
+			"loss", st.Loss, "uninformed", want)
+		return
+	}
+	r.Log.Debug("first loss", "loss", st.Loss, "uninformed", want)
+}
+
+// validate scores the model on the whole graph and keeps the best.
+func (r *run) validate(ctx context.Context, e *Epoch) error {
+	begin := time.Now()
+	ev, err := r.scorer.Evaluate(ctx, r.model)
+	if err != nil {
+		return err
+	}
+	r.Times.Eval += time.Since(begin).Seconds()
+	e.Val, e.Test = ev.Val, ev.Test
+	e.Best = !r.HasBest || ev.Val.F1Micro > r.BestVal.F1Micro
+	r.LastTest, r.HasLast = ev.Test, true
+	if e.Best {
+		r.HasBest, r.Best, r.BestVal, r.BestTest = true, r.Epoch, ev.Val, ev.Test
+		if r.Dir != nil {
+			if err := r.saveParams(r.Dir.BestPath(), r.Epoch); err != nil {
+				return err
+			}
+		}
+	}
+	if r.OnEpoch != nil {
+		return r.OnEpoch(*e)
+	}
+	return nil
+}
+
+// f1Counter scores training subgraphs; its memory is reused.
+type f1Counter struct {
+	counts *metric.Confusion
+	host   []float32
+	onehot []uint8
+}
+
+// scoreBatch adds the F1 of a training subgraph to the epoch's mean.
+func (r *run) scoreBatch(b *loader.Batch, logits tensor.Tensor, q tensor.Queue) error {
+	f, l := &r.f1, &r.Data.Labels
+	if f.counts == nil {
+		f.counts, f.onehot = metric.NewConfusion(l.NumClasses), make([]uint8, l.NumClasses)
+	}
+	f.counts.Reset()
+	f.host = grow(f.host, logits.Rows*logits.Cols)
+	q.Download(logits, bytesOf(f.host))
+	if err := q.Sync(); err != nil {
+		return err
+	}
+	for i, v := range b.Nodes {
+		row := f.host[i*logits.Cols : (i+1)*logits.Cols]
+		if r.scorer.multi {
+			f.counts.AddMultiLogits(row, truthRow(l, v, f.onehot))
+		} else {
+			f.counts.AddLogits(row, l.Class[v])
+		}
+	}
+	r.F1Sum += f.counts.F1Micro()
+	r.F1Count++
+	return nil
+}

@@ -1,0 +1,62 @@
+package trainer
+
+import (
+	"fmt"
+
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// Slots name the host arrays that a step or an evaluation puts on the device.
+const (
+	slotFeatures = iota
+	slotNodes
+	slotIndptr
+	slotIndices
+	slotValues
+	slotTransIndptr
+	slotTransIndices
+	slotTransValues
+	slotClass
+	slotMulti
+	slotWeight
+	numSlots
+)
+
+// placer makes host arrays visible to a backend: as aliases where memory is shared, as
+// uploaded copies elsewhere. What it placed is valid until done.
+type placer struct {
+	b      tensor.Backend
+	slots  [numSlots]tensor.Tensor // descriptors, reused from step to step
+	copies []tensor.Tensor
+}
+
+func (p *placer) put(a tensor.Arena, q tensor.Queue, slot int, dt tensor.DType, rows, cols int, src []byte) tensor.Tensor {
+	if p.b.Caps().SharedMemory {
+		if err := p.b.Import(&p.slots[slot], dt, rows, cols, src); err != nil {
+			panic(fmt.Sprintf("trainer: %v", err)) // sizes are ours, so this is our bug
+		}
+		return p.slots[slot]
+	}
+	t := a.Alloc(dt, rows, cols)
+	q.Upload(src, t)
+	p.copies = append(p.copies, t)
+	return t
+}
+
+// ints places a column of int32.
+func (p *placer) ints(a tensor.Arena, q tensor.Queue, slot int, s []int32) tensor.Tensor {
+	return p.put(a, q, slot, tensor.I32, len(s), 1, bytesOf(s))
+}
+
+// column places a column of float32.
+func (p *placer) column(a tensor.Arena, q tensor.Queue, slot int, s []float32) tensor.Tensor {
+	return p.put(a, q, slot, tensor.F32, len(s), 1, bytesOf(s))
+}
+
+// done releases the copies. The host arrays may change once the queue has been synced.
+func (p *placer) done(a tensor.Arena) {
+	for _, t := range p.copies {
+		a.Release(t)
+	}
+	p.copies = p.copies[:0]
+}

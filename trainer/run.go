@@ -1,0 +1,305 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/internal/progress"
+	"github.com/saint-gnn/saint/samplers"
+	trainconfig "github.com/saint-gnn/saint/train_config"
+	"github.com/saint-gnn/saint/trainer/optim"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// ErrInterrupted is returned by Train when its context ended and everything was saved.
+var ErrInterrupted = errors.New("interrupted")
+
+// Epoch is what a validation reports.
+type Epoch struct {
+	Epoch, Phase int
+	TrainLoss    float64 // weighted mean over the nodes of the epoch's subgraphs
+	TrainF1      float64 // mean over the epoch's scored subgraphs
+	Val, Test    Scores
+	Best         bool // better than every validation before
+	Seconds      float64
+}
+
+// Result is the outcome of a run.
+type Result struct {
+	Epochs    int // trained in total
+	BestEpoch int // -1: no validation
+	Val, Test Scores
+	LastTest  Scores
+	Params    int64
+	Times     Times
+}
+
+// Options describe a run.
+type Options struct {
+	Data    *formats.Dataset
+	Config  *trainconfig.Config
+	Backend tensor.Backend
+	Seed    uint64
+
+	MaxEpochs       int           // cap over all phases; 0: none
+	Workers         int           // sampler goroutines; 0: one a core
+	EvalTrainEvery  int           // steps between scores of the training subgraph; 0: 15
+	CheckpointEvery time.Duration // 0: 5 minutes
+	ROCAUC          bool          // the data set's metric is the ROC-AUC
+	InitFrom        string        // parameter file to start from
+	CacheDir        string        // where normalisations are shared between runs; "": nowhere
+	LoadSeconds     float64       // what loading the data took, for the times
+	Started         time.Time     // when the command began; zero: now
+
+	Dir    RunDir // where checkpoints go; nil: nowhere
+	Resume bool   // go on from Dir's last checkpoint
+
+	Log      *slog.Logger
+	Progress *progress.Reporter
+	OnEpoch  func(Epoch) error     // may be nil
+	OnResume func(epoch int) error // told the first epoch that is trained again; may be nil
+}
+
+// RunDir is the part of a run's folder that training writes.
+type RunDir interface {
+	// NormPath is where the normalisation of a phase is kept.
+	NormPath(phase int) string
+	// BestPath, LastPath and StatePath are those of the checkpoints.
+	BestPath() string
+	LastPath() string
+	StatePath() string
+}
+
+// Train runs all phases of the configuration and returns the scores. When ctx ends it saves
+// and returns an error that wraps ErrInterrupted. Given the same options, data and
+// instruction set it produces the same parameters, bit for bit, whatever Workers is and
+// however often it was interrupted.
+func Train(ctx context.Context, o Options) (*Result, error) {
+	r, err := newRun(o)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	if err := r.start(ctx); err != nil {
+		return nil, err
+	}
+	for i := range r.phases {
+		if err := r.phase(ctx, i); err != nil {
+			return nil, r.stop(err)
+		}
+	}
+	return r.finish(ctx)
+}
+
+// run is a training run in progress.
+type run struct {
+	Options
+	state
+	model   *Model
+	opt     optim.Optimizer
+	arena   tensor.Arena
+	stepper *Stepper
+	eval    *Evaluator
+	scorer  *Scorer
+	phases  []phase
+	began   time.Time
+	saved   time.Time
+	before  Times // of earlier sessions of a resumed run
+	task    *progress.Task
+
+	symmetric bool
+	f1        f1Counter
+}
+
+// phase is a phase of the configuration, ready to draw from.
+type phase struct {
+	sampler samplers.Sampler
+	first   int    // first epoch
+	end     int    // last epoch, exclusive, after the cap
+	steps   uint64 // updates per epoch
+	config  *trainconfig.Phase
+}
+
+// newRun builds everything that needs no long work.
+func newRun(o Options) (*run, error) {
+	if o.Workers < 1 {
+		o.Workers = defaultWorkers()
+	}
+	if o.EvalTrainEvery < 1 {
+		o.EvalTrainEvery = 15
+	}
+	if o.CheckpointEvery <= 0 {
+		o.CheckpointEvery = 5 * time.Minute
+	}
+	r := &run{Options: o, began: time.Now()}
+	if !o.Started.IsZero() {
+		r.began = o.Started
+	}
+	r.saved = time.Now()
+	if err := CheckLabels(o.Config, &o.Data.Labels); err != nil {
+		return nil, err
+	}
+	if err := r.buildPhases(); err != nil {
+		return nil, err
+	}
+	if err := r.buildModel(); err != nil {
+		r.close()
+		return nil, err
+	}
+	if err := o.Config.CheckUsed(); err != nil {
+		r.close()
+		return nil, err
+	}
+	r.Identity = identity{Version: stateVersion, Seed: o.Seed, ConfigHash: o.Config.Hash(), Data: o.Data.Fingerprint, Device: o.Backend.Device()}
+	r.Best = -1
+	return r, nil
+}
+
+func (r *run) buildPhases() error {
+	env := samplers.Env{Graph: r.Data.Train, Train: r.Data.TrainNodes}
+	first := 0
+	for i := range r.Config.Phases {
+		p := &r.Config.Phases[i]
+		s, err := NewSampler(p, env)
+		if err != nil {
+			return err
+		}
+		end := p.End
+		if r.MaxEpochs > 0 {
+			end = min(end, r.MaxEpochs)
+		}
+		if end > first {
+			r.phases = append(r.phases, phase{sampler: s, first: first, end: end, steps: StepsPerEpoch(s, env), config: p})
+		}
+		first = max(first, end)
+	}
+	return nil
+}
+
+// NewSampler builds the sampler of a phase; its errors carry the place in the configuration.
+func NewSampler(p *trainconfig.Phase, env samplers.Env) (samplers.Sampler, error) {
+	s, err := samplers.New(p.Sampler, env, p.Params)
+	var placed *trainconfig.Error
+	if err != nil && !errors.As(err, &placed) {
+		return nil, p.Params.Errorf("sampler", "%v", err)
+	}
+	if placed != nil {
+		return nil, placed
+	}
+	return s, nil
+}
+
+// StepsPerEpoch returns ceil(training nodes / budget), at least 1.
+func StepsPerEpoch(s samplers.Sampler, env samplers.Env) uint64 {
+	budget := max(s.Budget(), 1)
+	return uint64(max((len(env.Train)+budget-1)/budget, 1))
+}
+
+func (r *run) buildModel() (err error) {
+	d := r.Data
+	if r.model, err = NewModel(r.Config, d.Features.Dim(), d.Labels.NumClasses, r.Backend, r.Seed); err != nil {
+		return err
+	}
+	if r.arena, err = r.Backend.NewArena(); err != nil {
+		return err
+	}
+	q, err := r.Backend.NewQueue()
+	if err != nil {
+		return err
+	}
+	p := r.Config.Params
+	adam := optim.DefaultAdam()
+	adam.LR, adam.WeightDecay, adam.Clip, adam.ClipBy = p.LR, p.WeightDecay, p.GradClip, p.GradClipType
+	if r.opt, err = optim.NewAdam(adam, r.model.arena, q, r.model.Seq.Params()); err != nil {
+		return err
+	}
+	if err := errors.Join(q.Sync(), q.Close()); err != nil {
+		return err
+	}
+	resident, _ := d.Features.(formats.Resident)
+	if r.stepper, err = NewStepper(r.model, r.opt, r.arena, resident, r.Seed); err != nil {
+		return err
+	}
+	if r.eval, err = NewEvaluator(d.Full, d.Features, r.Backend, r.arena); err != nil {
+		return err
+	}
+	r.scorer, err = NewScorer(d, r.eval, r.model.Loss, r.ROCAUC)
+	return err
+}
+
+// close frees what newRun made; it may have made only part of it.
+func (r *run) close() {
+	if r.stepper != nil {
+		_ = r.stepper.Close() // nothing is queued, so nothing can fail
+	}
+	if r.eval != nil {
+		_ = r.eval.Close() // likewise
+	}
+	if r.arena != nil {
+		_ = r.arena.Close() // unmapping our own memory
+	}
+	if r.model != nil {
+		_ = r.model.Close() // likewise
+	}
+}
+
+// start restores a checkpoint or the parameters to begin with.
+func (r *run) start(ctx context.Context) error {
+	r.symmetric = r.Data.Train.Symmetric()
+	if r.Resume {
+		if err := r.restore(); err != nil {
+			return err
+		}
+		if r.OnResume != nil {
+			if err := r.OnResume(r.Epoch); err != nil {
+				return err
+			}
+		}
+	} else if err := r.initial(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// stop ends a run early: an interrupted one is saved.
+func (r *run) stop(err error) error {
+	if !errors.Is(err, context.Canceled) {
+		return err
+	}
+	if e := r.save(); e != nil {
+		return fmt.Errorf("interrupted, but the state could not be saved: %w", e)
+	}
+	return fmt.Errorf("%w after epoch %d, step %d", ErrInterrupted, r.Epoch, r.Step)
+}
+
+// finish saves the last state and gathers the result.
+func (r *run) finish(ctx context.Context) (*Result, error) {
+	if !r.HasLast {
+		// Every epoch was trained before, or there was none to train.
+		ev, err := r.scorer.Evaluate(ctx, r.model)
+		if err != nil {
+			return nil, r.stop(err)
+		}
+		r.LastTest, r.HasLast = ev.Test, true
+	}
+	r.Done = true
+	if err := r.save(); err != nil {
+		return nil, err
+	}
+	return &Result{
+		Epochs: r.Epoch, BestEpoch: r.Best, Val: r.BestVal, Test: r.BestTest, LastTest: r.LastTest,
+		Params: r.model.NumParams(), Times: r.times(),
+	}, nil
+}
+
+// times returns the seconds of all sessions of the run.
+func (r *run) times() Times {
+	t := r.Times
+	t.Load = r.before.Load + r.LoadSeconds
+	t.Total = r.before.Total + time.Since(r.began).Seconds()
+	return t
+}

@@ -1,0 +1,159 @@
+package trainer
+
+import (
+	"context"
+
+	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/trainer/loss"
+	"github.com/saint-gnn/saint/trainer/metric"
+	"github.com/saint-gnn/saint/trainer/nn"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// Scores are those of one split.
+type Scores struct {
+	F1Micro  float64 `json:"f1_micro"`
+	F1Macro  float64 `json:"f1_macro"`
+	Accuracy float64 `json:"accuracy"`
+	Loss     float64 `json:"loss"`              // mean over the split's nodes
+	ROCAUC   float64 `json:"roc_auc,omitempty"` // only where asked for and defined
+	Nodes    int64   `json:"nodes"`
+}
+
+// Evaluation holds the scores of all splits and the counts behind them.
+type Evaluation struct {
+	Train, Val, Test Scores
+	Counts           [3]*metric.Confusion // train, val, test
+	LabelOffset      int64                // add to a class to get the label of the data's files
+}
+
+// Scorer evaluates models on a data set. It is not safe for concurrent use.
+type Scorer struct {
+	data  *formats.Dataset
+	eval  *Evaluator
+	loss  loss.Loss
+	multi bool // a prediction is every class with a positive logit
+	auc   bool
+
+	splits [3][]int32
+	next   [3]int // position in each split while tiles go by
+	counts [3]*metric.Confusion
+	losses [3]float64
+	place  placer
+	weight []float32
+	host   []float32
+	lossT  []float32
+	onehot []uint8
+
+	aucScores []float32
+	aucTruth  []uint8
+}
+
+// NewScorer returns a scorer of models with that loss. With auc it also keeps the logits of
+// the test nodes for the mean ROC-AUC.
+func NewScorer(d *formats.Dataset, e *Evaluator, lossName string, auc bool) (*Scorer, error) {
+	l, err := loss.New(lossName)
+	if err != nil {
+		return nil, err
+	}
+	s := &Scorer{
+		data: d, eval: e, loss: l, multi: l.AcceptsMulti(), auc: auc,
+		splits: [3][]int32{d.TrainNodes, d.ValNodes, d.TestNodes}, place: placer{b: e.b},
+		lossT: make([]float32, 1), onehot: make([]uint8, d.Labels.NumClasses),
+	}
+	for i := range s.counts {
+		s.counts[i] = metric.NewConfusion(d.Labels.NumClasses)
+	}
+	return s, nil
+}
+
+// Evaluate scores m on all splits.
+func (s *Scorer) Evaluate(ctx context.Context, m *Model) (*Evaluation, error) {
+	for i := range s.counts {
+		s.counts[i].Reset()
+		s.next[i], s.losses[i] = 0, 0
+	}
+	s.aucScores, s.aucTruth = s.aucScores[:0], s.aucTruth[:0]
+	if err := s.eval.Logits(ctx, m, 0, s.tile); err != nil {
+		return nil, err
+	}
+	var all [3]Scores
+	for i, c := range s.counts {
+		all[i] = Scores{F1Micro: c.F1Micro(), F1Macro: c.F1Macro(s.multi), Accuracy: c.Accuracy(), Nodes: c.Rows()}
+		if n := len(s.splits[i]); n > 0 {
+			all[i].Loss = s.losses[i] / float64(n)
+		}
+	}
+	if s.auc {
+		all[2].ROCAUC = metric.MeanROCAUC(s.aucScores, s.aucTruth, s.data.Labels.NumClasses)
+	}
+	return &Evaluation{Train: all[0], Val: all[1], Test: all[2], Counts: s.counts, LabelOffset: s.data.Labels.Offset}, nil
+}
+
+// tile adds the nodes [lo,hi) to the scores.
+func (s *Scorer) tile(c *nn.Context, lo, hi int, logits tensor.Tensor) error {
+	k := logits.Cols
+	s.host = grow(s.host, logits.Rows*k)
+	c.Q.Download(logits, bytesOf(s.host))
+	if err := c.Q.Sync(); err != nil {
+		return err
+	}
+	out := c.Temp(tensor.F32, 1, 1)
+	target := s.target(c, lo, hi)
+	for i, nodes := range s.splits {
+		first := s.next[i]
+		s.weight = grow(s.weight, hi-lo)
+		clear(s.weight)
+		for ; s.next[i] < len(nodes) && int(nodes[s.next[i]]) < hi; s.next[i]++ {
+			v := nodes[s.next[i]]
+			s.weight[int(v)-lo] = 1
+			s.count(i, v, s.host[(int(v)-lo)*k:(int(v)-lo+1)*k])
+		}
+		if s.next[i] == first {
+			continue
+		}
+		s.loss.Eval(c.Q, logits, target, s.place.column(c.A, c.Q, slotWeight, s.weight), out, tensor.Tensor{})
+		c.Q.Download(out, bytesOf(s.lossT))
+		if err := c.Q.Sync(); err != nil {
+			return err
+		}
+		s.losses[i] += float64(s.lossT[0])
+	}
+	s.place.done(c.A)
+	c.EndLayer()
+	return nil
+}
+
+func (s *Scorer) target(c *nn.Context, lo, hi int) tensor.Tensor {
+	l := &s.data.Labels
+	if l.IsMulti() {
+		return s.place.put(c.A, c.Q, slotMulti, tensor.U8, hi-lo, l.NumClasses, l.Multi[lo*l.NumClasses:hi*l.NumClasses])
+	}
+	return s.place.ints(c.A, c.Q, slotClass, l.Class[lo:hi])
+}
+
+func (s *Scorer) count(split int, v int32, logits []float32) {
+	l := &s.data.Labels
+	if !s.multi {
+		s.counts[split].AddLogits(logits, l.Class[v])
+		return
+	}
+	truth := truthRow(l, v, s.onehot)
+	s.counts[split].AddMultiLogits(logits, truth)
+	if s.auc && split == 2 {
+		s.aucScores = append(s.aucScores, logits...)
+		s.aucTruth = append(s.aucTruth, truth...)
+	}
+}
+
+// truthRow returns the 0/1 row of node v, made in buf for integer labels.
+func truthRow(l *formats.Labels, v int32, buf []uint8) []uint8 {
+	if l.IsMulti() {
+		return l.Row(v)
+	}
+	clear(buf)
+	if k := l.Class[v]; k >= 0 {
+		buf[k] = 1
+	}
+	return buf
+}
