@@ -3,6 +3,8 @@ package cpu
 import (
 	"math"
 
+	"github.com/saint-gnn/saint/internal/kernels/f32"
+	"github.com/saint-gnn/saint/internal/kernels/rows"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -17,7 +19,7 @@ func (j *squaresJob) RunTask(_, task int) {
 	r0, r1, c0, c1 := j.part(task)
 	total := 0.0
 	for i := r0; i < r1; i++ {
-		total += sumSquares64(j.x.row(i)[c0:c1])
+		total += f32.SumSquares(j.x.row(i)[c0:c1])
 	}
 	j.sums[task] = total
 }
@@ -41,9 +43,7 @@ func (q *Queue) SumSquares(x, out tensor.Tensor) {
 
 type adamJob struct {
 	grid
-	h                 tensor.AdamStep
-	factor, bound     float32 // of the gradient: multiplied by factor, then at most bound
-	rate, corr2       float32 // LR/Corr1, 1/sqrt(Corr2)
+	step              rows.AdamStep
 	grad, m, v, value matrix[float32]
 }
 
@@ -51,21 +51,7 @@ type adamJob struct {
 func (j *adamJob) RunTask(_, task int) {
 	r0, r1, c0, c1 := j.part(task)
 	for i := r0; i < r1; i++ {
-		j.update(j.grad.row(i)[c0:c1], j.m.row(i)[c0:c1], j.v.row(i)[c0:c1], j.value.row(i)[c0:c1])
-	}
-}
-
-func (j *adamJob) update(grad, m, v, value []float32) {
-	m, v, value = m[:len(grad)], v[:len(grad)], value[:len(grad)]
-	b1, b2, c1, c2 := j.h.Beta1, j.h.Beta2, 1-j.h.Beta1, 1-j.h.Beta2
-	factor, bound, rate, corr2, eps := j.factor, j.bound, j.rate, j.corr2, j.h.Eps
-	for i, g := range grad {
-		g = min(max(g*factor, -bound), bound)
-		mi := b1*m[i] + c1*g
-		vi := b2*v[i] + c2*(g*g)
-		m[i], v[i] = mi, vi
-		value[i] -= rate * mi / (sqrt32(vi)*corr2 + eps)
-		grad[i] = 0
+		rows.Adam(&j.step, j.grad.row(i)[c0:c1], j.m.row(i)[c0:c1], j.v.row(i)[c0:c1], j.value.row(i)[c0:c1])
 	}
 }
 
@@ -83,16 +69,17 @@ func (q *Queue) Adam(h tensor.AdamStep, sumsq, grad, m, v, value tensor.Tensor) 
 		return
 	}
 	j := &q.adam
-	j.h, j.factor, j.bound = h, 1, float32(math.Inf(1))
+	j.step = rows.AdamStep{
+		Factor: 1, Bound: float32(math.Inf(1)), Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Eps,
+		Corr2: float32(1 / math.Sqrt(float64(h.Corr2))), Rate: float32(float64(h.LR) / float64(h.Corr1)),
+	}
 	if h.ClipNorm > 0 {
 		norm := math.Sqrt(float64(view[float32](sumsq).s[0]))
-		j.factor = float32(min(1, float64(h.ClipNorm)/(norm+1e-6)))
+		j.step.Factor = float32(min(1, float64(h.ClipNorm)/(norm+1e-6)))
 	}
 	if h.ClipValue > 0 {
-		j.bound = h.ClipValue
+		j.step.Bound = h.ClipValue
 	}
-	j.rate = float32(float64(h.LR) / float64(h.Corr1))
-	j.corr2 = float32(1 / math.Sqrt(float64(h.Corr2)))
 	j.grad, j.m, j.v, j.value = view[float32](grad), view[float32](m), view[float32](v), view[float32](value)
 	if grad.Stride == grad.Cols && m.Stride == m.Cols && v.Stride == v.Cols && value.Stride == value.Cols {
 		j.grad, j.m, j.v, j.value = j.grad.flat(), j.m.flat(), j.v.flat(), j.value.flat()

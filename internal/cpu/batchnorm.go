@@ -3,6 +3,7 @@ package cpu
 import (
 	"math"
 
+	"github.com/saint-gnn/saint/internal/kernels/f32"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -56,7 +57,7 @@ func (j *batchJob) RunTask(_, task int) {
 // long ones over memory. s1 is what rounding left in mean.
 func (j *batchJob) moments(lo, hi int, mean, s1, s2 []float32) {
 	for i := lo; i < hi; i++ {
-		addTo(j.x.row(i), mean)
+		f32.Add(j.x.row(i), mean)
 	}
 	f := 1 / float32(hi-lo)
 	for i := range mean {

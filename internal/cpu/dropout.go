@@ -2,8 +2,8 @@ package cpu
 
 import (
 	"fmt"
-	"math"
 
+	"github.com/saint-gnn/saint/internal/kernels/rows"
 	"github.com/saint-gnn/saint/internal/philox"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
@@ -28,18 +28,8 @@ func (j *dropoutJob) RunTask(_, task int) {
 		for c := c0; c < c1; c += chunk {
 			n := min(chunk, c1-c)
 			philox.Words(j.key, uint64(i)*uint64(j.x.cols)+uint64(c), words[:n])
-			drop(words[:n], j.threshold, j.scale, x[c:c+n], y[c:c+n])
+			rows.Drop(words[:n], j.threshold, j.scale, x[c:c+n], y[c:c+n])
 		}
-	}
-}
-
-// drop: y[i] = x[i]*scale where words[i] >= threshold, else 0, without a branch: half of
-// them would be mispredicted.
-func drop(words []uint32, threshold uint64, scale float32, x, y []float32) {
-	x, y = x[:len(words)], y[:len(words)]
-	for i, w := range words {
-		m := uint32((int64(w) - int64(threshold)) >> 63) // all ones where dropped
-		y[i] = math.Float32frombits(math.Float32bits(x[i]*scale) &^ m)
 	}
 }
 

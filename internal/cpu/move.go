@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 
+	"github.com/saint-gnn/saint/internal/kernels/f32"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -76,14 +77,8 @@ func axpby(alpha float32, x []float32, beta float32, y []float32) {
 		for i, v := range x {
 			y[i] = alpha * v
 		}
-	case beta == 1 && alpha == 1:
-		for i, v := range x {
-			y[i] += v
-		}
 	case beta == 1:
-		for i, v := range x {
-			y[i] += alpha * v
-		}
+		f32.Axpy(alpha, x, y)
 	default:
 		for i, v := range x {
 			y[i] = alpha*v + beta*y[i]

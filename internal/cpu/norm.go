@@ -1,8 +1,10 @@
 package cpu
 
 import (
+	"fmt"
 	"math"
 
+	"github.com/saint-gnn/saint/internal/kernels/rows"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -10,7 +12,7 @@ import (
 const normEps = 1e-9
 
 type normJob struct {
-	act                 tensor.Act
+	act                 rows.Act
 	bias, scale, offset []float32
 	x, y                matrix[float32]
 	norm                bool
@@ -23,24 +25,29 @@ func (j *normJob) RunTask(_, task int) {
 	lo := task * j.rowsPerTask
 	for i := lo; i < min(lo+j.rowsPerTask, j.x.rows); i++ {
 		y := j.y.row(i)
-		biasAct(j.act, j.x.row(i), j.bias, y)
+		sum := rows.BiasAct(j.act, j.x.row(i), j.bias, y)
 		if !j.norm {
 			continue
 		}
 		n := float32(len(y))
-		mean := sum(y) / n
-		rstd := float32(1 / math.Sqrt(float64(sumSquaresAround(y, mean)/n)+normEps))
+		mean := sum / n
+		rstd := float32(1 / math.Sqrt(float64(rows.SquaresAround(y, mean)/n)+normEps))
 		j.mean.s[i*j.mean.stride], j.rstd.s[i*j.rstd.stride] = mean, rstd
-		standardize(y, mean, rstd, j.scale, j.offset)
+		rows.Standardize(y, mean, rstd, j.scale, j.offset)
 	}
 }
 
-// standardize: y = (y-mean)*rstd*scale + offset.
-func standardize(y []float32, mean, rstd float32, scale, offset []float32) {
-	scale, offset = scale[:len(y)], offset[:len(y)]
-	for i, v := range y {
-		y[i] = (v-mean)*rstd*scale[i] + offset[i]
+// kernelAct returns the kernels' name of an activation.
+func kernelAct(op string, a tensor.Act) rows.Act {
+	switch a {
+	case tensor.Identity:
+		return rows.Identity
+	case tensor.ReLU:
+		return rows.ReLU
+	case tensor.LeakyReLU:
+		return rows.Leaky
 	}
+	panic(&tensor.ShapeError{Op: op, Got: fmt.Sprintf("activation %d", a), Want: "one of package tensor"})
 }
 
 // BiasActNorm computes a = act(x + bias); y = (a-mean)*rstd*scale + offset.
@@ -55,7 +62,7 @@ func (q *Queue) BiasActNorm(act tensor.Act, bias, scale, offset, x, y, mean, rst
 		return
 	}
 	j := &q.norm
-	j.act, j.norm = act, scale.Present()
+	j.act, j.norm = kernelAct(op, act), scale.Present()
 	j.bias = view[float32](bias).s
 	if j.bias == nil {
 		j.bias = q.zeroRow(x.Cols)
@@ -77,11 +84,11 @@ func checkBiasNorm(op string, rows, cols int, bias, scale, mean, rstd tensor.Ten
 }
 
 type normBackJob struct {
-	act         tensor.Act
+	act         rows.Act
 	bias, scale []float32
 	mean, rstd  matrix[float32]
 	x, dy, dx   matrix[float32]
-	norm, sums  bool
+	norm        bool
 	part        []float32 // for each task: dbias, dscale, doffset
 	a           []float32 // for each worker: one row
 }
@@ -89,66 +96,21 @@ type normBackJob struct {
 // RunTask computes a block of rows and its sums.
 func (j *normBackJob) RunTask(worker, task int) {
 	cols := j.x.cols
-	var dbias, dscale, doffset []float32
-	if j.sums {
-		p := j.part[task*3*cols:][:3*cols]
-		clear(p)
-		dbias, dscale, doffset = p[:cols], p[cols:2*cols], p[2*cols:]
-	}
+	p := j.part[task*3*cols:][:3*cols]
+	clear(p)
+	dbias, dscale, doffset := p[:cols], p[cols:2*cols], p[2*cols:]
 	xhat := j.a[worker*cols:][:cols]
 	for i := task * rowBlock; i < min((task+1)*rowBlock, j.x.rows); i++ {
 		x, dy, dx := j.x.row(i), j.dy.row(i), j.dx.row(i)
-		if j.norm {
-			biasAct(j.act, x, j.bias, xhat)
-			rstd := j.rstd.s[i*j.rstd.stride]
-			g, gx := normSums(xhat, j.mean.s[i*j.mean.stride], rstd, dy, j.scale, dscale, doffset)
-			n := float32(cols)
-			normGrad(dy, j.scale, xhat, rstd, g/n, gx/n, dx)
-			dy = dx
+		if !j.norm {
+			rows.ActGrad(j.act, x, j.bias, dy, dx, dbias)
+			continue
 		}
-		actGrad(j.act, x, j.bias, dy, dx)
-		if j.sums {
-			addTo(dx, dbias)
-		}
-	}
-}
-
-// normSums turns a into xhat = (a-mean)*rstd and returns the sums of g = dy*scale and of
-// g*xhat; it adds dy*xhat to dscale and dy to doffset.
-func normSums(a []float32, mean, rstd float32, dy, scale, dscale, doffset []float32) (g, gx float32) {
-	dy, scale, dscale, doffset = dy[:len(a)], scale[:len(a)], dscale[:len(a)], doffset[:len(a)]
-	var g0, g1, x0, x1 float32
-	i := 0
-	for ; i+1 < len(a); i += 2 {
-		h0, h1 := (a[i]-mean)*rstd, (a[i+1]-mean)*rstd
-		a[i], a[i+1] = h0, h1
-		d0, d1 := dy[i], dy[i+1]
-		v0, v1 := d0*scale[i], d1*scale[i+1]
-		g0 += v0
-		g1 += v1
-		x0 += v0 * h0
-		x1 += v1 * h1
-		dscale[i] += d0 * h0
-		dscale[i+1] += d1 * h1
-		doffset[i] += d0
-		doffset[i+1] += d1
-	}
-	for ; i < len(a); i++ {
-		h := (a[i] - mean) * rstd
-		a[i] = h
-		g0 += dy[i] * scale[i]
-		x0 += dy[i] * scale[i] * h
-		dscale[i] += dy[i] * h
-		doffset[i] += dy[i]
-	}
-	return g0 + g1, x0 + x1
-}
-
-// normGrad: da = rstd*(dy*scale - g - xhat*gx), with g and gx the row's means.
-func normGrad(dy, scale, xhat []float32, rstd, g, gx float32, da []float32) {
-	scale, xhat, da = scale[:len(dy)], xhat[:len(dy)], da[:len(dy)]
-	for i, v := range dy {
-		da[i] = rstd * (v*scale[i] - g - xhat[i]*gx)
+		rows.BiasAct(j.act, x, j.bias, xhat)
+		rstd := j.rstd.s[i*j.rstd.stride]
+		g, gx := rows.NormSums(xhat, j.mean.s[i*j.mean.stride], rstd, dy, j.scale, dscale, doffset)
+		n := float32(cols)
+		rows.NormGrad(j.act, x, j.bias, j.scale, xhat, rstd, g/n, gx/n, dy, dx, dbias)
 	}
 }
 
@@ -168,7 +130,7 @@ func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, 
 		return
 	}
 	j := &q.normBack
-	j.act, j.norm, j.sums = act, scale.Present(), scale.Present() || bias.Present()
+	j.act, j.norm = kernelAct(op, act), scale.Present()
 	j.bias, j.scale = view[float32](bias).s, view[float32](scale).s
 	if j.bias == nil {
 		j.bias = q.zeroRow(x.Cols)

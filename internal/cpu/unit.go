@@ -3,6 +3,7 @@ package cpu
 import (
 	"math"
 
+	"github.com/saint-gnn/saint/internal/kernels/f32"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -25,10 +26,10 @@ func (j *unitJob) RunTask(_, task int) {
 		x := j.x.row(i)
 		if j.back {
 			y := j.y.row(i)
-			unitGrad(x, y, dot(x, y), 1 / *norm, j.out.row(i))
+			unitGrad(x, y, f32.Dot(x, y), 1 / *norm, j.out.row(i))
 			continue
 		}
-		*norm = float32(max(math.Sqrt(sumSquares64(x)), leastNorm))
+		*norm = float32(max(math.Sqrt(f32.SumSquares(x)), leastNorm))
 		axpby(1 / *norm, x, 0, j.out.row(i))
 	}
 }

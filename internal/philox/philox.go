@@ -36,6 +36,8 @@ func Words(key, first uint64, dst []uint32) {
 		dst = dst[copy(dst, w[skip:]):]
 		ctr++
 	}
+	n := blocks(key, ctr, dst)
+	dst, ctr = dst[n:], ctr+uint64(n/4)
 	for ; len(dst) >= 4; dst = dst[4:] {
 		dst[0], dst[1], dst[2], dst[3] = Block(uint32(ctr), uint32(ctr>>32), 0, 0, k0, k1)
 		ctr++

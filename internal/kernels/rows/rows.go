@@ -1,0 +1,229 @@
+// Package rows holds the loops over one row of a layer's output: activation, row norm and
+// their gradients, dropout, Adam. They use the calling goroutine alone. Slices of one call
+// must have the same length, or the call panics; unless a function says otherwise, an output
+// may be the same slice as an input but must not overlap one in part. Sums are taken in a
+// fixed number of lanes that depends on the instruction set. NaN stays NaN.
+package rows
+
+import "math"
+
+// Act is an elementwise activation.
+type Act uint8
+
+// Activations.
+const (
+	Identity Act = iota
+	ReLU         // max(x, 0)
+	Leaky        // x if x > 0, else 0.2 x
+)
+
+// slope is Leaky's below 0.
+const slope = 0.2
+
+// BiasAct computes y = act(x + bias) and returns the sum of y.
+func BiasAct(act Act, x, bias, y []float32) float32 {
+	n := len(x)
+	return biasAct(act, x, bias[:n], y[:n])
+}
+
+// SquaresAround returns the sum of (x-mean)².
+func SquaresAround(x []float32, mean float32) float32 { return squaresAround(x, mean) }
+
+// Standardize computes y = (y-mean)*rstd*scale + offset.
+func Standardize(y []float32, mean, rstd float32, scale, offset []float32) {
+	n := len(y)
+	standardize(y, mean, rstd, scale[:n], offset[:n])
+}
+
+// NormSums computes a = (a-mean)*rstd, dscale += dy*a, doffset += dy and returns the sums of
+// dy*scale and of dy*scale*a.
+func NormSums(a []float32, mean, rstd float32, dy, scale, dscale, doffset []float32) (g, gx float32) {
+	n := len(a)
+	return normSums(a, mean, rstd, dy[:n], scale[:n], dscale[:n], doffset[:n])
+}
+
+// ActGrad computes dx = dy*act'(x + bias) and dbias += dx. act'(0) is 0 for ReLU and the
+// slope for Leaky; where x + bias is NaN the gradient passes.
+func ActGrad(act Act, x, bias, dy, dx, dbias []float32) {
+	n := len(x)
+	actGrad(act, x, bias[:n], dy[:n], dx[:n], dbias[:n])
+}
+
+// NormGrad computes dx = rstd*(dy*scale - g - xhat*gx)*act'(x + bias) and dbias += dx, with
+// g and gx the row means of NormSums' sums.
+func NormGrad(act Act, x, bias, scale, xhat []float32, rstd, g, gx float32, dy, dx, dbias []float32) {
+	n := len(x)
+	normGrad(act, x, bias[:n], scale[:n], xhat[:n], rstd, g, gx, dy[:n], dx[:n], dbias[:n])
+}
+
+// Drop computes y = x*scale where words >= threshold, else 0.
+func Drop(words []uint32, threshold uint64, scale float32, x, y []float32) {
+	n := len(words)
+	if threshold > math.MaxUint32 {
+		clear(y[:n])
+		return
+	}
+	drop(words, uint32(threshold), scale, x[:n], y[:n])
+}
+
+// AdamStep is the constants of one Adam update: the gradient is multiplied by Factor and
+// clamped to Bound on both sides; Corr2 is 1/sqrt(1-beta2^t), Rate is lr/(1-beta1^t).
+type AdamStep struct{ Factor, Bound, Beta1, Beta2, Corr2, Eps, Rate float32 }
+
+// Adam does one update of m, v and value and sets grad to 0.
+func Adam(s *AdamStep, grad, m, v, value []float32) {
+	n := len(grad)
+	adam(s, grad, m[:n], v[:n], value[:n])
+}
+
+// The portable loops select by moving bit patterns: the compiler has conditional moves for
+// integers only, and a branch on the sign of an activation is mispredicted half the time.
+
+func biasActGo(act Act, x, bias, y []float32) float32 {
+	bias, y = bias[:len(x)], y[:len(x)]
+	switch act {
+	case ReLU:
+		for i, v := range x {
+			v += bias[i]
+			u := math.Float32bits(v)
+			if v < 0 {
+				u = 0
+			}
+			y[i] = math.Float32frombits(u)
+		}
+	case Leaky:
+		for i, v := range x {
+			v += bias[i]
+			u, l := math.Float32bits(v), math.Float32bits(v*slope)
+			if v < 0 {
+				u = l
+			}
+			y[i] = math.Float32frombits(u)
+		}
+	default:
+		for i, v := range x {
+			y[i] = v + bias[i]
+		}
+	}
+	return sum(y)
+}
+
+// sum uses four sums so that additions do not wait for each other.
+func sum(x []float32) float32 {
+	var s0, s1, s2, s3 float32
+	for ; len(x) >= 4; x = x[4:] {
+		s0 += x[0]
+		s1 += x[1]
+		s2 += x[2]
+		s3 += x[3]
+	}
+	for _, v := range x {
+		s0 += v
+	}
+	return (s0 + s1) + (s2 + s3)
+}
+
+func squaresAroundGo(x []float32, mean float32) float32 {
+	var s0, s1, s2, s3 float32
+	for ; len(x) >= 4; x = x[4:] {
+		d0, d1, d2, d3 := x[0]-mean, x[1]-mean, x[2]-mean, x[3]-mean
+		s0 += d0 * d0
+		s1 += d1 * d1
+		s2 += d2 * d2
+		s3 += d3 * d3
+	}
+	for _, v := range x {
+		s0 += (v - mean) * (v - mean)
+	}
+	return (s0 + s1) + (s2 + s3)
+}
+
+func standardizeGo(y []float32, mean, rstd float32, scale, offset []float32) {
+	scale, offset = scale[:len(y)], offset[:len(y)]
+	for i, v := range y {
+		y[i] = (v-mean)*rstd*scale[i] + offset[i]
+	}
+}
+
+func normSumsGo(a []float32, mean, rstd float32, dy, scale, dscale, doffset []float32) (g, gx float32) {
+	dy, scale, dscale, doffset = dy[:len(a)], scale[:len(a)], dscale[:len(a)], doffset[:len(a)]
+	var g0, g1, x0, x1 float32
+	i := 0
+	for ; i+1 < len(a); i += 2 {
+		h0, h1 := (a[i]-mean)*rstd, (a[i+1]-mean)*rstd
+		a[i], a[i+1] = h0, h1
+		d0, d1 := dy[i], dy[i+1]
+		v0, v1 := d0*scale[i], d1*scale[i+1]
+		g0 += v0
+		g1 += v1
+		x0 += v0 * h0
+		x1 += v1 * h1
+		dscale[i] += d0 * h0
+		dscale[i+1] += d1 * h1
+		doffset[i] += d0
+		doffset[i+1] += d1
+	}
+	if i < len(a) {
+		h := (a[i] - mean) * rstd
+		a[i] = h
+		g0 += dy[i] * scale[i]
+		x0 += dy[i] * scale[i] * h
+		dscale[i] += dy[i] * h
+		doffset[i] += dy[i]
+	}
+	return g0 + g1, x0 + x1
+}
+
+func actGradGo(act Act, x, bias, dy, dx, dbias []float32) {
+	bias, dy, dx, dbias = bias[:len(x)], dy[:len(x)], dx[:len(x)], dbias[:len(x)]
+	low := float32(1)
+	switch act {
+	case ReLU:
+		low = 0
+	case Leaky:
+		low = slope
+	}
+	for i, v := range x {
+		d := dy[i]
+		u, l := math.Float32bits(d), math.Float32bits(d*low)
+		if low == 0 {
+			l = 0 // an infinite gradient times 0 would be NaN
+		}
+		if v+bias[i] <= 0 {
+			u = l
+		}
+		d = math.Float32frombits(u)
+		dx[i] = d
+		dbias[i] += d
+	}
+}
+
+func normGradGo(act Act, x, bias, scale, xhat []float32, rstd, g, gx float32, dy, dx, dbias []float32) {
+	scale, xhat, dx = scale[:len(dy)], xhat[:len(dy)], dx[:len(dy)]
+	for i, v := range dy {
+		dx[i] = rstd * (v*scale[i] - g - xhat[i]*gx)
+	}
+	actGradGo(act, x, bias, dx, dx, dbias)
+}
+
+func dropGo(words []uint32, threshold uint32, scale float32, x, y []float32) {
+	x, y = x[:len(words)], y[:len(words)]
+	for i, w := range words {
+		m := uint32((int64(w) - int64(threshold)) >> 63) // all ones where dropped
+		y[i] = math.Float32frombits(math.Float32bits(x[i]*scale) &^ m)
+	}
+}
+
+func adamGo(s *AdamStep, grad, m, v, value []float32) {
+	m, v, value = m[:len(grad)], v[:len(grad)], value[:len(grad)]
+	b1, b2, c1, c2 := s.Beta1, s.Beta2, 1-s.Beta1, 1-s.Beta2
+	factor, bound, rate, corr2, eps := s.Factor, s.Bound, s.Rate, s.Corr2, s.Eps
+	for i, g := range grad {
+		g = min(max(g*factor, -bound), bound)
+		mi := b1*m[i] + c1*g
+		vi := b2*v[i] + c2*(g*g)
+		m[i], v[i] = mi, vi
+		value[i] -= rate * mi / (float32(math.Sqrt(float64(vi)))*corr2 + eps)
+		grad[i] = 0
+	}
+}

@@ -1,0 +1,167 @@
+package rows
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// operands are slices cut out of guarded memory at an odd offset.
+type operands struct {
+	t    *testing.T
+	r    *rand.Rand
+	n    int
+	all  [][]float32
+	name string
+}
+
+const guard = 55
+
+func (o *operands) next() []float32 {
+	s := make([]float32, o.n+16)
+	for i := range s {
+		s[i] = guard
+	}
+	off := 1 + len(o.all)%7
+	v := s[off : off+o.n : off+o.n]
+	for i := range v {
+		v[i] = float32(o.r.NormFloat64())
+	}
+	o.all = append(o.all, s)
+	return v
+}
+
+// guards checks the memory around every slice.
+func (o *operands) guards() {
+	o.t.Helper()
+	for k, s := range o.all {
+		off := 1 + k%7
+		for i, v := range s {
+			if (i < off || i >= off+o.n) && v != guard {
+				o.t.Fatalf("%s: wrote beside operand %d of %d elements", o.name, k, o.n)
+			}
+		}
+	}
+}
+
+func (o *operands) same(what string, got, want []float32) {
+	o.t.Helper()
+	for i, g := range got {
+		w := float64(want[i])
+		if g == want[i] || g != g && w != w {
+			continue
+		}
+		if d := math.Abs(float64(g) - w); !(d <= 1e-5*(1+math.Abs(w))) {
+			o.t.Fatalf("%s: n %d: %s[%d] = %g, want %g", o.name, o.n, what, i, g, w)
+		}
+	}
+}
+
+func copyOf(s []float32) []float32 { return append([]float32(nil), s...) }
+
+// Every kernel agrees with its portable twin at every length.
+func TestTwins(t *testing.T) {
+	for n := range 70 {
+		for act := Identity; act <= Leaky; act++ {
+			o := &operands{t: t, r: rand.New(rand.NewPCG(uint64(n), uint64(act))), n: n}
+			twinsOfAct(o, act)
+			o.guards()
+		}
+		o := &operands{t: t, r: rand.New(rand.NewPCG(uint64(n), 9)), n: n}
+		twins(o)
+		o.guards()
+	}
+}
+
+func twinsOfAct(o *operands, act Act) {
+	o.t.Helper()
+	x, bias, y := o.next(), o.next(), o.next()
+	if o.n > 20 {
+		x[3], x[18] = float32(math.NaN()), float32(math.NaN())
+		x[4], x[19] = float32(math.Inf(-1)), float32(math.Inf(-1))
+		x[5], x[20] = -bias[5], -bias[20]
+	}
+	want := copyOf(y)
+	wantSum := biasActGo(act, x, bias, want)
+	o.name = "BiasAct"
+	sum := BiasAct(act, x, bias, y)
+	o.same("y", y, want)
+	o.same("sum", []float32{sum}, []float32{wantSum})
+
+	dy, dx, dbias := o.next(), o.next(), o.next()
+	wantDX, wantDB := copyOf(dx), copyOf(dbias)
+	actGradGo(act, x, bias, dy, wantDX, wantDB)
+	o.name = "ActGrad"
+	ActGrad(act, x, bias, dy, dx, dbias)
+	o.same("dx", dx, wantDX)
+	o.same("dbias", dbias, wantDB)
+
+	scale, xhat := o.next(), o.next()
+	normGradGo(act, x, bias, scale, xhat, 1.5, 0.25, -0.5, dy, wantDX, wantDB)
+	o.name = "NormGrad"
+	NormGrad(act, x, bias, scale, xhat, 1.5, 0.25, -0.5, dy, dy, dbias) // in place
+	o.same("dx", dy, wantDX)
+	o.same("dbias", dbias, wantDB)
+}
+
+func twins(o *operands) {
+	o.t.Helper()
+	x, scale, offset := o.next(), o.next(), o.next()
+	o.name = "SquaresAround"
+	o.same("sum", []float32{SquaresAround(x, 0.5)}, []float32{squaresAroundGo(x, 0.5)})
+
+	want := copyOf(x)
+	standardizeGo(want, 0.5, 2, scale, offset)
+	o.name = "Standardize"
+	Standardize(x, 0.5, 2, scale, offset)
+	o.same("y", x, want)
+
+	dy, dscale, doffset := o.next(), o.next(), o.next()
+	wantA, wantDS, wantDO := copyOf(x), copyOf(dscale), copyOf(doffset)
+	wantG, wantGX := normSumsGo(wantA, 0.1, 3, dy, scale, wantDS, wantDO)
+	o.name = "NormSums"
+	g, gx := NormSums(x, 0.1, 3, dy, scale, dscale, doffset)
+	o.same("a", x, wantA)
+	o.same("dscale", dscale, wantDS)
+	o.same("doffset", doffset, wantDO)
+	for _, c := range [][2]float32{{g, wantG}, {gx, wantGX}} { // sums in another order
+		if math.Abs(float64(c[0]-c[1])) > 1e-4*float64(1+o.n) {
+			o.t.Fatalf("NormSums: n %d: sum = %g, want %g", o.n, c[0], c[1])
+		}
+	}
+
+	words := make([]uint32, o.n)
+	for i := range words {
+		words[i] = o.r.Uint32()
+		if i%5 == 0 {
+			words[i] = 0x80000000 - uint32(i%2)
+		}
+	}
+	y := o.next()
+	wantY := copyOf(y)
+	o.name = "Drop"
+	for _, threshold := range []uint64{0, 1, 0x80000000, math.MaxUint32} {
+		dropGo(words, uint32(threshold), 1.25, x, wantY)
+		Drop(words, threshold, 1.25, x, y)
+		o.same("y", y, wantY)
+	}
+	Drop(words, 1<<32, 1, x, y)
+	o.same("y", y, make([]float32, o.n))
+
+	grad, m, v, value := o.next(), o.next(), o.next(), o.next()
+	for i := range v {
+		v[i] = float32(math.Abs(float64(v[i])))
+		if i%17 == 4 {
+			grad[i] = float32(math.NaN())
+		}
+	}
+	s := &AdamStep{Factor: 0.9, Bound: 0.7, Beta1: 0.9, Beta2: 0.99, Corr2: 3, Eps: 1e-8, Rate: 0.1}
+	wg, wm, wv, wx := copyOf(grad), copyOf(m), copyOf(v), copyOf(value)
+	adamGo(s, wg, wm, wv, wx)
+	o.name = "Adam"
+	Adam(s, grad, m, v, value)
+	o.same("grad", grad, wg)
+	o.same("m", m, wm)
+	o.same("v", v, wv)
+	o.same("value", value, wx)
+}
