@@ -1,5 +1,7 @@
 package gemm
 
+import "unsafe"
+
 // multiply computes one block of c, or of a partial product, over the chunks of a slab.
 func (ws *Workspace) multiply(worker, slab, bi, bj int) {
 	j := &ws.job
@@ -12,6 +14,14 @@ func (ws *Workspace) multiply(worker, slab, bi, bj int) {
 	for ch := slab * j.chunks / j.slabs; ch < (slab+1)*j.chunks/j.slabs; ch++ {
 		k0, kc := j.chunk(ch)
 		ws.packA(worker, i0, i1, k0, kc)
+		t := &ws.scratch[worker].tile
+		t.next, t.step = uintptr(unsafe.Pointer(&ws.packedB[0])), 0
+		if ch+1 < (slab+1)*j.chunks/j.slabs {
+			// The panels of the next chunk come from far; every tile fetches its share of them.
+			next, nextKC := j.chunk(ch + 1)
+			t.next = uintptr(unsafe.Pointer(&ws.packedB[next*j.padded+p0*ws.kern.nr*nextKC]))
+			t.step = ceil(4*ws.kern.nr, ceil(i1-i0, ws.kern.mr))
+		}
 		ws.block(worker, dst, i0, i1, p0, p1, k0, kc)
 		dst.beta = 1
 	}
@@ -40,16 +50,23 @@ func (ws *Workspace) block(worker int, dst target, i0, i1, p0, p1, k0, kc int) {
 			if rows == kern.mr && (kern.masked || t.valid == width) {
 				t.c, t.ldc = &dst.c[i*dst.ld+col], dst.ld
 				kern.run(t)
+				t.advance()
 				continue
 			}
 			// A tile over the edge goes to scratch memory and from there to c.
 			t.c, t.ldc, t.beta = &s.edge[0], width, 0
 			kern.run(t)
+			t.advance()
 			for r := range rows {
 				addFirst(s.edge[r*width:][:t.valid], dst.beta, dst.c[(i+r)*dst.ld+col:][:t.valid])
 			}
 		}
 	}
+}
+
+// advance moves the memory to fetch on to the share of the next tile.
+func (t *tile) advance() {
+	t.next += uintptr(t.kc * t.step)
 }
 
 // strip points the tile to the strip of op(a) that begins at row i.

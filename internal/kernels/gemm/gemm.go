@@ -16,6 +16,7 @@ package gemm
 import (
 	"fmt"
 
+	"github.com/saint-gnn/saint/internal/kernels/f32"
 	"github.com/saint-gnn/saint/internal/workers"
 )
 
@@ -61,7 +62,7 @@ func Gemm(g *workers.Group, ws *Workspace, transA, transB bool, m, n, k int,
 		j.phase = p
 		g.Do(ws.tasks(), ws)
 	}
-	*j = job{}
+	ws.forget()
 }
 
 func check(name string, x []float32, rows, cols, ld int) {
@@ -120,9 +121,11 @@ const (
 	maxKC = 256 // a panel of kc×32 elements fills two thirds of a 48 KiB L1 cache
 	maxNC = 512
 
-	// With fewer blocks of c than wantTasks the inner dimension is split, into slabs of
-	// minSlab chunks at least, so that writing and summing partial products stays cheap.
-	wantTasks = 48
+	// With fewer blocks of leastMC rows of c than wantTasks the inner dimension is split,
+	// into slabs of minSlab chunks at least, so that writing and summing partial products
+	// stays cheap.
+	leastMC   = 48
+	wantTasks = 32
 	minSlab   = 2
 
 	// maxPartial bounds the memory of partial products, in elements.
@@ -152,11 +155,14 @@ func (j *job) cut(kern *kernels, threads int) {
 	j.mc = kern.mc
 	j.nc = maxNC / kern.nr * kern.nr
 	j.mb, j.nb = ceil(j.m, j.mc), ceil(j.n, j.nc)
-	j.slabs = max(1, min(ceil(wantTasks, j.mb*j.nb), j.chunks/minSlab, maxPartial/max(1, j.m*j.n)))
-	for j.mc >= 4*kern.mr && j.mb*j.nb*j.slabs < 4*threads {
+	blocks := ceil(j.m, leastMC) * j.nb
+	j.slabs = max(1, min(ceil(wantTasks, blocks), j.chunks/minSlab, maxPartial/(j.m*j.n)))
+	for j.mc >= 4*kern.mr && j.mb*j.nb*j.slabs < 8*threads {
 		j.mc = ceil(j.mc/2, kern.mr) * kern.mr
 		j.mb = ceil(j.m, j.mc)
 	}
+	j.mc = ceil(ceil(j.m, j.mb), kern.mr) * kern.mr
+	j.mb = ceil(j.m, j.mc)
 }
 
 func ceil(x, y int) int { return (x + y - 1) / y }
@@ -214,10 +220,8 @@ func (ws *Workspace) reduce(task int) {
 			part := ws.partial[slab*j.m*j.n+i*j.n:][:len(row)]
 			if slab == 0 {
 				addFirst(part, j.beta, row)
-				continue
-			}
-			for x, v := range part {
-				row[x] += v
+			} else {
+				f32.Add(part, row)
 			}
 		}
 	}

@@ -129,12 +129,15 @@ func TestGemmSmall(t *testing.T) {
 				ws := newWorkspace(level)
 				cube := len(sizes) * len(sizes) * len(sizes)
 				for x := range cube {
+					if tr.a != tr.b && x%3 != 0 || tr.a && tr.b && x%7 != 0 { // NN has every size
+						continue
+					}
 					m, n, k := sizes[x%len(sizes)], sizes[x/len(sizes)%len(sizes)], sizes[x/len(sizes)/len(sizes)]
 					alpha, beta := [...]float32{1, 1, -0.5, 0}[x%4], [...]float32{0, 1, 0.25}[x%3]
 					p := newProduct(r, tr.a, tr.b, m, n, k, x%3, alpha, beta)
 					got := append([]float32(nil), p.c...)
 					p.run(g, ws, got)
-					p.compare(t, got, 1)
+					p.compare(t, got, 1+m*n/1000)
 				}
 			})
 		}
@@ -183,7 +186,7 @@ func TestGemmBitsDoNotDependOnThreads(t *testing.T) {
 				g.Close()
 				if first == nil {
 					first = got
-					p.compare(t, got, 13)
+					p.compare(t, got, 101)
 					continue
 				}
 				for x := range got {

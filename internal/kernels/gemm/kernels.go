@@ -12,6 +12,8 @@ type tile struct {
 	a           *float32 // element (i,l) at a[i*rs + l*cs]
 	rs, cs      int
 	b           *float32 // [kc][width]
+	next        uintptr  // what to fetch meanwhile, step bytes further with every column of a; may be past its end
+	step        int
 	c           *float32
 	ldc         int     // elements from row to row of c
 	alpha, beta float32 // with beta 0, c is not read

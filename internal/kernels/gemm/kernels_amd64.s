@@ -4,11 +4,11 @@
 
 #include "textflag.h"
 
-// func tile12x32(kc int, a *float32, rs int, cs int, b *float32, alpha float32, beta float32, c *float32, ldc int, mask uint16)
+// func tile12x32(kc int, a *float32, rs int, cs int, b *float32, next uintptr, step int, alpha float32, beta float32, c *float32, ldc int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile12x32(SB), NOSPLIT, $0-66
-	MOVQ       c+48(FP), AX
-	MOVQ       ldc+56(FP), CX
+TEXT ·tile12x32(SB), NOSPLIT, $0-82
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	PREFETCHT0 124(AX)
@@ -61,13 +61,15 @@ TEXT ·tile12x32(SB), NOSPLIT, $0-66
 	MOVQ       rs+16(FP), CX
 	MOVQ       cs+24(FP), DX
 	MOVQ       b+32(FP), BX
-	MOVQ       a+8(FP), SI
-	LEAQ       (SI)(CX*2), DI
-	ADDQ       CX, DI
-	LEAQ       (DI)(CX*2), R8
-	ADDQ       CX, R8
+	MOVQ       next+40(FP), SI
+	MOVQ       step+48(FP), DI
+	MOVQ       a+8(FP), R8
 	LEAQ       (R8)(CX*2), R9
 	ADDQ       CX, R9
+	LEAQ       (R9)(CX*2), R10
+	ADDQ       CX, R10
+	LEAQ       (R10)(CX*2), R11
+	ADDQ       CX, R11
 	VPXORQ     Z0, Z0, Z0
 	VPXORQ     Z1, Z1, Z1
 	VPXORQ     Z2, Z2, Z2
@@ -96,50 +98,52 @@ TEXT ·tile12x32(SB), NOSPLIT, $0-66
 tile12x32_loop:
 	VMOVUPS      (BX), Z24
 	VMOVUPS      64(BX), Z25
-	VBROADCASTSS (SI), Z26
+	VBROADCASTSS (R8), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS (SI)(CX*1), Z26
+	VBROADCASTSS (R8)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z2
 	VFMADD231PS  Z25, Z26, Z3
-	VBROADCASTSS (SI)(CX*2), Z26
+	VBROADCASTSS (R8)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z4
 	VFMADD231PS  Z25, Z26, Z5
-	VBROADCASTSS (DI), Z26
+	VBROADCASTSS (R9), Z26
 	VFMADD231PS  Z24, Z26, Z6
 	VFMADD231PS  Z25, Z26, Z7
-	VBROADCASTSS (DI)(CX*1), Z26
+	VBROADCASTSS (R9)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z8
 	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS (DI)(CX*2), Z26
+	VBROADCASTSS (R9)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z10
 	VFMADD231PS  Z25, Z26, Z11
-	VBROADCASTSS (R8), Z26
+	VBROADCASTSS (R10), Z26
 	VFMADD231PS  Z24, Z26, Z12
 	VFMADD231PS  Z25, Z26, Z13
-	VBROADCASTSS (R8)(CX*1), Z26
+	VBROADCASTSS (R10)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z14
 	VFMADD231PS  Z25, Z26, Z15
-	VBROADCASTSS (R8)(CX*2), Z26
+	VBROADCASTSS (R10)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS (R9), Z26
+	VBROADCASTSS (R11), Z26
 	VFMADD231PS  Z24, Z26, Z18
 	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS (R9)(CX*1), Z26
+	VBROADCASTSS (R11)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z20
 	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS (R9)(CX*2), Z26
+	VBROADCASTSS (R11)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
+	PREFETCHT1   (SI)
+	ADDQ         DI, SI
 	ADDQ         $0x80, BX
-	ADDQ         DX, SI
-	ADDQ         DX, DI
 	ADDQ         DX, R8
 	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
 	DECQ         AX
 	JNZ          tile12x32_loop
-	VBROADCASTSS alpha+40(FP), Z24
+	VBROADCASTSS alpha+56(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -164,13 +168,13 @@ tile12x32_loop:
 	VMULPS       Z24, Z21, Z21
 	VMULPS       Z24, Z22, Z22
 	VMULPS       Z24, Z23, Z23
-	MOVQ         c+48(FP), CX
-	MOVQ         ldc+56(FP), DX
-	KMOVW        mask+64(FP), K1
-	MOVL         beta+44(FP), AX
+	MOVQ         c+64(FP), CX
+	MOVQ         ldc+72(FP), DX
+	KMOVW        mask+80(FP), K1
+	MOVL         beta+60(FP), AX
 	ADDL         AX, AX
 	JZ           tile12x32_store
-	VBROADCASTSS beta+44(FP), Z24
+	VBROADCASTSS beta+60(FP), Z24
 	MOVQ         CX, AX
 	VFMADD231PS  (AX), Z24, Z0
 	VFMADD231PS  64(AX), Z24, K1, Z1
@@ -249,11 +253,11 @@ tile12x32_store:
 	VZEROUPPER
 	RET
 
-// func tile12x16(kc int, a *float32, rs int, cs int, b *float32, alpha float32, beta float32, c *float32, ldc int, mask uint16)
+// func tile12x16(kc int, a *float32, rs int, cs int, b *float32, next uintptr, step int, alpha float32, beta float32, c *float32, ldc int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile12x16(SB), NOSPLIT, $0-66
-	MOVQ       c+48(FP), AX
-	MOVQ       ldc+56(FP), CX
+TEXT ·tile12x16(SB), NOSPLIT, $0-82
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
 	PREFETCHT0 (AX)
 	PREFETCHT0 60(AX)
 	ADDQ       CX, AX
@@ -294,13 +298,15 @@ TEXT ·tile12x16(SB), NOSPLIT, $0-66
 	MOVQ       rs+16(FP), CX
 	MOVQ       cs+24(FP), DX
 	MOVQ       b+32(FP), BX
-	MOVQ       a+8(FP), SI
-	LEAQ       (SI)(CX*2), DI
-	ADDQ       CX, DI
-	LEAQ       (DI)(CX*2), R8
-	ADDQ       CX, R8
+	MOVQ       next+40(FP), SI
+	MOVQ       step+48(FP), DI
+	MOVQ       a+8(FP), R8
 	LEAQ       (R8)(CX*2), R9
 	ADDQ       CX, R9
+	LEAQ       (R9)(CX*2), R10
+	ADDQ       CX, R10
+	LEAQ       (R10)(CX*2), R11
+	ADDQ       CX, R11
 	VPXORQ     Z0, Z0, Z0
 	VPXORQ     Z1, Z1, Z1
 	VPXORQ     Z2, Z2, Z2
@@ -316,38 +322,40 @@ TEXT ·tile12x16(SB), NOSPLIT, $0-66
 
 tile12x16_loop:
 	VMOVUPS      (BX), Z12
-	VBROADCASTSS (SI), Z13
-	VFMADD231PS  Z12, Z13, Z0
-	VBROADCASTSS (SI)(CX*1), Z13
-	VFMADD231PS  Z12, Z13, Z1
-	VBROADCASTSS (SI)(CX*2), Z13
-	VFMADD231PS  Z12, Z13, Z2
-	VBROADCASTSS (DI), Z13
-	VFMADD231PS  Z12, Z13, Z3
-	VBROADCASTSS (DI)(CX*1), Z13
-	VFMADD231PS  Z12, Z13, Z4
-	VBROADCASTSS (DI)(CX*2), Z13
-	VFMADD231PS  Z12, Z13, Z5
 	VBROADCASTSS (R8), Z13
-	VFMADD231PS  Z12, Z13, Z6
+	VFMADD231PS  Z12, Z13, Z0
 	VBROADCASTSS (R8)(CX*1), Z13
-	VFMADD231PS  Z12, Z13, Z7
+	VFMADD231PS  Z12, Z13, Z1
 	VBROADCASTSS (R8)(CX*2), Z13
-	VFMADD231PS  Z12, Z13, Z8
+	VFMADD231PS  Z12, Z13, Z2
 	VBROADCASTSS (R9), Z13
-	VFMADD231PS  Z12, Z13, Z9
+	VFMADD231PS  Z12, Z13, Z3
 	VBROADCASTSS (R9)(CX*1), Z13
-	VFMADD231PS  Z12, Z13, Z10
+	VFMADD231PS  Z12, Z13, Z4
 	VBROADCASTSS (R9)(CX*2), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS (R10), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS (R10)(CX*1), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS (R10)(CX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (R11), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS (R11)(CX*1), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS (R11)(CX*2), Z13
 	VFMADD231PS  Z12, Z13, Z11
+	PREFETCHT1   (SI)
+	ADDQ         DI, SI
 	ADDQ         $0x40, BX
-	ADDQ         DX, SI
-	ADDQ         DX, DI
 	ADDQ         DX, R8
 	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
 	DECQ         AX
 	JNZ          tile12x16_loop
-	VBROADCASTSS alpha+40(FP), Z12
+	VBROADCASTSS alpha+56(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMULPS       Z12, Z1, Z1
 	VMULPS       Z12, Z2, Z2
@@ -360,13 +368,13 @@ tile12x16_loop:
 	VMULPS       Z12, Z9, Z9
 	VMULPS       Z12, Z10, Z10
 	VMULPS       Z12, Z11, Z11
-	MOVQ         c+48(FP), CX
-	MOVQ         ldc+56(FP), DX
-	KMOVW        mask+64(FP), K1
-	MOVL         beta+44(FP), AX
+	MOVQ         c+64(FP), CX
+	MOVQ         ldc+72(FP), DX
+	KMOVW        mask+80(FP), K1
+	MOVL         beta+60(FP), AX
 	ADDL         AX, AX
 	JZ           tile12x16_store
-	VBROADCASTSS beta+44(FP), Z12
+	VBROADCASTSS beta+60(FP), Z12
 	MOVQ         CX, AX
 	VFMADD231PS  (AX), Z12, K1, Z0
 	ADDQ         DX, AX
@@ -421,11 +429,11 @@ tile12x16_store:
 	VZEROUPPER
 	RET
 
-// func tile6x16(kc int, a *float32, rs int, cs int, b *float32, alpha float32, beta float32, c *float32, ldc int)
+// func tile6x16(kc int, a *float32, rs int, cs int, b *float32, next uintptr, step int, alpha float32, beta float32, c *float32, ldc int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile6x16(SB), NOSPLIT, $0-64
-	MOVQ       c+48(FP), AX
-	MOVQ       ldc+56(FP), CX
+TEXT ·tile6x16(SB), NOSPLIT, $0-80
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
 	PREFETCHT0 (AX)
 	PREFETCHT0 60(AX)
 	ADDQ       CX, AX
@@ -448,9 +456,11 @@ TEXT ·tile6x16(SB), NOSPLIT, $0-64
 	MOVQ       rs+16(FP), CX
 	MOVQ       cs+24(FP), DX
 	MOVQ       b+32(FP), BX
-	MOVQ       a+8(FP), SI
-	LEAQ       (SI)(CX*2), DI
-	ADDQ       CX, DI
+	MOVQ       next+40(FP), SI
+	MOVQ       step+48(FP), DI
+	MOVQ       a+8(FP), R8
+	LEAQ       (R8)(CX*2), R9
+	ADDQ       CX, R9
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -467,30 +477,32 @@ TEXT ·tile6x16(SB), NOSPLIT, $0-64
 tile6x16_loop:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
-	VBROADCASTSS (SI), Y14
+	VBROADCASTSS (R8), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (SI)(CX*1), Y14
+	VBROADCASTSS (R8)(CX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (SI)(CX*2), Y14
+	VBROADCASTSS (R8)(CX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (DI), Y14
+	VBROADCASTSS (R9), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (DI)(CX*1), Y14
+	VBROADCASTSS (R9)(CX*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (DI)(CX*2), Y14
+	VBROADCASTSS (R9)(CX*2), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
+	PREFETCHT1   (SI)
+	ADDQ         DI, SI
 	ADDQ         $0x40, BX
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         DX, R9
 	DECQ         AX
 	JNZ          tile6x16_loop
-	VBROADCASTSS alpha+40(FP), Y12
+	VBROADCASTSS alpha+56(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -503,12 +515,12 @@ tile6x16_loop:
 	VMULPS       Y12, Y9, Y9
 	VMULPS       Y12, Y10, Y10
 	VMULPS       Y12, Y11, Y11
-	MOVQ         c+48(FP), CX
-	MOVQ         ldc+56(FP), DX
-	MOVL         beta+44(FP), AX
+	MOVQ         c+64(FP), CX
+	MOVQ         ldc+72(FP), DX
+	MOVL         beta+60(FP), AX
 	ADDL         AX, AX
 	JZ           tile6x16_store
-	VBROADCASTSS beta+44(FP), Y12
+	VBROADCASTSS beta+60(FP), Y12
 	MOVQ         CX, AX
 	VFMADD231PS  (AX), Y12, Y0
 	VFMADD231PS  32(AX), Y12, Y1
@@ -551,11 +563,11 @@ tile6x16_store:
 	VZEROUPPER
 	RET
 
-// func tile6x8(kc int, a *float32, rs int, cs int, b *float32, alpha float32, beta float32, c *float32, ldc int)
+// func tile6x8(kc int, a *float32, rs int, cs int, b *float32, next uintptr, step int, alpha float32, beta float32, c *float32, ldc int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile6x8(SB), NOSPLIT, $0-64
-	MOVQ       c+48(FP), AX
-	MOVQ       ldc+56(FP), CX
+TEXT ·tile6x8(SB), NOSPLIT, $0-80
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
 	PREFETCHT0 (AX)
 	PREFETCHT0 28(AX)
 	ADDQ       CX, AX
@@ -578,9 +590,11 @@ TEXT ·tile6x8(SB), NOSPLIT, $0-64
 	MOVQ       rs+16(FP), CX
 	MOVQ       cs+24(FP), DX
 	MOVQ       b+32(FP), BX
-	MOVQ       a+8(FP), SI
-	LEAQ       (SI)(CX*2), DI
-	ADDQ       CX, DI
+	MOVQ       next+40(FP), SI
+	MOVQ       step+48(FP), DI
+	MOVQ       a+8(FP), R8
+	LEAQ       (R8)(CX*2), R9
+	ADDQ       CX, R9
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -590,36 +604,38 @@ TEXT ·tile6x8(SB), NOSPLIT, $0-64
 
 tile6x8_loop:
 	VMOVUPS      (BX), Y6
-	VBROADCASTSS (SI), Y7
+	VBROADCASTSS (R8), Y7
 	VFMADD231PS  Y6, Y7, Y0
-	VBROADCASTSS (SI)(CX*1), Y7
+	VBROADCASTSS (R8)(CX*1), Y7
 	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS (SI)(CX*2), Y7
+	VBROADCASTSS (R8)(CX*2), Y7
 	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS (DI), Y7
+	VBROADCASTSS (R9), Y7
 	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS (DI)(CX*1), Y7
+	VBROADCASTSS (R9)(CX*1), Y7
 	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS (DI)(CX*2), Y7
+	VBROADCASTSS (R9)(CX*2), Y7
 	VFMADD231PS  Y6, Y7, Y5
+	PREFETCHT1   (SI)
+	ADDQ         DI, SI
 	ADDQ         $0x20, BX
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         DX, R9
 	DECQ         AX
 	JNZ          tile6x8_loop
-	VBROADCASTSS alpha+40(FP), Y6
+	VBROADCASTSS alpha+56(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y6, Y2, Y2
 	VMULPS       Y6, Y3, Y3
 	VMULPS       Y6, Y4, Y4
 	VMULPS       Y6, Y5, Y5
-	MOVQ         c+48(FP), CX
-	MOVQ         ldc+56(FP), DX
-	MOVL         beta+44(FP), AX
+	MOVQ         c+64(FP), CX
+	MOVQ         ldc+72(FP), DX
+	MOVL         beta+60(FP), AX
 	ADDL         AX, AX
 	JZ           tile6x8_store
-	VBROADCASTSS beta+44(FP), Y6
+	VBROADCASTSS beta+60(FP), Y6
 	MOVQ         CX, AX
 	VFMADD231PS  (AX), Y6, Y0
 	ADDQ         DX, AX

@@ -52,6 +52,14 @@ func (ws *Workspace) reserve(threads int) {
 	}
 }
 
+// forget drops the references to the operands.
+func (ws *Workspace) forget() {
+	ws.job = job{}
+	for i := range ws.scratch {
+		ws.scratch[i].tile = tile{}
+	}
+}
+
 // grow makes *s at least n long, beginning at a cache line; the contents are lost.
 func grow(s *[]float32, n int) {
 	if len(*s) >= n {

@@ -76,12 +76,12 @@ func pack(mr int) {
 func tile(bits, mr, nv int) {
 	bytes := bits / 8
 	name := fmt.Sprintf("tile%dx%d", mr, nv*bytes/4)
-	sig := "func(kc int, a *float32, rs, cs int, b *float32, alpha, beta float32, c *float32, ldc int)"
+	sig := "func(kc int, a *float32, rs, cs int, b *float32, next uintptr, step int, alpha, beta float32, c *float32, ldc int)"
 	if bits == 512 {
-		sig = "func(kc int, a *float32, rs, cs int, b *float32, alpha, beta float32, c *float32, ldc int, mask uint16)"
+		sig = "func(kc int, a *float32, rs, cs int, b *float32, next uintptr, step int, alpha, beta float32, c *float32, ldc int, mask uint16)"
 	}
 	TEXT(name, NOSPLIT, sig)
-	Doc(fmt.Sprintf("%s computes c = alpha*a*b + beta*c for a tile of %d rows; rs, cs and ldc are in bytes.", name, mr))
+	Doc(fmt.Sprintf("%s computes c = alpha*a*b + beta*c for a tile of %d rows; rs, cs, step and ldc are in bytes. It fetches memory from next on into the second-level cache, step with every round.", name, mr))
 	Pragma("noescape")
 
 	c := Load(Param("c"), GP64())
@@ -151,6 +151,8 @@ func accumulate(name string, bits, mr, nv int) [][]reg.VecVirtual {
 	rs := Load(Param("rs"), GP64())
 	cs := Load(Param("cs"), GP64())
 	b := Load(Param("b"), GP64())
+	next := Load(Param("next"), GP64())
+	step := Load(Param("step"), GP64())
 	base := make([]reg.GPVirtual, (mr+2)/3)
 	base[0] = GP64()
 	Load(Param("a"), base[0])
@@ -190,6 +192,8 @@ func accumulate(name string, bits, mr, nv int) [][]reg.VecVirtual {
 			VFMADD231PS(bv[j], x[i&1], acc[i][j])
 		}
 	}
+	PREFETCHT1(Mem{Base: next})
+	ADDQ(step, next)
 	ADDQ(Imm(uint64(nv*bytes)), b)
 	for _, r := range base {
 		ADDQ(cs, r)
