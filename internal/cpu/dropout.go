@@ -8,7 +8,7 @@ import (
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
-// chunk is the number of random words made at a time, on the stack.
+// chunk is the number of elements for which intermediate results are kept on the stack.
 const chunk = 512
 
 type dropoutJob struct {

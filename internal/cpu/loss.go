@@ -4,11 +4,15 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/saint-gnn/saint/internal/kernels/rows"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
 // lossRows is the number of rows of a task: exponentials make rows expensive.
 const lossRows = 64
+
+// lossBuffer is room for the exponentials and targets of some columns.
+type lossBuffer struct{ e, t [chunk]float64 }
 
 type softmaxJob struct {
 	logits, dlogits matrix[float32]
@@ -20,6 +24,7 @@ type softmaxJob struct {
 
 // RunTask computes a block of rows.
 func (j *softmaxJob) RunTask(_, task int) {
+	var b lossBuffer
 	total := 0.0
 	for i := task * lossRows; i < min((task+1)*lossRows, j.logits.rows); i++ {
 		d := j.dlogits.row(i)
@@ -34,38 +39,49 @@ func (j *softmaxJob) RunTask(_, task int) {
 			j.bad.note(i)
 			return
 		}
-		total += float64(w) * softmaxRow(x, c, w, d)
+		total += float64(w) * softmaxRow(x, c, w, d, &b)
 	}
 	j.sums[task] = total
 }
 
 // softmaxRow returns the cross entropy of the row and sets d, unless empty, to its gradient
 // times w. Exponentials are of differences to the maximum and cannot overflow.
-func softmaxRow(x []float32, class int, w float32, d []float32) float64 {
+func softmaxRow(x []float32, class int, w float32, d []float32, b *lossBuffer) float64 {
 	top := x[0]
 	for _, v := range x {
-		top = max(top, v)
+		if v > top { // a NaN is found by the exponentials
+			top = v
+		}
 	}
 	sum := 0.0
-	if len(d) == 0 {
-		for _, v := range x {
-			sum += math.Exp(float64(v) - float64(top))
+	for lo := 0; lo < len(x); lo += chunk {
+		part := x[lo:min(lo+chunk, len(x))]
+		e := b.e[:len(part)]
+		rows.ExpDiff(part, top, e)
+		for _, v := range e {
+			sum += v
 		}
-		return math.Log(sum) + float64(top) - float64(x[class])
+		if len(d) > 0 {
+			narrow(e, d[lo:])
+		}
 	}
-	d = d[:len(x)]
-	for i, v := range x {
-		e := math.Exp(float64(v) - float64(top))
-		sum += e
-		d[i] = float32(e)
+	if len(d) > 0 {
+		f := float32(float64(w) / sum)
+		for i := range d {
+			d[i] *= f
+		}
+		// In double precision: near certainty the difference is far below a float32 of 1.
+		d[class] = float32(float64(w) * (math.Exp(float64(x[class])-float64(top))/sum - 1))
 	}
-	f := float32(float64(w) / sum)
-	for i := range d {
-		d[i] *= f
-	}
-	// In double precision: near certainty the difference is far below a float32 of 1.
-	d[class] = float32(float64(w) * (math.Exp(float64(x[class])-float64(top))/sum - 1))
 	return math.Log(sum) + float64(top) - float64(x[class])
+}
+
+// narrow: d = e.
+func narrow(e []float64, d []float32) {
+	d = d[:len(e)]
+	for i, v := range e {
+		d[i] = float32(v)
+	}
 }
 
 // SoftmaxXent computes loss = sum_v weight[v] CE(logits[v], class[v]); dlogits = its gradient. A
@@ -119,6 +135,7 @@ type sigmoidJob struct {
 
 // RunTask computes a block of rows.
 func (j *sigmoidJob) RunTask(_, task int) {
+	var b lossBuffer
 	total := 0.0
 	for i := task * lossRows; i < min((task+1)*lossRows, j.logits.rows); i++ {
 		d := j.dlogits.row(i)
@@ -129,7 +146,7 @@ func (j *sigmoidJob) RunTask(_, task int) {
 		}
 		x := j.logits.row(i)
 		if !j.classes {
-			total += float64(w) * sigmoidRow(x, j.target.row(i), -1, w, d)
+			total += float64(w) * sigmoidRow(x, j.target.row(i), -1, w, d, &b)
 			continue
 		}
 		c := int(j.class.s[i*j.class.stride])
@@ -137,34 +154,62 @@ func (j *sigmoidJob) RunTask(_, task int) {
 			j.bad.note(i)
 			return
 		}
-		total += float64(w) * sigmoidRow(x, nil, c, w, d)
+		total += float64(w) * sigmoidRow(x, nil, c, w, d, &b)
 	}
 	j.sums[task] = total
 }
 
 // sigmoidRow returns sum_c max(x,0) - x*t + log(1+exp(-|x|)) and sets d, unless empty, to
 // (sigmoid(x)-t)*w. Without target, t is the one-hot row of class.
-func sigmoidRow(x []float32, target []uint8, class int, w float32, d []float32) float64 {
+func sigmoidRow(x []float32, target []uint8, class int, w float32, d []float32, b *lossBuffer) float64 {
 	total := 0.0
-	for i, v := range x {
-		xi := float64(v)
-		t := 0.0
+	for lo := 0; lo < len(x); lo += chunk {
+		hi := min(lo+chunk, len(x))
+		e, t := b.e[:hi-lo], b.t[:hi-lo]
 		if target != nil {
-			t = float64(target[i])
-		} else if i == class {
-			t = 1
-		}
-		e := math.Exp(-math.Abs(xi))
-		total += max(xi, 0) - xi*t + math.Log1p(e)
-		if len(d) > 0 {
-			s := 1 / (1 + e)
-			if v < 0 {
-				s = e / (1 + e)
+			for i, v := range target[lo:hi] {
+				t[i] = float64(v)
 			}
-			d[i] = float32((s - t) * float64(w))
+		} else {
+			clear(t)
+			if class >= lo && class < hi {
+				t[class-lo] = 1
+			}
+		}
+		rows.ExpNegAbs(x[lo:hi], e)
+		total += sigmoidLoss(x[lo:hi], e, t)
+		if len(d) > 0 {
+			sigmoidGrad(x[lo:hi], e, t, float64(w), d[lo:hi])
 		}
 	}
 	return total
+}
+
+// sigmoidLoss returns the sum of the losses of up to chunk columns, e = exp(-|x|). Their
+// logarithms are one logarithm of a product, which is at most 2^chunk.
+func sigmoidLoss(x []float32, e, t []float64) float64 {
+	e, t = e[:len(x)], t[:len(x)]
+	total, product := 0.0, 1.0
+	for i, v := range x {
+		positive := math.Float32bits(v)
+		if v < 0 {
+			positive = 0
+		}
+		total += float64(math.Float32frombits(positive)) - float64(v)*t[i]
+		product *= 1 + e[i]
+	}
+	return total + math.Log(product)
+}
+
+func sigmoidGrad(x []float32, e, t []float64, w float64, d []float32) {
+	e, t, d = e[:len(x)], t[:len(x)], d[:len(x)]
+	for i, v := range x {
+		s, u := math.Float64bits(1), math.Float64bits(e[i])
+		if v < 0 {
+			s = u
+		}
+		d[i] = float32((math.Float64frombits(s)/(1+e[i]) - t[i]) * w)
+	}
 }
 
 // SigmoidXent computes loss = sum_v weight[v] sum_c BCE(logits[v,c], target[v,c]); dlogits = its

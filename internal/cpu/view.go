@@ -98,7 +98,7 @@ func describe(t tensor.Tensor) string {
 
 // want panics unless t has the type and shape; op and name say what t is.
 func want(op, name string, t tensor.Tensor, dt tensor.DType, rows, cols int) {
-	if t.Type != dt || t.Rows != rows || t.Cols != cols || t.Rows > 1 && t.Stride < t.Cols {
+	if !t.Present() || t.Type != dt || t.Rows != rows || t.Cols != cols || t.Rows > 1 && t.Stride < t.Cols {
 		w := tensor.Tensor{Type: dt, Rows: rows, Cols: cols}
 		panic(&tensor.ShapeError{Op: op, Got: name + " " + describe(t), Want: w.String()})
 	}

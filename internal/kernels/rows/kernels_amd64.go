@@ -114,3 +114,14 @@ func adam(s *AdamStep, grad, m, v, value []float32) {
 	}
 	adamGo(s, grad[n:], m[n:], v[n:], value[n:])
 }
+
+func expNeg(x []float32, sign uint32, top float64, e []float64) {
+	n := 0
+	if wide {
+		n = len(x) &^ 3
+	}
+	if n > 0 {
+		expNegAVX2(n, &x[0], sign, top, &e[0])
+	}
+	expNegGo(x[n:], sign, top, e[n:])
+}

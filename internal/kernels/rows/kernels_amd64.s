@@ -585,3 +585,107 @@ adam_loop:
 	JNZ         adam_loop
 	VZEROUPPER
 	RET
+
+// func expNegAVX2(n int, x *float32, sign uint32, top float64, e *float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·expNegAVX2(SB), NOSPLIT, $0-40
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         e+32(FP), DX
+	VBROADCASTSS sign+16(FP), X0
+	VBROADCASTSD top+24(FP), Y1
+	MOVQ         $0xc086200000000000, BX
+	VMOVQ        BX, X2
+	VBROADCASTSD X2, Y2
+	MOVQ         $0x3ff71547652b82fe, BX
+	VMOVQ        BX, X3
+	VBROADCASTSD X3, Y3
+	MOVQ         $0x3fe62e42fee00000, BX
+	VMOVQ        BX, X4
+	VBROADCASTSD X4, Y4
+	MOVQ         $0x3dea39ef35793c76, BX
+	VMOVQ        BX, X5
+	VBROADCASTSD X5, Y5
+	MOVQ         $0x00000000000003ff, BX
+	VMOVQ        BX, X6
+	VBROADCASTSD X6, Y6
+
+expNeg_loop:
+	VMOVUPS      (CX), X7
+	VORPS        X0, X7, X7
+	VCVTPS2PD    X7, Y7
+	VSUBPD       Y1, Y7, Y7
+	VMAXPD       Y7, Y2, Y7
+	VMULPD       Y3, Y7, Y9
+	VROUNDPD     $0x00, Y9, Y9
+	VFNMADD231PD Y4, Y9, Y7
+	VFNMADD231PD Y5, Y9, Y7
+	VMOVUPD      expTerms<>+320(SB), Y8
+	VFMADD213PD  expTerms<>+288(SB), Y7, Y8
+	VFMADD213PD  expTerms<>+256(SB), Y7, Y8
+	VFMADD213PD  expTerms<>+224(SB), Y7, Y8
+	VFMADD213PD  expTerms<>+192(SB), Y7, Y8
+	VFMADD213PD  expTerms<>+160(SB), Y7, Y8
+	VFMADD213PD  expTerms<>+128(SB), Y7, Y8
+	VFMADD213PD  expTerms<>+96(SB), Y7, Y8
+	VFMADD213PD  expTerms<>+64(SB), Y7, Y8
+	VFMADD213PD  expTerms<>+32(SB), Y7, Y8
+	VFMADD213PD  expTerms<>+0(SB), Y7, Y8
+	VCVTPD2DQY   Y9, X7
+	VPMOVSXDQ    X7, Y9
+	VPADDQ       Y6, Y9, Y9
+	VPSLLQ       $0x34, Y9, Y9
+	VMULPD       Y9, Y8, Y8
+	VMOVUPD      Y8, (DX)
+	ADDQ         $0x10, CX
+	ADDQ         $0x20, DX
+	SUBQ         $0x04, AX
+	JNZ          expNeg_loop
+	VZEROUPPER
+	RET
+
+DATA expTerms<>+0(SB)/8, $0x3ff0000000000000
+DATA expTerms<>+8(SB)/8, $0x3ff0000000000000
+DATA expTerms<>+16(SB)/8, $0x3ff0000000000000
+DATA expTerms<>+24(SB)/8, $0x3ff0000000000000
+DATA expTerms<>+32(SB)/8, $0x3ff0000000000000
+DATA expTerms<>+40(SB)/8, $0x3ff0000000000000
+DATA expTerms<>+48(SB)/8, $0x3ff0000000000000
+DATA expTerms<>+56(SB)/8, $0x3ff0000000000000
+DATA expTerms<>+64(SB)/8, $0x3fe0000000000000
+DATA expTerms<>+72(SB)/8, $0x3fe0000000000000
+DATA expTerms<>+80(SB)/8, $0x3fe0000000000000
+DATA expTerms<>+88(SB)/8, $0x3fe0000000000000
+DATA expTerms<>+96(SB)/8, $0x3fc5555555555555
+DATA expTerms<>+104(SB)/8, $0x3fc5555555555555
+DATA expTerms<>+112(SB)/8, $0x3fc5555555555555
+DATA expTerms<>+120(SB)/8, $0x3fc5555555555555
+DATA expTerms<>+128(SB)/8, $0x3fa5555555555555
+DATA expTerms<>+136(SB)/8, $0x3fa5555555555555
+DATA expTerms<>+144(SB)/8, $0x3fa5555555555555
+DATA expTerms<>+152(SB)/8, $0x3fa5555555555555
+DATA expTerms<>+160(SB)/8, $0x3f81111111111111
+DATA expTerms<>+168(SB)/8, $0x3f81111111111111
+DATA expTerms<>+176(SB)/8, $0x3f81111111111111
+DATA expTerms<>+184(SB)/8, $0x3f81111111111111
+DATA expTerms<>+192(SB)/8, $0x3f56c16c16c16c17
+DATA expTerms<>+200(SB)/8, $0x3f56c16c16c16c17
+DATA expTerms<>+208(SB)/8, $0x3f56c16c16c16c17
+DATA expTerms<>+216(SB)/8, $0x3f56c16c16c16c17
+DATA expTerms<>+224(SB)/8, $0x3f2a01a01a01a01a
+DATA expTerms<>+232(SB)/8, $0x3f2a01a01a01a01a
+DATA expTerms<>+240(SB)/8, $0x3f2a01a01a01a01a
+DATA expTerms<>+248(SB)/8, $0x3f2a01a01a01a01a
+DATA expTerms<>+256(SB)/8, $0x3efa01a01a01a01a
+DATA expTerms<>+264(SB)/8, $0x3efa01a01a01a01a
+DATA expTerms<>+272(SB)/8, $0x3efa01a01a01a01a
+DATA expTerms<>+280(SB)/8, $0x3efa01a01a01a01a
+DATA expTerms<>+288(SB)/8, $0x3ec71de3a556c734
+DATA expTerms<>+296(SB)/8, $0x3ec71de3a556c734
+DATA expTerms<>+304(SB)/8, $0x3ec71de3a556c734
+DATA expTerms<>+312(SB)/8, $0x3ec71de3a556c734
+DATA expTerms<>+320(SB)/8, $0x3e927e4fb7789f5c
+DATA expTerms<>+328(SB)/8, $0x3e927e4fb7789f5c
+DATA expTerms<>+336(SB)/8, $0x3e927e4fb7789f5c
+DATA expTerms<>+344(SB)/8, $0x3e927e4fb7789f5c
+GLOBL expTerms<>(SB), RODATA|NOPTR, $352

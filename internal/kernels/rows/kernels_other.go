@@ -25,3 +25,5 @@ func drop(words []uint32, threshold uint32, scale float32, x, y []float32) {
 }
 
 func adam(s *AdamStep, grad, m, v, value []float32) { adamGo(s, grad, m, v, value) }
+
+func expNeg(x []float32, sign uint32, top float64, e []float64) { expNegGo(x, sign, top, e) }

@@ -66,6 +66,15 @@ func Drop(words []uint32, threshold uint64, scale float32, x, y []float32) {
 	drop(words, uint32(threshold), scale, x[:n], y[:n])
 }
 
+// ExpDiff computes e = exp(x-top) for x <= top with a relative error below 1e-11. Below
+// exp(-708) = 3e-308 results are 0 or that.
+func ExpDiff(x []float32, top float32, e []float64) { expNeg(x, 0, float64(top), e[:len(x)]) }
+
+// ExpNegAbs computes e = exp(-|x|) with ExpDiff's error.
+func ExpNegAbs(x []float32, e []float64) { expNeg(x, signBit, 0, e[:len(x)]) }
+
+const signBit = 1 << 31
+
 // AdamStep is the constants of one Adam update: the gradient is multiplied by Factor and
 // clamped to Bound on both sides; Corr2 is 1/sqrt(1-beta2^t), Rate is lr/(1-beta1^t).
 type AdamStep struct{ Factor, Bound, Beta1, Beta2, Corr2, Eps, Rate float32 }
@@ -225,5 +234,13 @@ func adamGo(s *AdamStep, grad, m, v, value []float32) {
 		m[i], v[i] = mi, vi
 		value[i] -= rate * mi / (float32(math.Sqrt(float64(vi)))*corr2 + eps)
 		grad[i] = 0
+	}
+}
+
+// expNegGo computes e = exp(t - top), with t the x whose bits have sign added.
+func expNegGo(x []float32, sign uint32, top float64, e []float64) {
+	e = e[:len(x)]
+	for i, v := range x {
+		e[i] = math.Exp(float64(math.Float32frombits(math.Float32bits(v)|sign)) - top)
 	}
 }

@@ -165,3 +165,36 @@ func twins(o *operands) {
 	o.same("v", v, wv)
 	o.same("value", value, wx)
 }
+
+func TestExp(t *testing.T) {
+	const n = 100_003
+	x, e := make([]float32, n), make([]float64, n)
+	for i := range x {
+		x[i] = 7 - float32(i)*0.0069
+	}
+	check := func(name string, arg func(v float32) float64) {
+		for i, v := range x {
+			want := math.Exp(arg(v))
+			if d := math.Abs(e[i] - want); !(d <= 1e-11*want+4e-308) && !(want != want && e[i] != e[i]) {
+				t.Fatalf("%s(%g) = %g, want %g", name, v, e[i], want)
+			}
+		}
+	}
+	special := []float32{7, float32(math.Inf(-1)), float32(math.NaN()), 7, -1e38, 0, float32(math.Copysign(0, -1)), 1e-30}
+	copy(x, special)
+	ExpDiff(x, 7, e)
+	check("exp(x-7)", func(v float32) float64 { return float64(v) - 7 })
+	ExpNegAbs(x, e)
+	check("exp(-|x|)", func(v float32) float64 { return -math.Abs(float64(v)) })
+}
+
+func BenchmarkExp(b *testing.B) {
+	x, e := make([]float32, 4096), make([]float64, 4096)
+	for i := range x {
+		x[i] = float32(i%41) / 3
+	}
+	b.SetBytes(int64(len(x)) * 4)
+	for b.Loop() {
+		ExpNegAbs(x, e)
+	}
+}

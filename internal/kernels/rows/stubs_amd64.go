@@ -73,3 +73,8 @@ func dropAVX2(n int, words *uint32, threshold uint32, scale float32, x *float32,
 //
 //go:noescape
 func adamAVX2(n int, grad *float32, m *float32, v *float32, value *float32, c *[10]float32)
+
+// expNegAVX2 computes e = exp(max((x|sign) - top, -708)). n is a multiple of 4 and at least 4.
+//
+//go:noescape
+func expNegAVX2(n int, x *float32, sign uint32, top float64, e *float64)

@@ -108,6 +108,8 @@ func runShapeErrors(e *env) {
 		{"GatherRows columns", func() { q.GatherRows(b, idx, a) }},
 		{"GatherRows index type", func() { q.GatherRows(a, col, a) }},
 		{"GatherRows type", func() { q.GatherRows(u8, idx, a) }},
+		{"GatherRows absent", func() { q.GatherRows(a, idx, none) }},
+		{"Fill absent", func() { q.Fill(0, none) }},
 		{"Axpby", func() { q.Axpby(1, b, 1, a) }},
 		{"Dropout", func() { q.Dropout(0.5, tensor.RandKey{}, b, a) }},
 		{"Dropout rate", func() { q.Dropout(1.5, tensor.RandKey{}, a, a) }},

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"math"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -36,6 +38,7 @@ func main() {
 	normSums()
 	drop()
 	adam()
+	expNeg()
 	Generate()
 }
 
@@ -267,6 +270,76 @@ func normSums() {
 			storeSums("sums", 0, g)
 			storeSums("sums", width, gx)
 		})
+}
+
+// double returns a vector of one float64.
+func double(f float64) vec {
+	g, x, v := GP64(), XMM(), YMM()
+	MOVQ(U64(math.Float64bits(f)), g)
+	VMOVQ(g, x)
+	VBROADCASTSD(x, v)
+	return v
+}
+
+// expNeg reduces t = k ln 2 + r with |r| <= ln2/2, ln 2 in two parts so that k times the
+// first is exact, takes the Taylor polynomial of e^r up to r^10, whose next term is below
+// 3e-13, and multiplies by 2^k.
+func expNeg() {
+	TEXT("expNegAVX2", NOSPLIT, "func(n int, x *float32, sign uint32, top float64, e *float64)")
+	Doc("expNegAVX2 computes e = exp(max((x|sign) - top, -708)). n is a multiple of 4 and at least 4.")
+	Pragma("noescape")
+	n, x, e := Load(Param("n"), GP64()), Load(Param("x"), GP64()), Load(Param("e"), GP64())
+	sign, top := XMM(), YMM()
+	m, err := Param("sign").Resolve()
+	if err != nil {
+		panic(err)
+	}
+	VBROADCASTSS(m.Addr, sign)
+	if m, err = Param("top").Resolve(); err != nil {
+		panic(err)
+	}
+	VBROADCASTSD(m.Addr, top)
+	least, log2e := double(-708), double(math.Log2E)
+	hi, lo := double(6.93147180369123816490e-01), double(1.90821492927058770002e-10)
+	bias := double(math.Float64frombits(1023))
+	Label("expNeg_loop")
+	f, t, p, k := XMM(), YMM(), YMM(), YMM()
+	VMOVUPS(Mem{Base: x}, f)
+	VORPS(sign, f, f)
+	VCVTPS2PD(f, t)
+	VSUBPD(top, t, t)
+	VMAXPD(t, least, t) // the second source where NaN
+	VMULPD(log2e, t, k)
+	VROUNDPD(Imm(0), k, k)
+	VFNMADD231PD(hi, k, t)
+	VFNMADD231PD(lo, k, t)
+	terms := GLOBL("expTerms", RODATA|NOPTR)
+	factorial := 1.0
+	for i := range 11 {
+		if i > 0 {
+			factorial *= float64(i)
+		}
+		for j := range 4 {
+			DATA(32*i+8*j, U64(math.Float64bits(1/factorial)))
+		}
+	}
+	VMOVUPD(terms.Offset(320), p)
+	for i := 9; i >= 0; i-- {
+		VFMADD213PD(terms.Offset(32*i), t, p)
+	}
+	i32 := XMM()
+	VCVTPD2DQY(k, i32)
+	VPMOVSXDQ(i32, k)
+	VPADDQ(bias, k, k)
+	VPSLLQ(Imm(52), k, k)
+	VMULPD(k, p, p)
+	VMOVUPD(p, Mem{Base: e})
+	ADDQ(Imm(16), x)
+	ADDQ(Imm(32), e)
+	SUBQ(Imm(4), n)
+	JNZ(LabelRef("expNeg_loop"))
+	VZEROUPPER()
+	RET()
 }
 
 func drop() {
