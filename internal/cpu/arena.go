@@ -1,7 +1,9 @@
 package cpu
 
 import (
+	"errors"
 	"fmt"
+	"math"
 
 	"github.com/saint-gnn/saint/internal/hostmem"
 	"github.com/saint-gnn/saint/internal/invariants"
@@ -16,7 +18,15 @@ const poison = 0xCC
 type slot struct {
 	id        uint64
 	off, size int64
+	part      *part
 	refs      int
+}
+
+// part is memory that tensors are placed in.
+type part struct {
+	region *hostmem.Region
+	space  *hostmem.Space
+	mem    *memory
 }
 
 // Arena is a tensor.Arena outside the Go heap, over one reservation whose pages become real
@@ -24,33 +34,85 @@ type slot struct {
 // the larger. It allocates nothing on the Go heap once it has seen a step. Not safe for
 // concurrent use.
 type Arena struct {
-	region   *hostmem.Region
-	space    *hostmem.Space
-	mem      *memory
-	slots    []slot // 0 is never used
-	unused   []int  // free slots
-	live     int
-	err      error
-	released map[uint64]bool // since the last Reset, under invariants
+	parts       []*part // one, except where address space is memory
+	limit       int64
+	grow        int64 // bytes of a further part, 0 if there is none
+	bytes, peak int64
+	slots       []slot // 0 is never used
+	unused      []int  // free slots
+	live        int
+	err         error
+	released    map[uint64]bool // since the last Reset, under invariants
 }
+
+// partBytes is the size of a part where address space is memory.
+const partBytes = 256 << 20
 
 // NewArena returns an arena of at most limit bytes; 0 means as many as the process can
 // reserve, at most 1 TiB.
 func NewArena(limit int64) (*Arena, error) {
-	r, err := hostmem.Reserve(limit)
-	if err != nil {
-		return nil, err
+	if hostmem.Grows {
+		return newArena(limit, partBytes)
 	}
-	size := int64(len(r.Bytes()))
-	r.HugePages(0, size)
-	if limit > 0 {
-		size = hostmem.Round(limit)
+	return newArena(limit, 0)
+}
+
+// newArena returns an arena that reserves everything at once, or with grow > 0 parts of that
+// size as they are needed.
+func newArena(limit, grow int64) (*Arena, error) {
+	a := &Arena{limit: limit, grow: grow, slots: make([]slot, 1)}
+	if limit < 0 {
+		return nil, fmt.Errorf("cpu: arena of %d bytes", limit)
 	}
-	a := &Arena{region: r, space: hostmem.NewSpace(size), mem: &memory{b: r.Bytes()}, slots: make([]slot, 1)}
 	if invariants.Enabled {
 		a.released = map[uint64]bool{}
 	}
+	if limit == 0 {
+		a.limit = math.MaxInt64
+	}
+	if grow == 0 {
+		return a, a.add(limit)
+	}
 	return a, nil
+}
+
+// add reserves a part of size bytes, 0 meaning as many as can be.
+func (a *Arena) add(size int64) error {
+	r, err := hostmem.Reserve(size)
+	if err != nil {
+		return err
+	}
+	n := int64(len(r.Bytes()))
+	r.HugePages(0, n)
+	if size > 0 {
+		n = hostmem.Round(size)
+	}
+	a.parts = append(a.parts, &part{region: r, space: hostmem.NewSpace(n), mem: &memory{b: r.Bytes()}})
+	return nil
+}
+
+// place finds room for size bytes.
+func (a *Arena) place(size int64) (p *part, off int64, err error) {
+	if size == math.MaxInt64 || size > a.limit || a.bytes > a.limit-size {
+		return nil, 0, fmt.Errorf("out of memory: %d bytes asked for, %d of %d in use", size, a.bytes, a.limit)
+	}
+	for _, p = range a.parts {
+		if off, err = p.space.Alloc(size); err == nil {
+			return p, off, nil
+		}
+	}
+	if a.grow == 0 {
+		if err == nil {
+			err = errors.New("the arena is closed")
+		}
+		return nil, 0, err
+	}
+	if err := a.add(max(a.grow, hostmem.Round(size))); err != nil {
+		return nil, 0, err
+	}
+	p = a.parts[len(a.parts)-1]
+	off, err = p.space.Alloc(size)
+	return p, off, err
 }
 
 // Alloc returns a tensor with one reference and undefined contents, 64-byte aligned. When
@@ -62,9 +124,9 @@ func (a *Arena) Alloc(dt tensor.DType, rows, cols int) tensor.Tensor {
 	t := tensor.Tensor{Rows: rows, Cols: cols, Stride: cols, Type: dt}
 	size := t.Bytes()
 	if cols > 0 && size/int64(cols)/dt.Size() != int64(rows) {
-		size = -1 // the product overflows: more than any arena has
+		size = math.MaxInt64 // the product overflows
 	}
-	off, err := a.space.Alloc(size)
+	p, off, err := a.place(size)
 	i := 0
 	if err == nil {
 		i, err = a.slot()
@@ -76,9 +138,11 @@ func (a *Arena) Alloc(dt tensor.DType, rows, cols int) tensor.Tensor {
 		t.Mem, t.ID = noMemory, newID(0)
 		return t
 	}
-	t.Mem, t.ID, t.Off = a.mem, newID(i), off/dt.Size()
-	a.slots[i] = slot{id: t.ID, off: off, size: size, refs: 1}
+	t.Mem, t.ID, t.Off = p.mem, newID(i), off/dt.Size()
+	a.slots[i] = slot{id: t.ID, off: off, size: size, part: p, refs: 1}
 	a.live++
+	a.bytes += hostmem.Round(size)
+	a.peak = max(a.peak, a.bytes)
 	return t
 }
 
@@ -131,13 +195,14 @@ func (a *Arena) Release(t tensor.Tensor) {
 		a.released[s.id] = true
 		a.poison(s)
 	}
-	a.space.Free(s.off, s.size)
+	s.part.space.Free(s.off, s.size)
+	a.bytes -= hostmem.Round(s.size)
 	a.unused = append(a.unused, int(s.id&(1<<slotBits-1)))
 	a.live--
 }
 
 func (a *Arena) poison(s *slot) {
-	b := a.mem.b[s.off : s.off+s.size]
+	b := s.part.mem.b[s.off : s.off+s.size]
 	for i := range b {
 		b[i] = poison
 	}
@@ -153,7 +218,10 @@ func (a *Arena) Reset() {
 			s.refs = 0
 		}
 	}
-	a.space.Reset()
+	for _, p := range a.parts {
+		p.space.Reset()
+	}
+	a.bytes = 0
 	a.unused = a.unused[:0]
 	a.slots = a.slots[:1]
 	a.live = 0
@@ -167,17 +235,21 @@ func (a *Arena) Reset() {
 func (a *Arena) Live() int { return a.live }
 
 // Bytes returns the bytes in use.
-func (a *Arena) Bytes() int64 { return a.space.Bytes() }
+func (a *Arena) Bytes() int64 { return a.bytes }
 
 // Peak returns the most bytes in use since ResetPeak.
-func (a *Arena) Peak() int64 { return a.space.Peak() }
+func (a *Arena) Peak() int64 { return a.peak }
 
 // ResetPeak makes the bytes in use now the peak.
-func (a *Arena) ResetPeak() { a.space.ResetPeak() }
+func (a *Arena) ResetPeak() { a.peak = a.bytes }
 
 // Trim gives the pages that hold no tensor back to the system, for example after a phase
 // that needed much more memory than the next one will.
-func (a *Arena) Trim() { a.space.Trim(a.region.Release) }
+func (a *Arena) Trim() {
+	for _, p := range a.parts {
+		p.space.Trim(p.region.Release)
+	}
+}
 
 // Err returns the first failure since Reset.
 func (a *Arena) Err() error { return a.err }
@@ -185,6 +257,11 @@ func (a *Arena) Err() error { return a.err }
 // Close returns the memory to the system. Touching a tensor of the arena afterwards crashes.
 func (a *Arena) Close() error {
 	a.Reset()
-	a.mem.b = nil
-	return a.region.Close()
+	var errs []error
+	for _, p := range a.parts {
+		p.mem.b = nil
+		errs = append(errs, p.region.Close())
+	}
+	a.parts, a.grow = nil, 0
+	return errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package cpu_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/saint-gnn/saint/internal/cpu"
@@ -48,6 +49,29 @@ func TestBadData(t *testing.T) {
 			t.Errorf("%s: Sync = %v, want an error with %q", c.name, err, c.want)
 		}
 	}
+}
+
+// Queues of one backend run side by side, one goroutine each.
+func TestQueuesSideBySide(t *testing.T) {
+	b := cpu.Open(tensor.Options{Threads: 3})
+	defer b.Close()
+	var wg sync.WaitGroup
+	for k := range 4 {
+		a := newArena(t, 8<<20)
+		wg.Go(func() {
+			q, _ := b.NewQueue()
+			x, out := a.Alloc(tensor.F32, 700, 300), a.Alloc(tensor.F32, 1, 1)
+			for range 20 {
+				q.Fill(float32(k), x)
+				q.Fill(0, out)
+				q.SumSquares(x, out)
+				if got, want := cpu.F32(out)[0], float32(k*k*700*300); got != want {
+					t.Errorf("queue %d: sum of squares = %g, want %g", k, got, want)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // Host views read what queues wrote.

@@ -1,10 +1,8 @@
 package hostmem
 
 const (
-	maxReserve = 1 << 40
-	minReserve = 1 << 30
-	pageSize   = 4096
-	hugePage   = 2 << 20
+	pageSize = 4096
+	hugePage = 2 << 20
 )
 
 // Region is a range of address space. Not safe for concurrent use, except that disjoint

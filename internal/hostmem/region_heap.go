@@ -2,22 +2,22 @@
 
 package hostmem
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
-// Reserve allocates limit bytes from the Go heap, or with limit 0 a fixed default: this
-// system has no reservation without memory behind it.
+// Grows is whether Reserve takes memory rather than address space. If so, owners reserve in
+// chunks as they need them.
+const Grows = true
+
+// Reserve allocates limit bytes, rounded up to whole pages, from the Go heap: this system
+// has no reservation without memory behind it.
 func Reserve(limit int64) (*Region, error) {
-	if limit < 0 {
+	if limit < 0 || limit > math.MaxInt-pageSize {
 		return nil, fmt.Errorf("hostmem: reservation of %d bytes", limit)
 	}
-	if limit == 0 {
-		limit = minReserve
-	}
-	if int64(int(limit)) != limit {
-		return nil, fmt.Errorf("hostmem: more bytes than this machine can address")
-	}
-	b := make([]byte, (limit+pageSize-1)/pageSize*pageSize)
-	return &Region{b: b}, nil
+	return &Region{b: make([]byte, (limit+pageSize-1)/pageSize*pageSize)}, nil
 }
 
 func unmap([]byte) error { return nil }
