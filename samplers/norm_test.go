@@ -222,13 +222,12 @@ func (s scripted) SampleNodes(r *rand.Rand, _ *samplers.Scratch, dst []int32) []
 
 func TestCoefficientsOfRareEvents(t *testing.T) {
 	type e = [2]int32
-	// 0 is always drawn, 1 in every second subgraph or so, 3 and 4 never together with
-	// anything, 5 and 6 never.
-	g := samplertest.Undirected(7, e{0, 1}, e{0, 2}, e{2, 5}, e{3, 4}, e{5, 6})
+	// 0 comes with 1, less often with 7, or alone; 2, 3 and 4 come alone; 5 and 6 never.
+	g := samplertest.Undirected(8, e{0, 1}, e{0, 2}, e{0, 7}, e{2, 5}, e{3, 4}, e{5, 6})
 	env := samplertest.Env(g)
-	counts := [7]atomic.Int32{}
+	counts := [8]atomic.Int32{}
 	s := scripted(func(r *rand.Rand) []int32 {
-		set := [][]int32{{0, 1}, {0}, {3}, {4}, {2}, {2}}[r.IntN(6)]
+		set := [][]int32{{0, 1}, {0, 1}, {0, 1}, {0, 7}, {0}, {3}, {4}, {2}}[r.IntN(8)]
 		for _, v := range set {
 			counts[v].Add(1)
 		}
@@ -242,8 +241,8 @@ func TestCoefficientsOfRareEvents(t *testing.T) {
 	if norm.Subgraphs != 200 {
 		t.Errorf("Subgraphs = %d, want 200", norm.Subgraphs)
 	}
-	unseen := float64(norm.Subgraphs) / (0.1 * 7)
-	for v, want := range []float64{200 / c(0) / 7, 200 / c(1) / 7, 200 / c(2) / 7, 200 / c(3) / 7, 200 / c(4) / 7, unseen, unseen} {
+	unseen := float64(norm.Subgraphs) / (0.1 * 8)
+	for v, want := range []float64{200 / c(0) / 8, 200 / c(1) / 8, 200 / c(2) / 8, 200 / c(3) / 8, 200 / c(4) / 8, unseen, unseen, 200 / c(7) / 8} {
 		if norm.Loss[v] != float32(want) && math.Abs(float64(norm.Loss[v])-want) > 1e-6*want {
 			t.Errorf("lambda of node %d = %v, want %v", v, norm.Loss[v], want)
 		}
@@ -260,7 +259,8 @@ func TestCoefficientsOfRareEvents(t *testing.T) {
 		want, comp float64
 	}{
 		{0, 1, c(0) / c(1), c(0) / c(1)},
-		{0, 2, c(0) / c(1), 1e4}, // never counted: the largest of its row
+		{0, 7, c(0) / c(7), c(0) / c(7)},
+		{0, 2, c(0) / c(7), 1e4}, // never counted: the largest of its row
 		{1, 0, 1, 1},
 		{2, 5, c(2), 1e4}, // no edge of the row was counted: as if counted once
 		{3, 4, c(3), 1e4},
