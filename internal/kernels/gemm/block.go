@@ -1,7 +1,5 @@
 package gemm
 
-import "unsafe"
-
 // multiply computes one block of c, or of a partial product, over the chunks of a slab.
 func (ws *Workspace) multiply(worker, slab, bi, bj int) {
 	j := &ws.job
@@ -14,14 +12,8 @@ func (ws *Workspace) multiply(worker, slab, bi, bj int) {
 	for ch := slab * j.chunks / j.slabs; ch < (slab+1)*j.chunks/j.slabs; ch++ {
 		k0, kc := j.chunk(ch)
 		ws.packA(worker, i0, i1, k0, kc)
-		t := &ws.scratch[worker].tile
-		t.next, t.step = uintptr(unsafe.Pointer(&ws.packedB[0])), 0
-		if ch+1 < (slab+1)*j.chunks/j.slabs {
-			// The panels of the next chunk come from far; every tile fetches its share of them.
-			next, nextKC := j.chunk(ch + 1)
-			t.next = uintptr(unsafe.Pointer(&ws.packedB[next*j.padded+p0*ws.kern.nr*nextKC]))
-			t.step = ceil(4*ws.kern.nr, ceil(i1-i0, ws.kern.mr))
-		}
+		more := ch+1 < (slab+1)*j.chunks/j.slabs
+		ws.aim(worker, ch, more, i0, i1, p0, p1)
 		ws.block(worker, dst, i0, i1, p0, p1, k0, kc)
 		dst.beta = 1
 	}
@@ -43,30 +35,31 @@ func (ws *Workspace) block(worker int, dst target, i0, i1, p0, p1, k0, kc int) {
 	for i := i0; i < i1; i += kern.mr {
 		rows := min(kern.mr, i1-i)
 		ws.strip(s, i0, i1, i, k0, kc)
+		s.ahead.strip(j, t, i+kern.mr, i1, kern.mr, (p1-p0)*kc)
 		for p := p0; p < p1; p++ {
 			col, width := j.panel(kern, p)
-			t.b, t.width, t.valid = &ws.packedB[k0*j.padded+col*kc], width, min(width, j.n-col)
+			if j.directB {
+				t.b, t.bs = &j.b[k0*j.ldb+col], j.ldb
+			} else {
+				t.b, t.bs = &ws.packedB[k0*j.padded+col*kc], width
+			}
+			t.width, t.valid = width, min(width, j.n-col)
 			t.alpha, t.beta = dst.alpha, dst.beta
 			if rows == kern.mr && (kern.masked || t.valid == width) {
 				t.c, t.ldc = &dst.c[i*dst.ld+col], dst.ld
 				kern.run(t)
-				t.advance()
+				s.ahead.tile(t)
 				continue
 			}
 			// A tile over the edge goes to scratch memory and from there to c.
 			t.c, t.ldc, t.beta = &s.edge[0], width, 0
 			kern.run(t)
-			t.advance()
+			s.ahead.tile(t)
 			for r := range rows {
 				addFirst(s.edge[r*width:][:t.valid], dst.beta, dst.c[(i+r)*dst.ld+col:][:t.valid])
 			}
 		}
 	}
-}
-
-// advance moves the memory to fetch on to the share of the next tile.
-func (t *tile) advance() {
-	t.next += uintptr(t.kc * t.step)
 }
 
 // strip points the tile to the strip of op(a) that begins at row i.
@@ -76,7 +69,7 @@ func (ws *Workspace) strip(s *scratch, i0, i1, i, k0, kc int) {
 	switch {
 	case j.transA:
 		t.a, t.rs, t.cs = &s.a[(i-i0)*kc], 1, mr
-	case j.direct && i+mr <= i1:
+	case j.directA && i+mr <= i1:
 		t.a, t.rs, t.cs = &j.a[i*j.lda+k0], j.lda, 1
 	default:
 		t.a, t.rs, t.cs = &s.a[(i-i0)*rowStep], rowStep, 1
@@ -105,7 +98,7 @@ func (ws *Workspace) packA(worker, i0, i1, k0, kc int) {
 	}
 	for i := i0; i < i1; i += mr {
 		rows := min(mr, i1-i)
-		if j.direct && rows == mr {
+		if j.directA && rows == mr {
 			continue
 		}
 		strip := buf[(i-i0)*rowStep:][:mr*rowStep]

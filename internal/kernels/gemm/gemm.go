@@ -106,7 +106,8 @@ type job struct {
 	panels   int  // column panels of op(b)
 	padded   int  // columns of op(b) in packed form
 	narrowed bool // the last panel has the width of the narrow kernel
-	direct   bool // a is read in place
+	directA  bool // a is read in place
+	directB  bool // b is read in place
 }
 
 type phase int
@@ -150,7 +151,10 @@ func (j *job) cut(kern *kernels, threads int) {
 	// Rows that are a page apart fall into the same set of the cache. A copy of them costs
 	// as much as a few columns of c.
 	const page = 1024
-	j.direct = !j.transA && (j.lda%page != 0 || j.n < 4*kern.nr)
+	j.directA = !j.transA && (j.lda%page != 0 || j.n < 4*kern.nr)
+	// In a weight gradient b is as long as a, and packing it would take longer than what few
+	// strips of c gain from it.
+	j.directB = j.transA && !j.transB && (kern.masked || j.padded == j.n)
 
 	j.mc = kern.mc
 	j.nc = maxNC / kern.nr * kern.nr
@@ -186,6 +190,8 @@ func (j *job) chunk(i int) (k0, kc int) {
 func (ws *Workspace) tasks() int {
 	j := &ws.job
 	switch {
+	case j.phase == packing && j.directB:
+		return 0
 	case j.phase == packing:
 		return j.chunks * j.panels
 	case j.phase == multiplying:

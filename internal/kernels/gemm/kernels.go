@@ -11,14 +11,22 @@ type tile struct {
 	kc          int
 	a           *float32 // element (i,l) at a[i*rs + l*cs]
 	rs, cs      int
-	b           *float32 // [kc][width]
-	next        uintptr  // what to fetch meanwhile, step bytes further with every column of a; may be past its end
-	step        int
+	b           *float32 // element (l,j) at b[l*bs + j]; only masked kernels heed valid here too
+	bs          int
+	nextA       stream
+	nextB       stream
 	c           *float32
 	ldc         int     // elements from row to row of c
 	alpha, beta float32 // with beta 0, c is not read
 	width       int     // columns of the kernel: nr or narrow
 	valid       int     // columns to write, at most width; only masked kernels heed it
+}
+
+// stream is memory to fetch into the second-level cache: one address for every column of
+// a, step bytes apart. It may run past its end.
+type stream struct {
+	at   uintptr
+	step int
 }
 
 // kernels are the register tiles of one instruction set.
@@ -42,13 +50,13 @@ func kernelsOf(level cpufeat.Level) kernels {
 // processors.
 func tileGo(t *tile) {
 	a := unsafe.Slice(t.a, 3*t.rs+(t.kc-1)*t.cs+1)
-	b := unsafe.Slice(t.b, 4*t.kc)
+	b := unsafe.Slice(t.b, (t.kc-1)*t.bs+4)
 	c := unsafe.Slice(t.c, 3*t.ldc+4)
 	for h := 0; h < 4; h += 2 {
 		var c00, c01, c02, c03, c10, c11, c12, c13 float32
 		x, y := a[h*t.rs:], a[(h+1)*t.rs:]
 		at := 0
-		for l := 0; l+4 <= len(b); l += 4 {
+		for l := 0; l+4 <= len(b); l += t.bs {
 			v := (*[4]float32)(b[l:])
 			x, y := x[at], y[at]
 			c00 += x * v[0]

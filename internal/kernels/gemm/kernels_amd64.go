@@ -21,18 +21,18 @@ func asmKernels(level cpufeat.Level) (kernels, bool) {
 func tileAVX512(t *tile) {
 	mask := uint16(0xffff) >> (t.width - t.valid)
 	if t.width == 32 {
-		tile12x32(t.kc, t.a, 4*t.rs, 4*t.cs, t.b, t.next, t.step, t.alpha, t.beta, t.c, 4*t.ldc, mask)
+		tile12x32(t.kc, t.a, 4*t.rs, 4*t.cs, t.b, 4*t.bs, t.nextA.at, t.nextA.step, t.nextB.at, t.nextB.step, t.alpha, t.beta, t.c, 4*t.ldc, mask)
 		return
 	}
-	tile12x16(t.kc, t.a, 4*t.rs, 4*t.cs, t.b, t.next, t.step, t.alpha, t.beta, t.c, 4*t.ldc, mask)
+	tile12x16(t.kc, t.a, 4*t.rs, 4*t.cs, t.b, 4*t.bs, t.nextA.at, t.nextA.step, t.nextB.at, t.nextB.step, t.alpha, t.beta, t.c, 4*t.ldc, mask)
 }
 
 func tileAVX2(t *tile) {
 	if t.width == 16 {
-		tile6x16(t.kc, t.a, 4*t.rs, 4*t.cs, t.b, t.next, t.step, t.alpha, t.beta, t.c, 4*t.ldc)
+		tile6x16(t.kc, t.a, 4*t.rs, 4*t.cs, t.b, 4*t.bs, t.nextA.at, t.nextA.step, t.nextB.at, t.nextB.step, t.alpha, t.beta, t.c, 4*t.ldc)
 		return
 	}
-	tile6x8(t.kc, t.a, 4*t.rs, 4*t.cs, t.b, t.next, t.step, t.alpha, t.beta, t.c, 4*t.ldc)
+	tile6x8(t.kc, t.a, 4*t.rs, 4*t.cs, t.b, 4*t.bs, t.nextA.at, t.nextA.step, t.nextB.at, t.nextB.step, t.alpha, t.beta, t.c, 4*t.ldc)
 }
 
 func packAVX512(kc, strips int, a []float32, lda int, dst []float32) {

@@ -4,11 +4,11 @@
 
 #include "textflag.h"
 
-// func tile12x32(kc int, a *float32, rs int, cs int, b *float32, next uintptr, step int, alpha float32, beta float32, c *float32, ldc int, mask uint16)
+// func tile12x32(kc int, a *float32, rs int, cs int, b *float32, bs int, nextA uintptr, stepA int, nextB uintptr, stepB int, alpha float32, beta float32, c *float32, ldc int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile12x32(SB), NOSPLIT, $0-82
-	MOVQ       c+64(FP), AX
-	MOVQ       ldc+72(FP), CX
+TEXT ·tile12x32(SB), NOSPLIT, $0-106
+	MOVQ       c+88(FP), AX
+	MOVQ       ldc+96(FP), CX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	PREFETCHT0 124(AX)
@@ -57,19 +57,23 @@ TEXT ·tile12x32(SB), NOSPLIT, $0-82
 	PREFETCHT0 64(AX)
 	PREFETCHT0 124(AX)
 	ADDQ       CX, AX
+	KMOVW      mask+104(FP), K1
 	MOVQ       kc+0(FP), AX
 	MOVQ       rs+16(FP), CX
 	MOVQ       cs+24(FP), DX
 	MOVQ       b+32(FP), BX
-	MOVQ       next+40(FP), SI
-	MOVQ       step+48(FP), DI
-	MOVQ       a+8(FP), R8
-	LEAQ       (R8)(CX*2), R9
-	ADDQ       CX, R9
-	LEAQ       (R9)(CX*2), R10
-	ADDQ       CX, R10
-	LEAQ       (R10)(CX*2), R11
-	ADDQ       CX, R11
+	MOVQ       bs+40(FP), SI
+	MOVQ       nextA+48(FP), DI
+	MOVQ       stepA+56(FP), R8
+	MOVQ       nextB+64(FP), R9
+	MOVQ       stepB+72(FP), R10
+	MOVQ       a+8(FP), R11
+	LEAQ       (R11)(CX*2), R12
+	ADDQ       CX, R12
+	LEAQ       (R12)(CX*2), R13
+	ADDQ       CX, R13
+	LEAQ       (R13)(CX*2), R14
+	ADDQ       CX, R14
 	VPXORQ     Z0, Z0, Z0
 	VPXORQ     Z1, Z1, Z1
 	VPXORQ     Z2, Z2, Z2
@@ -97,53 +101,55 @@ TEXT ·tile12x32(SB), NOSPLIT, $0-82
 
 tile12x32_loop:
 	VMOVUPS      (BX), Z24
-	VMOVUPS      64(BX), Z25
-	VBROADCASTSS (R8), Z26
+	VMOVUPS.Z    64(BX), K1, Z25
+	VBROADCASTSS (R11), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS (R8)(CX*1), Z26
+	VBROADCASTSS (R11)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z2
 	VFMADD231PS  Z25, Z26, Z3
-	VBROADCASTSS (R8)(CX*2), Z26
+	VBROADCASTSS (R11)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z4
 	VFMADD231PS  Z25, Z26, Z5
-	VBROADCASTSS (R9), Z26
+	VBROADCASTSS (R12), Z26
 	VFMADD231PS  Z24, Z26, Z6
 	VFMADD231PS  Z25, Z26, Z7
-	VBROADCASTSS (R9)(CX*1), Z26
+	VBROADCASTSS (R12)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z8
 	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS (R9)(CX*2), Z26
+	VBROADCASTSS (R12)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z10
 	VFMADD231PS  Z25, Z26, Z11
-	VBROADCASTSS (R10), Z26
+	VBROADCASTSS (R13), Z26
 	VFMADD231PS  Z24, Z26, Z12
 	VFMADD231PS  Z25, Z26, Z13
-	VBROADCASTSS (R10)(CX*1), Z26
+	VBROADCASTSS (R13)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z14
 	VFMADD231PS  Z25, Z26, Z15
-	VBROADCASTSS (R10)(CX*2), Z26
+	VBROADCASTSS (R13)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS (R11), Z26
+	VBROADCASTSS (R14), Z26
 	VFMADD231PS  Z24, Z26, Z18
 	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS (R11)(CX*1), Z26
+	VBROADCASTSS (R14)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z20
 	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS (R11)(CX*2), Z26
+	VBROADCASTSS (R14)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	PREFETCHT1   (SI)
-	ADDQ         DI, SI
-	ADDQ         $0x80, BX
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	PREFETCHT1   (DI)
+	PREFETCHT1   (R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	ADDQ         SI, BX
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
 	DECQ         AX
 	JNZ          tile12x32_loop
-	VBROADCASTSS alpha+56(FP), Z24
+	VBROADCASTSS alpha+80(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -168,13 +174,12 @@ tile12x32_loop:
 	VMULPS       Z24, Z21, Z21
 	VMULPS       Z24, Z22, Z22
 	VMULPS       Z24, Z23, Z23
-	MOVQ         c+64(FP), CX
-	MOVQ         ldc+72(FP), DX
-	KMOVW        mask+80(FP), K1
-	MOVL         beta+60(FP), AX
+	MOVQ         c+88(FP), CX
+	MOVQ         ldc+96(FP), DX
+	MOVL         beta+84(FP), AX
 	ADDL         AX, AX
 	JZ           tile12x32_store
-	VBROADCASTSS beta+60(FP), Z24
+	VBROADCASTSS beta+84(FP), Z24
 	MOVQ         CX, AX
 	VFMADD231PS  (AX), Z24, Z0
 	VFMADD231PS  64(AX), Z24, K1, Z1
@@ -253,11 +258,11 @@ tile12x32_store:
 	VZEROUPPER
 	RET
 
-// func tile12x16(kc int, a *float32, rs int, cs int, b *float32, next uintptr, step int, alpha float32, beta float32, c *float32, ldc int, mask uint16)
+// func tile12x16(kc int, a *float32, rs int, cs int, b *float32, bs int, nextA uintptr, stepA int, nextB uintptr, stepB int, alpha float32, beta float32, c *float32, ldc int, mask uint16)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile12x16(SB), NOSPLIT, $0-82
-	MOVQ       c+64(FP), AX
-	MOVQ       ldc+72(FP), CX
+TEXT ·tile12x16(SB), NOSPLIT, $0-106
+	MOVQ       c+88(FP), AX
+	MOVQ       ldc+96(FP), CX
 	PREFETCHT0 (AX)
 	PREFETCHT0 60(AX)
 	ADDQ       CX, AX
@@ -294,19 +299,23 @@ TEXT ·tile12x16(SB), NOSPLIT, $0-82
 	PREFETCHT0 (AX)
 	PREFETCHT0 60(AX)
 	ADDQ       CX, AX
+	KMOVW      mask+104(FP), K1
 	MOVQ       kc+0(FP), AX
 	MOVQ       rs+16(FP), CX
 	MOVQ       cs+24(FP), DX
 	MOVQ       b+32(FP), BX
-	MOVQ       next+40(FP), SI
-	MOVQ       step+48(FP), DI
-	MOVQ       a+8(FP), R8
-	LEAQ       (R8)(CX*2), R9
-	ADDQ       CX, R9
-	LEAQ       (R9)(CX*2), R10
-	ADDQ       CX, R10
-	LEAQ       (R10)(CX*2), R11
-	ADDQ       CX, R11
+	MOVQ       bs+40(FP), SI
+	MOVQ       nextA+48(FP), DI
+	MOVQ       stepA+56(FP), R8
+	MOVQ       nextB+64(FP), R9
+	MOVQ       stepB+72(FP), R10
+	MOVQ       a+8(FP), R11
+	LEAQ       (R11)(CX*2), R12
+	ADDQ       CX, R12
+	LEAQ       (R12)(CX*2), R13
+	ADDQ       CX, R13
+	LEAQ       (R13)(CX*2), R14
+	ADDQ       CX, R14
 	VPXORQ     Z0, Z0, Z0
 	VPXORQ     Z1, Z1, Z1
 	VPXORQ     Z2, Z2, Z2
@@ -321,41 +330,43 @@ TEXT ·tile12x16(SB), NOSPLIT, $0-82
 	VPXORQ     Z11, Z11, Z11
 
 tile12x16_loop:
-	VMOVUPS      (BX), Z12
-	VBROADCASTSS (R8), Z13
-	VFMADD231PS  Z12, Z13, Z0
-	VBROADCASTSS (R8)(CX*1), Z13
-	VFMADD231PS  Z12, Z13, Z1
-	VBROADCASTSS (R8)(CX*2), Z13
-	VFMADD231PS  Z12, Z13, Z2
-	VBROADCASTSS (R9), Z13
-	VFMADD231PS  Z12, Z13, Z3
-	VBROADCASTSS (R9)(CX*1), Z13
-	VFMADD231PS  Z12, Z13, Z4
-	VBROADCASTSS (R9)(CX*2), Z13
-	VFMADD231PS  Z12, Z13, Z5
-	VBROADCASTSS (R10), Z13
-	VFMADD231PS  Z12, Z13, Z6
-	VBROADCASTSS (R10)(CX*1), Z13
-	VFMADD231PS  Z12, Z13, Z7
-	VBROADCASTSS (R10)(CX*2), Z13
-	VFMADD231PS  Z12, Z13, Z8
+	VMOVUPS.Z    (BX), K1, Z12
 	VBROADCASTSS (R11), Z13
-	VFMADD231PS  Z12, Z13, Z9
+	VFMADD231PS  Z12, Z13, Z0
 	VBROADCASTSS (R11)(CX*1), Z13
-	VFMADD231PS  Z12, Z13, Z10
+	VFMADD231PS  Z12, Z13, Z1
 	VBROADCASTSS (R11)(CX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS (R12), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS (R12)(CX*1), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS (R12)(CX*2), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS (R13), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS (R13)(CX*1), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS (R13)(CX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (R14), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS (R14)(CX*1), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS (R14)(CX*2), Z13
 	VFMADD231PS  Z12, Z13, Z11
-	PREFETCHT1   (SI)
-	ADDQ         DI, SI
-	ADDQ         $0x40, BX
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	PREFETCHT1   (DI)
+	PREFETCHT1   (R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	ADDQ         SI, BX
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
 	DECQ         AX
 	JNZ          tile12x16_loop
-	VBROADCASTSS alpha+56(FP), Z12
+	VBROADCASTSS alpha+80(FP), Z12
 	VMULPS       Z12, Z0, Z0
 	VMULPS       Z12, Z1, Z1
 	VMULPS       Z12, Z2, Z2
@@ -368,13 +379,12 @@ tile12x16_loop:
 	VMULPS       Z12, Z9, Z9
 	VMULPS       Z12, Z10, Z10
 	VMULPS       Z12, Z11, Z11
-	MOVQ         c+64(FP), CX
-	MOVQ         ldc+72(FP), DX
-	KMOVW        mask+80(FP), K1
-	MOVL         beta+60(FP), AX
+	MOVQ         c+88(FP), CX
+	MOVQ         ldc+96(FP), DX
+	MOVL         beta+84(FP), AX
 	ADDL         AX, AX
 	JZ           tile12x16_store
-	VBROADCASTSS beta+60(FP), Z12
+	VBROADCASTSS beta+84(FP), Z12
 	MOVQ         CX, AX
 	VFMADD231PS  (AX), Z12, K1, Z0
 	ADDQ         DX, AX
@@ -429,11 +439,11 @@ tile12x16_store:
 	VZEROUPPER
 	RET
 
-// func tile6x16(kc int, a *float32, rs int, cs int, b *float32, next uintptr, step int, alpha float32, beta float32, c *float32, ldc int)
+// func tile6x16(kc int, a *float32, rs int, cs int, b *float32, bs int, nextA uintptr, stepA int, nextB uintptr, stepB int, alpha float32, beta float32, c *float32, ldc int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile6x16(SB), NOSPLIT, $0-80
-	MOVQ       c+64(FP), AX
-	MOVQ       ldc+72(FP), CX
+TEXT ·tile6x16(SB), NOSPLIT, $0-104
+	MOVQ       c+88(FP), AX
+	MOVQ       ldc+96(FP), CX
 	PREFETCHT0 (AX)
 	PREFETCHT0 60(AX)
 	ADDQ       CX, AX
@@ -456,11 +466,14 @@ TEXT ·tile6x16(SB), NOSPLIT, $0-80
 	MOVQ       rs+16(FP), CX
 	MOVQ       cs+24(FP), DX
 	MOVQ       b+32(FP), BX
-	MOVQ       next+40(FP), SI
-	MOVQ       step+48(FP), DI
-	MOVQ       a+8(FP), R8
-	LEAQ       (R8)(CX*2), R9
-	ADDQ       CX, R9
+	MOVQ       bs+40(FP), SI
+	MOVQ       nextA+48(FP), DI
+	MOVQ       stepA+56(FP), R8
+	MOVQ       nextB+64(FP), R9
+	MOVQ       stepB+72(FP), R10
+	MOVQ       a+8(FP), R11
+	LEAQ       (R11)(CX*2), R12
+	ADDQ       CX, R12
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -477,32 +490,34 @@ TEXT ·tile6x16(SB), NOSPLIT, $0-80
 tile6x16_loop:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
-	VBROADCASTSS (R8), Y14
+	VBROADCASTSS (R11), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R8)(CX*1), Y14
+	VBROADCASTSS (R11)(CX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (R8)(CX*2), Y14
+	VBROADCASTSS (R11)(CX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R9), Y14
+	VBROADCASTSS (R12), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R9)(CX*1), Y14
+	VBROADCASTSS (R12)(CX*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R9)(CX*2), Y14
+	VBROADCASTSS (R12)(CX*2), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	PREFETCHT1   (SI)
-	ADDQ         DI, SI
-	ADDQ         $0x40, BX
-	ADDQ         DX, R8
-	ADDQ         DX, R9
+	PREFETCHT1   (DI)
+	PREFETCHT1   (R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	ADDQ         SI, BX
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	DECQ         AX
 	JNZ          tile6x16_loop
-	VBROADCASTSS alpha+56(FP), Y12
+	VBROADCASTSS alpha+80(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -515,12 +530,12 @@ tile6x16_loop:
 	VMULPS       Y12, Y9, Y9
 	VMULPS       Y12, Y10, Y10
 	VMULPS       Y12, Y11, Y11
-	MOVQ         c+64(FP), CX
-	MOVQ         ldc+72(FP), DX
-	MOVL         beta+60(FP), AX
+	MOVQ         c+88(FP), CX
+	MOVQ         ldc+96(FP), DX
+	MOVL         beta+84(FP), AX
 	ADDL         AX, AX
 	JZ           tile6x16_store
-	VBROADCASTSS beta+60(FP), Y12
+	VBROADCASTSS beta+84(FP), Y12
 	MOVQ         CX, AX
 	VFMADD231PS  (AX), Y12, Y0
 	VFMADD231PS  32(AX), Y12, Y1
@@ -563,11 +578,11 @@ tile6x16_store:
 	VZEROUPPER
 	RET
 
-// func tile6x8(kc int, a *float32, rs int, cs int, b *float32, next uintptr, step int, alpha float32, beta float32, c *float32, ldc int)
+// func tile6x8(kc int, a *float32, rs int, cs int, b *float32, bs int, nextA uintptr, stepA int, nextB uintptr, stepB int, alpha float32, beta float32, c *float32, ldc int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile6x8(SB), NOSPLIT, $0-80
-	MOVQ       c+64(FP), AX
-	MOVQ       ldc+72(FP), CX
+TEXT ·tile6x8(SB), NOSPLIT, $0-104
+	MOVQ       c+88(FP), AX
+	MOVQ       ldc+96(FP), CX
 	PREFETCHT0 (AX)
 	PREFETCHT0 28(AX)
 	ADDQ       CX, AX
@@ -590,11 +605,14 @@ TEXT ·tile6x8(SB), NOSPLIT, $0-80
 	MOVQ       rs+16(FP), CX
 	MOVQ       cs+24(FP), DX
 	MOVQ       b+32(FP), BX
-	MOVQ       next+40(FP), SI
-	MOVQ       step+48(FP), DI
-	MOVQ       a+8(FP), R8
-	LEAQ       (R8)(CX*2), R9
-	ADDQ       CX, R9
+	MOVQ       bs+40(FP), SI
+	MOVQ       nextA+48(FP), DI
+	MOVQ       stepA+56(FP), R8
+	MOVQ       nextB+64(FP), R9
+	MOVQ       stepB+72(FP), R10
+	MOVQ       a+8(FP), R11
+	LEAQ       (R11)(CX*2), R12
+	ADDQ       CX, R12
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -604,38 +622,40 @@ TEXT ·tile6x8(SB), NOSPLIT, $0-80
 
 tile6x8_loop:
 	VMOVUPS      (BX), Y6
-	VBROADCASTSS (R8), Y7
+	VBROADCASTSS (R11), Y7
 	VFMADD231PS  Y6, Y7, Y0
-	VBROADCASTSS (R8)(CX*1), Y7
+	VBROADCASTSS (R11)(CX*1), Y7
 	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS (R8)(CX*2), Y7
+	VBROADCASTSS (R11)(CX*2), Y7
 	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS (R9), Y7
+	VBROADCASTSS (R12), Y7
 	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS (R9)(CX*1), Y7
+	VBROADCASTSS (R12)(CX*1), Y7
 	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS (R9)(CX*2), Y7
+	VBROADCASTSS (R12)(CX*2), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	PREFETCHT1   (SI)
-	ADDQ         DI, SI
-	ADDQ         $0x20, BX
-	ADDQ         DX, R8
-	ADDQ         DX, R9
+	PREFETCHT1   (DI)
+	PREFETCHT1   (R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	ADDQ         SI, BX
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	DECQ         AX
 	JNZ          tile6x8_loop
-	VBROADCASTSS alpha+56(FP), Y6
+	VBROADCASTSS alpha+80(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y6, Y2, Y2
 	VMULPS       Y6, Y3, Y3
 	VMULPS       Y6, Y4, Y4
 	VMULPS       Y6, Y5, Y5
-	MOVQ         c+64(FP), CX
-	MOVQ         ldc+72(FP), DX
-	MOVL         beta+60(FP), AX
+	MOVQ         c+88(FP), CX
+	MOVQ         ldc+96(FP), DX
+	MOVL         beta+84(FP), AX
 	ADDL         AX, AX
 	JZ           tile6x8_store
-	VBROADCASTSS beta+60(FP), Y6
+	VBROADCASTSS beta+84(FP), Y6
 	MOVQ         CX, AX
 	VFMADD231PS  (AX), Y6, Y0
 	ADDQ         DX, AX

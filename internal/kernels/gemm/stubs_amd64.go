@@ -4,25 +4,25 @@
 
 package gemm
 
-// tile12x32 computes c = alpha*a*b + beta*c for a tile of 12 rows; rs, cs, step and ldc are in bytes. It fetches memory from next on into the second-level cache, step with every round.
+// tile12x32 computes c = alpha*a*b + beta*c for a tile of 12 rows; rs, cs, bs, stepA, stepB and ldc are in bytes. It fetches memory from nextA and nextB on into the second-level cache, a step further with every round.
 //
 //go:noescape
-func tile12x32(kc int, a *float32, rs int, cs int, b *float32, next uintptr, step int, alpha float32, beta float32, c *float32, ldc int, mask uint16)
+func tile12x32(kc int, a *float32, rs int, cs int, b *float32, bs int, nextA uintptr, stepA int, nextB uintptr, stepB int, alpha float32, beta float32, c *float32, ldc int, mask uint16)
 
-// tile12x16 computes c = alpha*a*b + beta*c for a tile of 12 rows; rs, cs, step and ldc are in bytes. It fetches memory from next on into the second-level cache, step with every round.
+// tile12x16 computes c = alpha*a*b + beta*c for a tile of 12 rows; rs, cs, bs, stepA, stepB and ldc are in bytes. It fetches memory from nextA and nextB on into the second-level cache, a step further with every round.
 //
 //go:noescape
-func tile12x16(kc int, a *float32, rs int, cs int, b *float32, next uintptr, step int, alpha float32, beta float32, c *float32, ldc int, mask uint16)
+func tile12x16(kc int, a *float32, rs int, cs int, b *float32, bs int, nextA uintptr, stepA int, nextB uintptr, stepB int, alpha float32, beta float32, c *float32, ldc int, mask uint16)
 
-// tile6x16 computes c = alpha*a*b + beta*c for a tile of 6 rows; rs, cs, step and ldc are in bytes. It fetches memory from next on into the second-level cache, step with every round.
+// tile6x16 computes c = alpha*a*b + beta*c for a tile of 6 rows; rs, cs, bs, stepA, stepB and ldc are in bytes. It fetches memory from nextA and nextB on into the second-level cache, a step further with every round.
 //
 //go:noescape
-func tile6x16(kc int, a *float32, rs int, cs int, b *float32, next uintptr, step int, alpha float32, beta float32, c *float32, ldc int)
+func tile6x16(kc int, a *float32, rs int, cs int, b *float32, bs int, nextA uintptr, stepA int, nextB uintptr, stepB int, alpha float32, beta float32, c *float32, ldc int)
 
-// tile6x8 computes c = alpha*a*b + beta*c for a tile of 6 rows; rs, cs, step and ldc are in bytes. It fetches memory from next on into the second-level cache, step with every round.
+// tile6x8 computes c = alpha*a*b + beta*c for a tile of 6 rows; rs, cs, bs, stepA, stepB and ldc are in bytes. It fetches memory from nextA and nextB on into the second-level cache, a step further with every round.
 //
 //go:noescape
-func tile6x8(kc int, a *float32, rs int, cs int, b *float32, next uintptr, step int, alpha float32, beta float32, c *float32, ldc int)
+func tile6x8(kc int, a *float32, rs int, cs int, b *float32, bs int, nextA uintptr, stepA int, nextB uintptr, stepB int, alpha float32, beta float32, c *float32, ldc int)
 
 // pack12 copies kc rows of strips*12 elements of a, each 12 of them to dst, a strip after the other; lda and step are in bytes.
 //

@@ -17,9 +17,10 @@ type Workspace struct {
 }
 
 type scratch struct {
-	a    []float32 // strips of op(a)
-	edge []float32 // a tile over the edge of c
-	tile tile      // here and not on the stack because calls through kernels.run make it escape
+	a     []float32 // strips of op(a)
+	edge  []float32 // a tile over the edge of c
+	ahead ahead
+	tile  tile // here and not on the stack because calls through kernels.run make it escape
 }
 
 // NewWorkspace returns a workspace for the instruction set in use.
@@ -39,7 +40,9 @@ func (ws *Workspace) Bytes() int64 {
 // reserve makes the memory for the job.
 func (ws *Workspace) reserve(threads int) {
 	j, kern := &ws.job, &ws.kern
-	grow(&ws.packedB, j.k*j.padded)
+	if !j.directB {
+		grow(&ws.packedB, j.k*j.padded)
+	}
 	if j.slabs > 1 {
 		grow(&ws.partial, j.slabs*j.m*j.n)
 	}

@@ -21,7 +21,7 @@ func GFLOPS(g *workers.Group, level cpufeat.Level, about time.Duration) float64 
 		g.Run(g.Threads(), func(int) { run(n) })
 		return time.Since(start)
 	}
-	for once() < about/rounds && n < 1<<40 {
+	for once() < about/rounds && n < 1<<30 {
 		n *= 2
 	}
 	best := once()

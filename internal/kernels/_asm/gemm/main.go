@@ -76,12 +76,12 @@ func pack(mr int) {
 func tile(bits, mr, nv int) {
 	bytes := bits / 8
 	name := fmt.Sprintf("tile%dx%d", mr, nv*bytes/4)
-	sig := "func(kc int, a *float32, rs, cs int, b *float32, next uintptr, step int, alpha, beta float32, c *float32, ldc int)"
+	sig := "func(kc int, a *float32, rs, cs int, b *float32, bs int, nextA uintptr, stepA int, nextB uintptr, stepB int, alpha, beta float32, c *float32, ldc int)"
 	if bits == 512 {
-		sig = "func(kc int, a *float32, rs, cs int, b *float32, next uintptr, step int, alpha, beta float32, c *float32, ldc int, mask uint16)"
+		sig = "func(kc int, a *float32, rs, cs int, b *float32, bs int, nextA uintptr, stepA int, nextB uintptr, stepB int, alpha, beta float32, c *float32, ldc int, mask uint16)"
 	}
 	TEXT(name, NOSPLIT, sig)
-	Doc(fmt.Sprintf("%s computes c = alpha*a*b + beta*c for a tile of %d rows; rs, cs, step and ldc are in bytes. It fetches memory from next on into the second-level cache, step with every round.", name, mr))
+	Doc(fmt.Sprintf("%s computes c = alpha*a*b + beta*c for a tile of %d rows; rs, cs, bs, stepA, stepB and ldc are in bytes. It fetches memory from nextA and nextB on into the second-level cache, a step further with every round.", name, mr))
 	Pragma("noescape")
 
 	c := Load(Param("c"), GP64())
@@ -95,7 +95,12 @@ func tile(bits, mr, nv int) {
 		PREFETCHT0(Mem{Base: p, Disp: nv*bytes - 4}) // rows seldom begin at a cache line
 		ADDQ(ldc, p)
 	}
-	acc := accumulate(name, bits, mr, nv)
+	var k reg.OpmaskVirtual
+	if bits == 512 {
+		k = K()
+		KMOVW(param("mask"), k)
+	}
+	acc := accumulate(name, bits, mr, nv, k)
 
 	alpha, beta := vec(bits), vec(bits)
 	VBROADCASTSS(param("alpha"), alpha)
@@ -106,11 +111,6 @@ func tile(bits, mr, nv int) {
 	}
 	c = Load(Param("c"), GP64())
 	ldc = Load(Param("ldc"), GP64())
-	var k reg.OpmaskVirtual
-	if bits == 512 {
-		k = K()
-		KMOVW(param("mask"), k)
-	}
 	b := GP32()
 	MOVL(param("beta"), b)
 	ADDL(b, b) // the sign of zero does not count
@@ -145,14 +145,17 @@ func tile(bits, mr, nv int) {
 }
 
 // accumulate writes the loop over the inner dimension.
-func accumulate(name string, bits, mr, nv int) [][]reg.VecVirtual {
+func accumulate(name string, bits, mr, nv int, k reg.OpmaskVirtual) [][]reg.VecVirtual {
 	bytes := bits / 8
 	kc := Load(Param("kc"), GP64())
 	rs := Load(Param("rs"), GP64())
 	cs := Load(Param("cs"), GP64())
 	b := Load(Param("b"), GP64())
-	next := Load(Param("next"), GP64())
-	step := Load(Param("step"), GP64())
+	bs := Load(Param("bs"), GP64())
+	nextA := Load(Param("nextA"), GP64())
+	stepA := Load(Param("stepA"), GP64())
+	nextB := Load(Param("nextB"), GP64())
+	stepB := Load(Param("stepB"), GP64())
 	base := make([]reg.GPVirtual, (mr+2)/3)
 	base[0] = GP64()
 	Load(Param("a"), base[0])
@@ -180,7 +183,12 @@ func accumulate(name string, bits, mr, nv int) [][]reg.VecVirtual {
 	x := []reg.VecVirtual{vec(bits), vec(bits)}
 	Label(name + "_loop")
 	for j := range bv {
-		VMOVUPS(Mem{Base: b, Disp: j * bytes}, bv[j])
+		m := Mem{Base: b, Disp: j * bytes}
+		if bits == 512 && j == nv-1 {
+			VMOVUPS_Z(m, k, bv[j])
+		} else {
+			VMOVUPS(m, bv[j])
+		}
 	}
 	for i := range acc {
 		m := Mem{Base: base[i/3]}
@@ -192,9 +200,11 @@ func accumulate(name string, bits, mr, nv int) [][]reg.VecVirtual {
 			VFMADD231PS(bv[j], x[i&1], acc[i][j])
 		}
 	}
-	PREFETCHT1(Mem{Base: next})
-	ADDQ(step, next)
-	ADDQ(Imm(uint64(nv*bytes)), b)
+	PREFETCHT1(Mem{Base: nextA})
+	PREFETCHT1(Mem{Base: nextB})
+	ADDQ(stepA, nextA)
+	ADDQ(stepB, nextB)
+	ADDQ(bs, b)
 	for _, r := range base {
 		ADDQ(cs, r)
 	}
