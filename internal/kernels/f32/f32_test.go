@@ -35,7 +35,10 @@ func near(got, want, size float64, n int) bool {
 	return math.Abs(got-want) <= float64(n+8)*eps*size
 }
 
-func TestEveryLengthAndOffset(t *testing.T) {
+func TestEveryLengthAndOffset(t *testing.T) { everyLengthAndOffset(t) }
+
+func everyLengthAndOffset(t *testing.T) {
+	t.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
 	for n := range 258 {
 		for off := range 8 {
@@ -70,7 +73,10 @@ func TestEveryLengthAndOffset(t *testing.T) {
 	}
 }
 
-func TestSpecialValues(t *testing.T) {
+func TestSpecialValues(t *testing.T) { specialValues(t) }
+
+func specialValues(t *testing.T) {
+	t.Helper()
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for _, n := range []int{1, 5, 16, 17, 100} {
 		for _, v := range []float32{nan, inf} {
