@@ -7,7 +7,10 @@
 package spmm
 
 import (
+	"fmt"
+
 	"github.com/saint-gnn/saint/internal/cpufeat"
+	"github.com/saint-gnn/saint/internal/invariants"
 	"github.com/saint-gnn/saint/internal/workers"
 )
 
@@ -16,8 +19,8 @@ import (
 //	for i < len(Indptr)-1, j < N:
 //	    y[i*LDY+j] = alpha * sum_{e=Indptr[i]}^{Indptr[i+1]-1} Val[e]*x[Col[e]*LDX+j] + beta*y[i*LDY+j]
 //
-// With beta 0 the old y is not read. Y must not overlap X. Column ids must be in the range
-// of X's rows: they are not checked here.
+// With beta 0 the old y is not read. Y must not overlap X. Indptr must not fall and column
+// ids must be rows of X: only builds with -tags invariants check that.
 type Args struct {
 	Alpha  float32
 	Indptr []int32 // rows+1 positions in Col and Val
@@ -91,6 +94,23 @@ func check(a *Args) {
 		panic("spmm: y is too short for its rows")
 	case a.LDX < a.N || a.LDY < a.N:
 		panic("spmm: rows overlap")
+	}
+	if invariants.Enabled {
+		checkEntries(a)
+	}
+}
+
+// checkEntries reads all of the structure, which would cost as much as narrow products do.
+func checkEntries(a *Args) {
+	for i, start := range a.Indptr[:len(a.Indptr)-1] {
+		if start < 0 || start > a.Indptr[i+1] {
+			panic(fmt.Sprintf("spmm: row %d goes from entry %d to %d", i, start, a.Indptr[i+1]))
+		}
+	}
+	for e := a.Indptr[0]; e < a.Indptr[len(a.Indptr)-1]; e++ {
+		if c := int(a.Col[e]); c < 0 || c*a.LDX+a.N > len(a.X) {
+			panic(fmt.Sprintf("spmm: entry %d is in column %d, which x has no row for", e, c))
+		}
 	}
 }
 

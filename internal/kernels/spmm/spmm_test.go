@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/saint-gnn/saint/internal/cpufeat"
+	"github.com/saint-gnn/saint/internal/invariants"
 	"github.com/saint-gnn/saint/internal/workers"
 )
 
@@ -195,8 +196,8 @@ func TestMulDoesNotAllocate(t *testing.T) {
 	g := workers.New(2)
 	defer g.Close()
 	ws := NewWorkspace()
-	a := newArgs(rand.New(rand.NewPCG(7, 8)), 500, 300, 64, 0, 50)
-	if n := testing.AllocsPerRun(10, func() { Mul(g, ws, a) }); n != 0 {
+	a := newArgs(rand.New(rand.NewPCG(7, 8)), 2000, 300, 64, 0, 20)
+	if n := testing.AllocsPerRun(100, func() { Mul(g, ws, a) }); n != 0 {
 		t.Errorf("Mul allocates %v times, want 0", n)
 	}
 }
@@ -211,13 +212,24 @@ func TestMulShortSlicePanics(t *testing.T) {
 		"y":        func(a *Args) { a.Y = a.Y[:len(a.Y)-1] },
 		"row of x": func(a *Args) { a.LDX-- },
 	}
+	if invariants.Enabled {
+		short["x"] = func(a *Args) { a.X = a.X[:len(a.X)/2] }
+		short["falling indptr"] = func(a *Args) {
+			a.Indptr = append([]int32(nil), a.Indptr...)
+			a.Indptr[4] = a.Indptr[3] - 1
+		}
+		short["negative id"] = func(a *Args) {
+			a.Col = append([]int32(nil), a.Col...)
+			a.Col[2] = -1
+		}
+	}
 	for name, cut := range short {
 		a := ok
 		cut(&a)
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("%s too short: no panic", name)
+					t.Errorf("bad %s: no panic", name)
 				}
 			}()
 			Mul(g, NewWorkspace(), a)
