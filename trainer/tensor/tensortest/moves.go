@@ -143,7 +143,7 @@ func dropoutCase(e *env, s shape, inPlace bool) Case {
 
 // runDropout checks the mask as a random variable and as a function of its key.
 func runDropout(e *env) {
-	const n, p = 1 << 20, 0.2
+	const n, p = 1 << 18, 0.2
 	s := shape{n / 64, 64, false}
 	ones := e.f32(s, func(int) float64 { return 1 })
 	mask := func(p float32, key tensor.RandKey) (m []float32, keptCount int) {

@@ -13,13 +13,17 @@ func unitBuilds() []build {
 	return bs
 }
 
-// length returns the norm of row i, at least 1e-12.
-func length(x *operand, i int) float64 {
-	sum := 0.0
-	for _, v := range x.refRow(i) {
-		sum += v * v
+// lengths returns the norm of every row, at least 1e-12.
+func lengths(x *operand) []float64 {
+	ls := make([]float64, x.Rows)
+	for i := range ls {
+		sum := 0.0
+		for _, v := range x.refRow(i) {
+			sum += v * v
+		}
+		ls[i] = math.Max(math.Sqrt(sum), 1e-12)
 	}
-	return math.Max(math.Sqrt(sum), 1e-12)
+	return ls
 }
 
 // rowsWithZero is an operand whose row 2 is zero.
@@ -40,8 +44,9 @@ func unitCase(e *env, s shape) Case {
 		Call:  func() { e.q.NormalizeRows(x.Tensor, y.Tensor, norm.Tensor) },
 		outs:  []*operand{y, norm},
 		check: func() {
-			y.is("y", func(i, j int) float64 { return x.at(i, j) / length(x, i) }, func(int, int) float64 { return 1e-6 })
-			norm.is("norm", func(i, _ int) float64 { return length(x, i) }, func(i, _ int) float64 { return 1e-5 * length(x, i) })
+			ls := lengths(x)
+			y.is("y", func(i, j int) float64 { return x.at(i, j) / ls[i] }, func(int, int) float64 { return 1e-6 })
+			norm.is("norm", func(i, _ int) float64 { return ls[i] }, func(i, _ int) float64 { return 1e-5 * ls[i] })
 			x.unchanged("x")
 		},
 	}
@@ -53,8 +58,9 @@ func unitBackwardCase(e *env, s shape, inPlace bool) Case {
 	if !inPlace {
 		dx = e.undefined(s)
 	}
-	y := e.f32(s, func(i int) float64 { return x.ref[i] / length(x, i/s.cols) })
-	norm := e.f32(s.column(), func(i int) float64 { return length(x, i) })
+	ls := lengths(x)
+	y := e.f32(s, func(i int) float64 { return x.ref[i] / ls[i/s.cols] })
+	norm := e.f32(s.column(), func(i int) float64 { return ls[i] })
 	return Case{
 		Name:  fmt.Sprintf("NormalizeRowsBackward/inplace=%t", inPlace),
 		Bytes: size(y, dy, dx),
