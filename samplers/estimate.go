@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -60,7 +61,7 @@ type Deterministic interface {
 // or min(C_v, 1e4) if no edge of the row was counted; with CompatReference it gets 1e4.
 // Quotients are taken in float64 and rounded once.
 //
-// Memory: 4 bytes a node and 4 an edge, shared by all workers. It returns ctx.Err() when
+// Memory: 12 bytes a node and 4 an edge, shared by all workers. It returns ctx.Err() when
 // ctx ends, and an error if the sampler draws 200 empty subgraphs or panics.
 func EstimateNorm(ctx context.Context, s Sampler, env Env, o EstimateOptions) (*Norm, error) {
 	if o.Coverage < 0 {
@@ -78,10 +79,7 @@ func EstimateNorm(ctx context.Context, s Sampler, env Env, o EstimateOptions) (*
 	if d, ok := s.(Deterministic); ok && d.Deterministic() || o.DisableNormLoss && o.DisableNormAggr {
 		return exactNorm(env, o.DisableNormLoss), nil
 	}
-	c := &counter{sampler: s, env: env, nodes: make([]uint32, env.Graph.NumNodes())}
-	if !o.DisableNormAggr {
-		c.edges = make([]uint32, env.Graph.NumEdges())
-	}
+	c := newCounter(s, env, !o.DisableNormAggr)
 	subgraphs, err := c.run(ctx, o)
 	if err != nil {
 		return nil, err
@@ -117,8 +115,19 @@ type counter struct {
 	env     Env
 	nodes   []uint32 // C_v
 	edges   []uint32 // C_e; nil: not wanted
+	half    bool     // count entries on and above the diagonal only, the others are their mirror
 	drawn   atomic.Int64
 	next    atomic.Uint64
+}
+
+func newCounter(s Sampler, env Env, edges bool) *counter {
+	c := &counter{sampler: s, env: env, nodes: make([]uint32, env.Graph.NumNodes())}
+	if edges {
+		c.edges = make([]uint32, env.Graph.NumEdges())
+		_, own := s.(SubgraphSampler)
+		c.half = !own && env.Graph.Symmetric()
+	}
+	return c
 }
 
 // worker is one goroutine's memory, kept from round to round.
@@ -150,6 +159,7 @@ func (c *counter) run(ctx context.Context, o EstimateOptions) (int, error) {
 			return 0, fmt.Errorf("the sampler drew %d subgraphs without a node; raise its budget", end)
 		}
 		if drawn > want {
+			c.mirror()
 			return int(end), nil
 		}
 	}
@@ -183,7 +193,7 @@ func (c *counter) count(w *worker, r *rand.Rand) error {
 	nodes := w.scratch.Nodes()
 	c.addNodes(nodes)
 	if c.edges != nil {
-		w.scratch.countEdges(c.env.Graph, nodes, c.edges)
+		w.scratch.countEdges(c, nodes)
 	}
 	return nil
 }
@@ -208,15 +218,44 @@ func (c *counter) addNodes(nodes []int32) {
 	c.drawn.Add(int64(len(nodes)))
 }
 
-// countEdges adds 1 to the count of every edge of g between members of the set.
-func (s *Scratch) countEdges(g *formats.Graph, nodes []int32, counts []uint32) {
+// countEdges adds 1 to the count of every edge between members of the set, or to one of
+// each pair of mirror entries.
+func (s *Scratch) countEdges(c *counter, nodes []int32) {
+	g := c.env.Graph
 	for _, v := range nodes {
-		row := g.Neighbors(v)
-		s.hits = resize(s.hits, max(len(row), len(s.hits)))
-		of := counts[g.Indptr[v]:g.Indptr[v+1]]
-		for _, off := range s.hits[:s.set.scan(row, s.hits)] {
-			atomic.AddUint32(&of[off], 1)
+		row, counts := g.Neighbors(v), c.edges[g.Indptr[v]:g.Indptr[v+1]]
+		if c.half {
+			upper, _ := slices.BinarySearch(row, v)
+			row, counts = row[upper:], counts[upper:]
 		}
+		s.hits = resize(s.hits, max(len(row), len(s.hits)))
+		for _, off := range s.hits[:s.set.scan(row, s.hits)] {
+			atomic.AddUint32(&counts[off], 1)
+		}
+	}
+}
+
+// mirror copies the counts above the diagonal to below it, if only those were made: an
+// induced subgraph of a symmetric graph holds (v, u) whenever it holds (u, v).
+func (c *counter) mirror() {
+	if !c.half {
+		return
+	}
+	g := c.env.Graph
+	// Rows are visited in ascending order and meet the entries above the diagonal of every
+	// row u in the order in which they stand there.
+	next := make([]int64, g.NumNodes())
+	for v := range int32(g.NumNodes()) {
+		e, end := g.Indptr[v], g.Indptr[v+1]
+		for ; e < end && g.Indices[e] < v; e++ {
+			u := g.Indices[e]
+			c.edges[e] = c.edges[next[u]]
+			next[u]++
+		}
+		if e < end && g.Indices[e] == v {
+			e++
+		}
+		next[v] = e
 	}
 }
 

@@ -115,6 +115,35 @@ func TestCountsConvergeToExactProbabilities(t *testing.T) {
 	}
 }
 
+// TestCountsEqualTheSubgraphs recounts from the subgraphs themselves.
+func TestCountsEqualTheSubgraphs(t *testing.T) {
+	for _, c := range graphsWithEdges() {
+		t.Run(c.Name, func(t *testing.T) {
+			s, err := samplers.New("rw", c.Env, params{"num_root": 3, "depth": 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			nodes, edges, n, err := samplers.Count(t.Context(), s, c.Env, samplers.EstimateOptions{Coverage: 10, Seed: 3, Phase: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantNodes, wantEdges := make([]uint32, len(nodes)), make([]uint32, len(edges))
+			norm := &samplers.Norm{Loss: make([]float32, len(nodes)), Subgraphs: n}
+			inSample(t, s, c.Env, norm, func(sub *formats.Subgraph) {
+				for _, v := range sub.Nodes {
+					wantNodes[v]++
+				}
+				for _, e := range sub.EdgeIDs {
+					wantEdges[e]++
+				}
+			})
+			if !slices.Equal(nodes, wantNodes) || !slices.Equal(edges, wantEdges) {
+				t.Errorf("counts = %v, %v, want %v, %v", nodes, edges, wantNodes, wantEdges)
+			}
+		})
+	}
+}
+
 // inSample draws the subgraphs 0…S-1 of a norm, applies it and passes them to visit.
 func inSample(t *testing.T, s samplers.Sampler, env samplers.Env, norm *samplers.Norm, visit func(sub *formats.Subgraph)) {
 	t.Helper()
