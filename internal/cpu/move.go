@@ -68,21 +68,24 @@ func (j *axpbyJob) RunTask(_, task int) {
 	}
 }
 
+// axpby works through the row in pieces that stay in the first cache, because some cases
+// take two kernels.
 func axpby(alpha float32, x []float32, beta float32, y []float32) {
-	y = y[:len(x)]
-	switch {
-	case beta == 0 && alpha == 1:
-		copy(y, x)
-	case beta == 0:
-		for i, v := range x {
-			y[i] = alpha * v
+	for len(x) > 0 {
+		n := min(len(x), 1024)
+		switch beta {
+		case 0:
+			copy(y[:n], x[:n])
+			if alpha != 1 {
+				f32.Scale(alpha, y[:n])
+			}
+		case 1:
+			f32.Axpy(alpha, x[:n], y[:n])
+		default:
+			f32.Scale(beta, y[:n])
+			f32.Axpy(alpha, x[:n], y[:n])
 		}
-	case beta == 1:
-		f32.Axpy(alpha, x, y)
-	default:
-		for i, v := range x {
-			y[i] = alpha*v + beta*y[i]
-		}
+		x, y = x[n:], y[n:]
 	}
 }
 
@@ -136,8 +139,12 @@ func set[T element](s []T, v T) {
 		clear(s)
 		return
 	}
-	for i := range s {
-		s[i] = v
+	first := s[:min(len(s), 1024)]
+	for i := range first {
+		first[i] = v
+	}
+	for s = s[len(first):]; len(s) > 0; {
+		s = s[copy(s, first):]
 	}
 }
 
