@@ -1,0 +1,125 @@
+# Needs Go, make and coreutils; git and a C compiler are used where they are there.
+
+GO       ?= go
+FUZZTIME ?= 30s
+BENCH    ?= .
+PKG      ?= ./...
+DEMO     ?= --data_prefix synth:tiny --train_config rw.yml
+
+LINT_VERSION := v2.15.0
+LINT         := .tools/bin/golangci-lint-$(LINT_VERSION)
+
+# Packages that start goroutines, or are run by several.
+RACE := ./cmd/... ./formats/... ./loader/... ./samplers/... ./trainer/... ./internal/...
+
+# What 'make check' does before its last stage, the plain test run.
+STAGES := build-all cross lint tidy-check generate-check test-noasm test-isa test-race
+
+define HELP
+make demo         build bin/saint, train on a generated graph, compare with a features-only model
+make build        build bin/saint
+make test         all tests with the checks of -tags invariants
+make check        everything that CI checks, and then make test
+make bench        all benchmarks (BENCH=regexp PKG=./internal/...)
+make cover        test coverage, total and by function in cover.out
+make generate     write the assembly of the kernels anew from its generators
+make fuzz         every fuzz target in turn (FUZZTIME=30s)
+make golden       write the reference values of the tests anew (needs Python with PyTorch)
+
+make test-race    tests under the race detector (needs a C compiler)
+make test-noasm   tests of the kernels in portable Go
+make test-isa     tests of the kernels with AVX2 and with portable Go chosen at run time
+make test-nocgo   all tests built without cgo
+make build-all    compile every package, with and without cgo
+make cross        vet for -tags noasm, linux/arm64, macOS and Windows
+make lint         golangci-lint with the import rules (built into .tools on first use)
+make fmt          format all files
+make tidy         go mod tidy
+make clean        remove bin and cover.out
+endef
+
+.PHONY: help demo build test check bench cover generate fuzz golden test-race test-noasm test-isa \
+	test-nocgo build-all cross lint fmt tidy tidy-check generate-check clean
+
+help:
+	$(info $(HELP))
+	@:
+
+demo: build
+	bin/saint train $(DEMO) --baseline --no_cache
+
+build:
+	$(GO) build -o bin/saint ./cmd/saint
+
+test:
+	@$(GO) run ./tools/testsum -tags invariants $(PKG)
+
+check:
+	@set -e; report=; for stage in $(STAGES); do \
+		echo "==> make $$stage"; start=$$(date +%s); $(MAKE) --no-print-directory $$stage; \
+		report="$$report $$stage:$$(($$(date +%s) - start))s"; \
+	done; echo "==> stages:$$report"; echo "==> make test"
+	@$(MAKE) --no-print-directory test
+
+bench:
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+
+cover:
+	$(GO) test -tags invariants -coverpkg ./... -coverprofile cover.out $(PKG)
+	$(GO) tool cover -func cover.out | tail -n 1
+
+generate:
+	$(GO) generate ./...
+
+fuzz:
+	@sh tools/fuzz.sh $(FUZZTIME)
+
+golden:
+	@set -e; for script in $$(find . -name make_golden.py); do echo $$script; python3 $$script; done
+
+test-race:
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then $(GO) run ./tools/testsum -race -short -tags invariants $(RACE); \
+	else echo "skipped: the race detector needs cgo and a C compiler"; fi
+
+test-noasm:
+	@$(GO) run ./tools/testsum -tags invariants,noasm ./internal/... ./trainer/nn/...
+
+test-isa:
+	@SAINT_ISA=avx2 $(GO) run ./tools/testsum -tags invariants ./internal/...
+	@SAINT_ISA=generic $(GO) run ./tools/testsum -tags invariants ./internal/...
+
+test-nocgo:
+	@CGO_ENABLED=0 $(GO) run ./tools/testsum -tags invariants $(PKG)
+
+build-all:
+	$(GO) build ./...
+	CGO_ENABLED=0 $(GO) build ./...
+
+cross:
+	$(GO) vet -tags noasm ./...
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./...
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./...
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) vet ./...
+
+lint: $(LINT)
+	$(LINT) run ./...
+
+fmt: $(LINT)
+	$(LINT) fmt ./...
+
+$(LINT):
+	@echo "building golangci-lint $(LINT_VERSION): some minutes, once"
+	GOBIN=$(CURDIR)/.tools/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	@mv .tools/bin/golangci-lint $@
+
+tidy:
+	$(GO) mod tidy
+
+tidy-check:
+	$(GO) mod tidy -diff
+
+generate-check:
+	@sh tools/generate-check.sh
+
+clean:
+	rm -rf bin cover.out
