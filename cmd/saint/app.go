@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -14,43 +13,40 @@ import (
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, e *env, args []string) int {
 	e.started, e.Args = time.Now(), args
-	app := newApp(e)
-	args, err := normalize(app, args)
-	if err == nil {
-		err = cpufeat.Err()
-		if err != nil {
-			err = usagef("%v", err)
-		}
-	}
-	if err == nil {
-		err = app.RunContext(ctx, args)
-	}
+	err := execute(ctx, e, args)
 	if err != nil {
 		e.report(err)
 	}
 	return exitCode(err)
 }
 
+func execute(ctx context.Context, e *env, args []string) error {
+	app := newApp(e)
+	args, err := normalize(app, args)
+	if err != nil {
+		return err
+	}
+	if err := cpufeat.Err(); err != nil {
+		return usagef("%v", err)
+	}
+	return app.RunContext(ctx, args)
+}
+
 func newApp(e *env) *cli.App {
 	app := &cli.App{
-		Name:                   "saint",
-		Usage:                  "GraphSAINT: train graph neural networks on sampled subgraphs",
-		Description:            "Try it: saint train --data_prefix synth:tiny --train_config rw.yml\n" + exitHelp,
-		Writer:                 e.Stdout,
-		ErrWriter:              e.Stderr,
-		HideVersion:            true,
-		UseShortOptionHandling: false,
-		ExitErrHandler:         func(*cli.Context, error) {},
-		OnUsageError:           onUsageError,
+		Name:            "saint",
+		Usage:           "GraphSAINT: train graph neural networks on sampled subgraphs",
+		UsageText:       "saint COMMAND [flags] [arguments]; 'saint COMMAND --help' explains one",
+		Description:     "Try it: saint train --data_prefix synth:tiny --train_config rw.yml\n" + exitHelp,
+		Writer:          e.Stdout,
+		ErrWriter:       e.Stderr,
+		HideVersion:     true,
+		HideHelpCommand: true,
+		ExitErrHandler:  func(*cli.Context, error) {},
+		OnUsageError:    onUsageError,
 		Commands: []*cli.Command{
 			newTrainCommand(e), newEvalCommand(e), newPredictCommand(e), newSampleCommand(e), newSynthCommand(e),
 			newConfigCommand(e), newSamplersCommand(e), newVersionCommand(e),
-		},
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return unknownCommand(c)
-			}
-			return cli.ShowAppHelp(c)
 		},
 	}
 	for _, c := range app.Commands {
@@ -62,41 +58,31 @@ func newApp(e *env) *cli.App {
 // prepare gives a command what all commands share.
 func prepare(e *env, c *cli.Command) {
 	c.OnUsageError = onUsageError
-	for _, sub := range c.Subcommands {
-		prepare(e, sub)
-	}
-	if len(c.Subcommands) > 0 {
-		c.Action = func(c *cli.Context) error {
-			if c.Args().Present() {
-				return unknownCommand(c)
-			}
-			return cli.ShowSubcommandHelp(c)
-		}
-		return
-	}
-	c.Flags = append(c.Flags, commonFlags()...)
+	c.HideHelpCommand = true
 	if c.Description != "" {
 		c.Description += "\n"
 	}
 	c.Description += exitHelp
-	action := c.Action
-	c.Action = func(c *cli.Context) error {
-		e.setup(c)
-		return action(c)
+	for _, sub := range c.Subcommands {
+		prepare(e, sub)
 	}
-}
-
-func unknownCommand(c *cli.Context) error {
-	var names []string
-	for _, sub := range c.Command.Subcommands {
-		names = append(names, sub.Name)
+	if len(c.Subcommands) > 0 {
+		return
 	}
-	if len(names) == 0 {
-		for _, sub := range c.App.Commands {
-			names = append(names, sub.Name)
+	c.Flags = append(c.Flags, commonFlags()...)
+	for _, f := range c.Flags {
+		if b, ok := f.(*cli.BoolFlag); ok {
+			b.DisableDefaultText = true
 		}
 	}
-	return usagef("unknown command %q; there is %s", c.Args().First(), strings.Join(names, ", "))
+	action := c.Action
+	c.Action = func(ctx *cli.Context) error {
+		e.setup(ctx)
+		if c.ArgsUsage == "" && ctx.Args().Present() {
+			return usagef("unexpected argument %q: 'saint %s' takes flags only", ctx.Args().First(), c.Name)
+		}
+		return action(ctx)
+	}
 }
 
 func onUsageError(_ *cli.Context, err error, _ bool) error { return usagef("%v", err) }

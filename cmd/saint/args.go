@@ -1,110 +1,183 @@
 package main
 
 import (
+	"errors"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 )
 
-// normalize lets flags stand behind positional arguments and dashes stand for the
-// underscores of flag names, which the command line library knows nothing of. Unknown flags
-// are an error here, where the nearest known one can be named.
+// commandLine is a command line taken apart. The command line library wants flags before
+// positional arguments, knows no dashes for underscores, and names no nearest flag; so its
+// input is checked and put in order here.
+type commandLine struct {
+	app        *cli.App
+	cmd        *cli.Command // nil until one is named
+	path       []string     // names of the commands so far
+	flags      []string
+	positional []string
+	help       bool
+	version    bool
+}
+
+// normalize checks args and returns them in the order in which the library wants them.
 func normalize(app *cli.App, args []string) ([]string, error) {
 	if len(args) == 0 {
-		return args, nil
+		args = []string{app.Name}
 	}
-	out := []string{args[0]}
-	rest := args[1:]
-	commands := app.Commands
-	var cmd *cli.Command
-	for len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
-		next := find(commands, rest[0])
-		if next == nil {
-			break
-		}
-		cmd = next
-		out, rest, commands = append(out, rest[0]), rest[1:], next.Subcommands
+	l := commandLine{app: app}
+	if err := l.parse(args[1:]); err != nil {
+		return nil, err
 	}
-	if cmd == nil || len(cmd.Subcommands) > 0 {
-		return append(out, rest...), nil
+	out := append([]string{args[0]}, l.path...)
+	switch {
+	case l.help || l.cmd == nil && !l.version || l.cmd != nil && len(l.cmd.Subcommands) > 0:
+		return append(out, "--help"), nil
+	case l.version:
+		return append([]string{args[0], "version"}, l.flags...), nil
 	}
-	var flags, positional []string
-	for i := 0; i < len(rest); i++ {
-		arg := rest[i]
-		if arg == "--" {
-			positional = append(positional, rest[i+1:]...)
-			break
-		}
-		if len(arg) < 2 || arg[0] != '-' {
-			positional = append(positional, arg)
-			continue
-		}
-		name, value, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-		name = strings.ReplaceAll(name, "-", "_")
-		if name == "help" || name == "h" {
-			return append(out, "--help"), nil
-		}
-		takesValue, known := lookup(cmd, name)
-		if !known {
-			return nil, usagef("unknown flag %q of 'saint %s'%s; 'saint %s --help' lists them", arg, strings.Join(out[1:], " "), similar(cmd, name), strings.Join(out[1:], " "))
-		}
-		switch {
-		case hasValue:
-			flags = append(flags, "--"+name+"="+value)
-		case !takesValue:
-			flags = append(flags, "--"+name)
-		case i+1 == len(rest):
-			return nil, usagef("flag --%s needs a value", name)
-		default:
-			i++
-			flags = append(flags, "--"+name+"="+rest[i])
-		}
-	}
-	out = append(out, flags...)
-	if len(positional) > 0 {
-		out = append(append(out, "--"), positional...)
+	out = append(out, l.flags...)
+	if len(l.positional) > 0 {
+		out = append(append(out, "--"), l.positional...)
 	}
 	return out, nil
 }
 
-func find(commands []*cli.Command, name string) *cli.Command {
-	for _, c := range commands {
-		if c.HasName(name) {
-			return c
+func (l *commandLine) parse(rest []string) error {
+	for len(rest) > 0 {
+		arg := rest[0]
+		rest = rest[1:]
+		switch {
+		case arg == "--" && l.leaf():
+			l.positional = append(l.positional, rest...)
+			return nil
+		case len(arg) > 1 && arg[0] == '-':
+			used, err := l.flag(arg, rest)
+			if err != nil {
+				return err
+			}
+			rest = rest[used:]
+		case l.leaf():
+			l.positional = append(l.positional, arg)
+		default:
+			if err := l.command(arg); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// lookup reports whether a command has a flag and whether the flag takes a value.
-func lookup(c *cli.Command, name string) (takesValue, known bool) {
-	for _, f := range c.Flags {
-		for _, n := range f.Names() {
-			if n == name {
-				_, isBool := f.(*cli.BoolFlag)
-				return !isBool, true
-			}
-		}
+// leaf reports whether the command is named, so that words are its arguments.
+func (l *commandLine) leaf() bool { return l.cmd != nil && len(l.cmd.Subcommands) == 0 }
+
+func (l *commandLine) command(name string) error {
+	known := l.app.Commands
+	if l.cmd != nil {
+		known = l.cmd.Subcommands
+	} else if name == "help" || name == "h" {
+		l.help = true
+		return nil
 	}
-	return false, false
+	var names []string
+	for _, c := range known {
+		if c.HasName(name) {
+			l.cmd, l.path = c, append(l.path, c.Name)
+			return nil
+		}
+		names = append(names, c.Name)
+	}
+	return usagef("unknown command %q%s; there is %s", strings.Join(append(l.path, name), " "), didYouMean("", nearest(name, names)), strings.Join(names, ", "))
 }
 
-// similar suggests flags that share the beginning or contain the word.
-func similar(c *cli.Command, name string) string {
-	best, shared := "", 2
-	for _, f := range c.Flags {
+// flag takes one flag and reports how many of the following words belong to it.
+func (l *commandLine) flag(arg string, rest []string) (used int, err error) {
+	name, value, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+	name = strings.ReplaceAll(name, "-", "_")
+	switch {
+	case name == "help" || name == "h":
+		l.help = true
+		return 0, nil
+	case name == "version" && l.cmd == nil:
+		l.version = true
+		return 0, nil
+	}
+	known := commonFlags()
+	if l.leaf() {
+		known = l.cmd.Flags
+	}
+	f := findFlag(known, name)
+	if f == nil {
+		return 0, l.unknownFlag(strings.SplitN(arg, "=", 2)[0], name, known)
+	}
+	if _, isBool := f.(*cli.BoolFlag); isBool {
+		if !hasValue {
+			value = "true"
+		}
+	} else if !hasValue {
+		if len(rest) == 0 {
+			return 0, usagef("--%s needs a value", name)
+		}
+		value, used = rest[0], 1
+		if next, _, _ := strings.Cut(strings.TrimPrefix(value, "--"), "="); strings.HasPrefix(value, "--") && findFlag(known, strings.ReplaceAll(next, "-", "_")) != nil {
+			return 0, usagef("--%s needs a value, got the flag %s", name, value)
+		}
+	}
+	if want := checkValue(f, value); want != "" {
+		return 0, usagef("--%s is %q, want %s", name, value, want)
+	}
+	l.flags = append(l.flags, "--"+name+"="+value)
+	return used, nil
+}
+
+func (l *commandLine) unknownFlag(arg, name string, known []cli.Flag) error {
+	if !l.leaf() {
+		return usagef("unknown flag %s in front of a command: the flags of a command stand behind its name; 'saint --help' lists the commands", arg)
+	}
+	var names []string
+	for _, f := range known {
+		names = append(names, f.Names()...)
+	}
+	command := "saint " + strings.Join(l.path, " ")
+	return usagef("unknown flag %s%s; '%s --help' lists the flags", arg, didYouMean("--", nearest(name, names)), command)
+}
+
+func findFlag(flags []cli.Flag, name string) cli.Flag {
+	for _, f := range flags {
 		for _, n := range f.Names() {
-			k := 0
-			for k < len(n) && k < len(name) && n[k] == name[k] {
-				k++
-			}
-			if k > shared {
-				best, shared = n, k
+			if n == name {
+				return f
 			}
 		}
 	}
-	if best == "" {
-		return ""
+	return nil
+}
+
+// checkValue returns what a flag wants if value is not that, else "".
+func checkValue(f cli.Flag, value string) string {
+	var err error
+	want := ""
+	switch f.(type) {
+	case *cli.BoolFlag:
+		_, err = strconv.ParseBool(value)
+		want = "true or false"
+	case *cli.IntFlag:
+		_, err = strconv.ParseInt(value, 0, 32)
+		want = "a whole number"
+	case *cli.Uint64Flag:
+		_, err = strconv.ParseUint(value, 0, 64)
+		want = "a whole number that is not negative"
+	case *cli.DurationFlag:
+		_, err = time.ParseDuration(value)
+		want = "a duration such as 90s, 5m or 1h30m"
 	}
-	return ", did you mean --" + best + "?"
+	if errors.Is(err, strconv.ErrRange) {
+		return "a smaller number"
+	}
+	if err != nil {
+		return want
+	}
+	return ""
 }

@@ -13,7 +13,7 @@ import (
 func newConfigCommand(e *env) *cli.Command {
 	return &cli.Command{
 		Name:  "config",
-		Usage: "check and list training configurations",
+		Usage: "check and list training configurations", UsageText: "saint config check FILE... | saint config list",
 		Subcommands: []*cli.Command{
 			{
 				Name: "check", Usage: "check configurations and print them with every default filled in", ArgsUsage: "FILE...",
@@ -35,16 +35,35 @@ func newConfigCommand(e *env) *cli.Command {
 			{
 				Name: "list", Usage: "list the configurations that are built in",
 				Action: func(*cli.Context) error {
-					for _, n := range trainconfig.Names() {
-						if err := e.printf("%s\n", n); err != nil {
-							return err
-						}
-					}
-					return nil
+					return listConfigs(e)
 				},
 			},
 		},
 	}
+}
+
+func listConfigs(e *env) error {
+	for _, n := range trainconfig.Names() {
+		var err error
+		if e.json {
+			err = e.printJSON(configLine{Type: "config", File: n})
+		} else {
+			err = e.printf("%s\n", n)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// configLine is the JSON of a configuration; only a checked one has more than its name.
+type configLine struct {
+	Type      string `json:"type"`
+	File      string `json:"file"`
+	Hash      string `json:"hash,omitempty"`
+	Trainable *bool  `json:"trainable,omitempty"`
+	Resolved  string `json:"resolved,omitempty"`
 }
 
 // checkConfig parses a configuration and builds its samplers on a two-node graph and its
@@ -61,10 +80,10 @@ func checkConfig(e *env, name, data string) error {
 		}
 	}
 	var shapes nn.ShapeBuilder
-	later := false
+	trainable := true
 	if cfg.Network.Attention > 0 || cfg.Network.JK != "" {
-		later = true
-		e.log.Warn("this version reads attention and jk but cannot train with them yet", "file", cfg.Name)
+		trainable = false
+		e.log.Warn(cfg.Name + ": right, but this version cannot train with attention or jk yet")
 	} else {
 		const features, classes = 16, 4 // any: only the keys are checked
 		spec, err := trainer.Spec(cfg, features, classes)
@@ -79,7 +98,7 @@ func checkConfig(e *env, name, data string) error {
 		return err
 	}
 	if e.json {
-		return e.printJSON(map[string]any{"type": "config", "file": cfg.Name, "hash": cfg.Hash(), "trainable": !later, "resolved": string(cfg.Resolved())})
+		return e.printJSON(configLine{"config", cfg.Name, cfg.Hash(), &trainable, string(cfg.Resolved())})
 	}
 	return e.printf("# %s\n%s", cfg.Name, cfg.Resolved())
 }

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -25,20 +28,64 @@ func dataFlags() []cli.Flag {
 	}
 }
 
+// checkPrefix finds mistakes in --data_prefix before anything else is done.
+func checkPrefix(prefix string) error {
+	if prefix == "" {
+		return usagef("--data_prefix is missing: a data folder, or synth:NAME (NAME is one of %s)", strings.Join(synth.Names(), ", "))
+	}
+	if strings.HasPrefix(prefix, synthPrefix) {
+		if _, _, err := synth.Parse(prefix); err != nil {
+			return usagef("%v", err)
+		}
+		return nil
+	}
+	if _, err := os.Stat(prefix); errors.Is(err, fs.ErrNotExist) {
+		_, err := saintdir.Load(prefix, saintdir.Options{}) // says which folders it knows how to get
+		return err
+	}
+	return nil
+}
+
+// checkParams finds a missing parameter file before the data is loaded; "" is none.
+func checkParams(path string) error {
+	if path == "" {
+		return nil
+	}
+	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return formats.BadInput(path, "no such file; --saved_model_path wants parameters such as RUN_DIR/checkpoints/best.safetensors")
+	} else if err == nil && info.IsDir() {
+		return formats.BadInput(path, "is a folder; --saved_model_path wants a file such as RUN_DIR/checkpoints/best.safetensors")
+	}
+	return nil
+}
+
+// checkOut finds an output path that cannot be written before any work is done.
+func checkOut(path string) error {
+	if path == "" {
+		return nil
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return usagef("--out %s is a folder, want a file", path)
+	}
+	if info, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+		return usagef("--out %s: there is no folder %s", path, filepath.Dir(path))
+	} else if err == nil && !info.IsDir() {
+		return usagef("--out %s: %s is not a folder", path, filepath.Dir(path))
+	}
+	return nil
+}
+
 // loadData loads or generates the data set that prefix names and says how long it took.
 func loadData(ctx context.Context, e *env, prefix string, edgeWeight bool) (*formats.Dataset, float64, error) {
-	if prefix == "" {
-		return nil, 0, usagef("--data_prefix is missing: a data folder, or synth:NAME (NAME is one of %s)", strings.Join(synth.Names(), ", "))
-	}
 	begin := time.Now()
 	ds, err := openData(ctx, e, prefix, edgeWeight)
 	if err != nil {
 		return nil, 0, err
 	}
-	seconds := time.Since(begin).Seconds()
-	e.log.Info("data ready", "name", ds.Name, "nodes", ds.NumNodes(), "edges", ds.Full.NumEdges(), "features", ds.Features.Dim(),
-		"classes", ds.Labels.NumClasses, "train", len(ds.TrainNodes), "val", len(ds.ValNodes), "test", len(ds.TestNodes), "seconds", seconds)
-	return ds, seconds, nil
+	took := time.Since(begin).Seconds()
+	e.log.Info(fmt.Sprintf("data %s: %d nodes, %d edges, %d features, %d classes, %d/%d/%d training/validation/test nodes; loaded in %s",
+		ds.Name, ds.NumNodes(), ds.Full.NumEdges(), ds.Features.Dim(), ds.Labels.NumClasses, len(ds.TrainNodes), len(ds.ValNodes), len(ds.TestNodes), seconds(took)))
+	return ds, took, nil
 }
 
 func openData(ctx context.Context, e *env, prefix string, edgeWeight bool) (*formats.Dataset, error) {

@@ -19,23 +19,22 @@ func deviceFlags() []cli.Flag {
 }
 
 // openDevice opens the backend that --gpu asks for.
-func openDevice(e *env, gpu int) (tensor.Backend, error) {
+func openDevice(gpu int) (tensor.Backend, error) {
 	switch {
 	case gpu >= 0:
 		return nil, fmt.Errorf("--gpu %d: %w: this build has no GPU backend; use --gpu -1 for the CPU", gpu, tensor.ErrUnavailable)
 	case gpu < autoDevice:
 		return nil, usagef("--gpu is %d, want -1 for the CPU or the number of a GPU", gpu)
 	}
-	b, err := tensor.Open("cpu", tensor.Options{})
-	if err != nil {
-		return nil, err
-	}
+	return tensor.Open("cpu", tensor.Options{})
+}
+
+// deviceText says what runs the model, and why if nobody chose it.
+func deviceText(b tensor.Backend, gpu int) string {
 	if gpu == autoDevice {
-		e.log.Info("no GPU in use, running on the CPU (--gpu -1 says so without this line)", "device", b.Device())
-	} else {
-		e.log.Info("running on the CPU", "device", b.Device())
+		return b.Device() + ": no GPU that this build can use"
 	}
-	return b, nil
+	return b.Device()
 }
 
 // checkWorkers checks --num_cpu_core.

@@ -30,7 +30,7 @@ type env struct {
 	started  time.Time
 }
 
-// commonFlags are those of every command.
+// commonFlags are those of every command; they may also stand in front of its name.
 func commonFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "json", Usage: "print results as JSON, one object a line"},
@@ -53,23 +53,7 @@ func (e *env) setup(c *cli.Context) {
 		level, mode = slog.LevelWarn, progress.Off
 	}
 	e.progress = progress.New(e.Stderr, mode, 0)
-	e.log = slog.New(slog.NewTextHandler(e.progress, &slog.HandlerOptions{Level: level, ReplaceAttr: shortTime}))
-}
-
-// shortTime drops what a person at a terminal does not need.
-func shortTime(groups []string, a slog.Attr) slog.Attr {
-	if len(groups) > 0 {
-		return a
-	}
-	switch a.Key {
-	case slog.TimeKey:
-		return slog.String(slog.TimeKey, a.Value.Time().Format("15:04:05"))
-	default:
-		if a.Value.Kind() == slog.KindFloat64 {
-			return slog.String(a.Key, fmt.Sprintf("%.4g", a.Value.Float64()))
-		}
-		return a
-	}
+	e.log = slog.New(&lineHandler{w: e.progress, level: level})
 }
 
 // printJSON writes one line of results.

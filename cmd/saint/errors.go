@@ -30,6 +30,7 @@ type usageError struct{ msg string }
 
 func (e *usageError) Error() string { return e.msg }
 
+// usagef returns a usageError.
 func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
 
 // exitCode maps an error to the documented codes.
@@ -57,12 +58,38 @@ func exitCode(err error) int {
 	}
 }
 
-// report prints err as one line, and with -v the stack of a panic behind it.
+// interrupted says how to go on after the state was saved.
+func interrupted(err error, dir string) error {
+	if !errors.Is(err, trainer.ErrInterrupted) {
+		err = trainer.ErrInterrupted // before the first step: there is nothing to say of epochs
+	}
+	return fmt.Errorf("%w; saved, go on with: saint train --resume %s", err, shellQuote(dir))
+}
+
+// shellQuote quotes a path for a shell if that is needed.
+func shellQuote(s string) string {
+	if s == "" || strings.ContainsAny(s, " \t\n'\"$&;()<>|*?[]#~\\`!{}") {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return s
+}
+
+// report prints err as one line; with -v also what each wrapped error says, and the stack
+// of a panic behind it.
 func (e *env) report(err error) {
-	msg := strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
+	msg := oneLine(err.Error())
+	if errors.Is(err, context.Canceled) && !errors.Is(err, trainer.ErrInterrupted) {
+		msg = "interrupted"
+	}
 	fmt.Fprintf(e.Stderr, "saint: %s\n", msg) //nolint:errcheck // there is nowhere else to say it
+	if !e.verbose {
+		return
+	}
+	for cause := errors.Unwrap(err); cause != nil; cause = errors.Unwrap(cause) {
+		fmt.Fprintf(e.Stderr, "  because (%T) %s\n", cause, oneLine(cause.Error())) //nolint:errcheck // likewise
+	}
 	var p *trainer.LayerPanic
-	if e.verbose && errors.As(err, &p) {
+	if errors.As(err, &p) {
 		fmt.Fprintln(e.Stderr, p.Stack) //nolint:errcheck // likewise
 	}
 }

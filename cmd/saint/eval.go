@@ -18,6 +18,7 @@ func newEvalCommand(e *env) *cli.Command {
 				return err
 			}
 			defer s.close()
+			e.log.Info("parameters " + s.path)
 			auc := s.data.Labels.IsMulti()
 			scorer, err := trainer.NewScorer(s.data, s.eval, s.model.Loss, auc)
 			if err != nil {
@@ -67,13 +68,13 @@ func printEvaluation(e *env, ev *trainer.Evaluation, auc, report bool) error {
 		line := evalLine{"eval", s.name, s.Nodes, s.F1Micro, s.F1Macro, s.Accuracy, s.Loss, nil}
 		area := "-"
 		if auc && s.name == "test" && !math.IsNaN(s.ROCAUC) {
-			line.ROCAUC, area = &s.ROCAUC, formatScore(s.ROCAUC)
+			line.ROCAUC, area = &s.ROCAUC, score(s.ROCAUC)
 		}
 		var err error
 		if e.json {
 			err = e.printJSON(line)
 		} else {
-			err = e.printf("%-6s %9d %9s %9s %9s %9s %9s\n", s.name, s.Nodes, formatScore(s.F1Micro), formatScore(s.F1Macro), formatScore(s.Accuracy), formatScore(s.Loss), area)
+			err = e.printf("%-6s %9d %9s %9s %9s %9s %9s\n", s.name, s.Nodes, score(s.F1Micro), score(s.F1Macro), score(s.Accuracy), score(s.Loss), area)
 		}
 		if err != nil {
 			return err
@@ -97,7 +98,7 @@ func printReport(e *env, ev *trainer.Evaluation) error {
 		if e.json {
 			err = e.printJSON(classLine{"class", class, c.Precision, c.Recall, c.F1, c.Support})
 		} else {
-			err = e.printf("%-6d %9s %9s %9s %9d\n", class, formatScore(c.Precision), formatScore(c.Recall), formatScore(c.F1), c.Support)
+			err = e.printf("%-6d %9s %9s %9s %9d\n", class, score(c.Precision), score(c.Recall), score(c.F1), c.Support)
 		}
 		if err != nil {
 			return err

@@ -37,6 +37,7 @@ func newPredictCommand(e *env) *cli.Command {
 				return err
 			}
 			defer s.close()
+			e.log.Info("parameters " + s.path)
 			o.nodes = selectNodes(s.data, c.String("nodes"))
 			return runPredict(c.Context, o, s, e)
 		},
@@ -60,7 +61,7 @@ func (o *predictOptions) check(nodes string) error {
 	case !strings.Contains(" all train val test ", " "+nodes+" "):
 		return usagef("--nodes is %q, want all, train, val or test", nodes)
 	}
-	return nil
+	return checkOut(o.out)
 }
 
 func selectNodes(d *formats.Dataset, which string) []int32 {
@@ -105,9 +106,25 @@ func runPredict(ctx context.Context, o predictOptions, s *saved, e *env) error {
 		return err
 	}
 	if e.json {
-		return e.printJSON(map[string]any{"type": "predict", "out": o.out, "rows": p.shape.rows, "columns": p.shape.cols})
+		return e.printJSON(predictLine{"predict", o.out, p.shape.rows, p.shape.cols})
 	}
-	return e.printf("%s: %d rows, %d columns\n", o.out, p.shape.rows, p.shape.cols)
+	return e.printf("%s: %d nodes, %s\n", o.out, p.shape.rows, plural(p.shape.cols, "value"))
+}
+
+// predictLine is the JSON of a written table.
+type predictLine struct {
+	Type    string `json:"type"`
+	Out     string `json:"out"`
+	Rows    int    `json:"rows"`
+	Columns int    `json:"columns"`
+}
+
+// plural prints a number with its noun.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun + " each"
+	}
+	return fmt.Sprintf("%d %ss each", n, noun)
 }
 
 // predictor turns output tiles into rows of a table.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math"
 
@@ -41,14 +42,18 @@ func newSampleCommand(e *env) *cli.Command {
 				features: c.Bool("features"), edgeIDs: !c.Bool("no_edge_ids"),
 			}
 			switch {
-			case c.Args().Present():
-				return usagef("unexpected argument %q", c.Args().First())
 			case o.config == "":
 				return usagef("--train_config is missing: a YAML file, or a built-in one ('saint config list')")
 			case c.IsSet("count") && o.count < 1:
 				return usagef("--count is %d, want 1 or more", o.count)
 			}
 			if err := checkWorkers(o.workers, c.IsSet("num_cpu_core")); err != nil {
+				return err
+			}
+			if err := checkPrefix(o.data); err != nil {
+				return err
+			}
+			if err := checkOut(o.out); err != nil {
 				return err
 			}
 			return runSample(c.Context, o, e)
@@ -71,7 +76,7 @@ func runSample(ctx context.Context, o sampleOptions, e *env) error {
 		return err
 	}
 	if o.phase < 0 || o.phase >= len(cfg.Phases) {
-		return usagef("--phase is %d, but %s has phases 0 to %d", o.phase, cfg.Name, len(cfg.Phases)-1)
+		return usagef("--phase is %d, but the phases of %s are 0 to %d", o.phase, cfg.Name, len(cfg.Phases)-1)
 	}
 	ds, _, err := loadData(ctx, e, o.data, o.edgeWeight)
 	if err != nil {
@@ -148,6 +153,17 @@ func estimate(ctx context.Context, e *env, o sampleOptions, cfg *trainconfig.Con
 	})
 }
 
+// sampleLine is the JSON of a stream.
+type sampleLine struct {
+	Type   string `json:"type"`
+	Count  int    `json:"count"`
+	Nodes  int64  `json:"nodes"`
+	Edges  int64  `json:"edges"`
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+	Out    string `json:"out,omitempty"`
+}
+
 // write streams the batches to w and prints what was written.
 func (s *sampleSource) write(ctx context.Context, e *env, w io.Writer, path string) error {
 	schema := arrowrec.Schema(s.meta)
@@ -174,7 +190,11 @@ func (s *sampleSource) write(ctx context.Context, e *env, w io.Writer, path stri
 		return err
 	}
 	if e.json {
-		return e.printJSON(map[string]any{"type": "sample", "count": s.count, "nodes": nodes, "edges": edges, "bytes": out.Bytes(), "sha256": out.Sum256(), "out": path})
+		return e.printJSON(sampleLine{"sample", s.count, nodes, edges, out.Bytes(), out.Sum256(), path})
 	}
-	return e.printf("%s  %d subgraphs, %d nodes, %d edges, %d bytes %s\n", out.Sum256(), s.count, nodes, edges, out.Bytes(), path)
+	e.log.Info(fmt.Sprintf("%d subgraphs, %d nodes, %d edges, %d bytes", s.count, nodes, edges, out.Bytes()))
+	if path == "" {
+		return e.printf("%s\n", out.Sum256())
+	}
+	return e.printf("%s  %s\n", out.Sum256(), path) // as sha256sum prints and checks it
 }

@@ -14,7 +14,7 @@ func newSamplersCommand(e *env) *cli.Command {
 			for _, s := range samplers.All() {
 				var err error
 				if e.json {
-					err = e.printJSON(map[string]string{"type": "sampler", "name": s.Name, "keys": s.Keys, "doc": s.Doc})
+					err = e.printJSON(samplerLine{"sampler", s.Name, s.Keys, s.Doc})
 				} else {
 					err = e.printf("%-20s %s\n%-20s keys: %s\n", s.Name, s.Doc, "", orNone(s.Keys))
 				}
@@ -25,6 +25,14 @@ func newSamplersCommand(e *env) *cli.Command {
 			return nil
 		},
 	}
+}
+
+// samplerLine is the JSON of a sampler.
+type samplerLine struct {
+	Type string `json:"type"`
+	Name string `json:"name"`
+	Keys string `json:"keys"`
+	Doc  string `json:"doc"`
 }
 
 func orNone(s string) string {

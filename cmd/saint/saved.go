@@ -55,6 +55,9 @@ func (s *saved) close() {
 
 // openSaved loads what the flags select.
 func openSaved(c *cli.Context, e *env) (_ *saved, err error) {
+	if err := checkWorkers(c.Int("num_cpu_core"), c.IsSet("num_cpu_core")); err != nil {
+		return nil, err
+	}
 	src, err := savedSource(c)
 	if err != nil {
 		return nil, err
@@ -65,10 +68,7 @@ func openSaved(c *cli.Context, e *env) (_ *saved, err error) {
 			s.close()
 		}
 	}()
-	if err := checkWorkers(c.Int("num_cpu_core"), c.IsSet("num_cpu_core")); err != nil {
-		return nil, err
-	}
-	if s.backend, err = openDevice(e, c.Int("gpu")); err != nil {
+	if s.backend, err = openDevice(c.Int("gpu")); err != nil {
 		return nil, err
 	}
 	return s, s.load(c.Context, e, src.data, src.edgeWeight)
@@ -121,10 +121,16 @@ func savedSource(c *cli.Context) (*savedPaths, error) {
 			return nil, err
 		}
 		if config == "" {
-			return s, nil
+			return s, checkPrefix(s.data)
 		}
 	}
-	var err error
+	if err := checkParams(s.params); err != nil {
+		return nil, err
+	}
+	err := checkPrefix(s.data)
+	if err != nil {
+		return nil, err
+	}
 	s.config, err = trainconfig.Load(config, dataName(s.data))
 	return s, err
 }

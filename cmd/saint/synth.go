@@ -1,6 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -28,21 +34,50 @@ func newSynthCommand(e *env) *cli.Command {
 			if _, err := synth.Lookup(name); err != nil {
 				return usagef("%v", err)
 			}
-			raw, err := generate(c.Context, e, name, c.Uint64("seed"))
-			if err != nil {
-				return err
-			}
-			if err := saintdir.Write(c.String("out"), raw); err != nil {
-				return err
-			}
-			if e.json {
-				return e.printJSON(map[string]any{
-					"type": "synth", "name": name, "seed": c.Uint64("seed"), "out": c.String("out"), "nodes": raw.Full.NumNodes(), "edges": raw.Full.NumEdges(),
-					"features": raw.Dim, "classes": raw.Labels.NumClasses, "train": len(raw.TrainNodes), "val": len(raw.ValNodes), "test": len(raw.TestNodes),
-				})
-			}
-			return e.printf("%s: %d nodes, %d directed edges, %d features, %d classes, split %d/%d/%d\n", c.String("out"), raw.Full.NumNodes(),
-				raw.Full.NumEdges(), raw.Dim, raw.Labels.NumClasses, len(raw.TrainNodes), len(raw.ValNodes), len(raw.TestNodes))
+			return runSynth(c.Context, e, name, c.Uint64("seed"), c.String("out"))
 		},
 	}
+}
+
+// synthLine is the JSON of a written graph.
+type synthLine struct {
+	Type     string `json:"type"`
+	Name     string `json:"name"`
+	Seed     uint64 `json:"seed"`
+	Out      string `json:"out"`
+	Nodes    int    `json:"nodes"`
+	Edges    int64  `json:"edges"`
+	Features int    `json:"features"`
+	Classes  int    `json:"classes"`
+	Train    int    `json:"train"`
+	Val      int    `json:"val"`
+	Test     int    `json:"test"`
+}
+
+func runSynth(ctx context.Context, e *env, name string, seed uint64, out string) error {
+	switch entries, err := os.ReadDir(out); {
+	case err == nil && len(entries) > 0:
+		return usagef("--out %s: the folder exists and is not empty; choose another", out)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("--out: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(filepath.Clean(out)), 0o777); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	raw, err := generate(ctx, e, name, seed)
+	if err != nil {
+		return err
+	}
+	if err := saintdir.Write(out, raw); err != nil {
+		return err
+	}
+	l := synthLine{
+		"synth", name, seed, out, raw.Full.NumNodes(), raw.Full.NumEdges(), raw.Dim, raw.Labels.NumClasses,
+		len(raw.TrainNodes), len(raw.ValNodes), len(raw.TestNodes),
+	}
+	if e.json {
+		return e.printJSON(l)
+	}
+	return e.printf("%s: %d nodes, %d directed edges, %d features, %d classes, %d/%d/%d training/validation/test nodes\n",
+		l.Out, l.Nodes, l.Edges, l.Features, l.Classes, l.Train, l.Val, l.Test)
 }

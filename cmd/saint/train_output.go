@@ -2,24 +2,26 @@ package main
 
 import (
 	"fmt"
-	"math"
-	"strings"
+	"path/filepath"
+	"time"
 
 	"github.com/saint-gnn/saint/trainer"
 	"github.com/saint-gnn/saint/trainer/rundir"
 )
+
+// runResult is a finished run, with that of its baseline if there is one.
+type runResult struct {
+	*trainer.Result
+	seed     uint64
+	dir      *rundir.Dir
+	baseline *trainer.Result
+}
 
 // trainOutput prints and records what training reports.
 type trainOutput struct {
 	job       *job
 	published float64
 	known     bool
-	rows      []tableRow
-}
-
-type tableRow struct {
-	seed uint64
-	res  *trainer.Result
 }
 
 func newTrainOutput(j *job) *trainOutput {
@@ -41,27 +43,70 @@ type epochLine struct {
 	Seconds    float64 `json:"seconds"`
 }
 
+func newEpochLine(ep trainer.Epoch) epochLine {
+	return epochLine{"epoch", ep.Epoch, ep.Phase, ep.TrainLoss, ep.TrainF1, ep.Val.F1Micro, ep.Val.F1Macro, ep.Val.Loss, ep.Seconds}
+}
+
 func (o *trainOutput) epoch(dir *rundir.Dir, ep trainer.Epoch) error {
-	line := epochLine{"epoch", ep.Epoch, ep.Phase, ep.TrainLoss, ep.TrainF1, ep.Val.F1Micro, ep.Val.F1Macro, ep.Val.Loss, ep.Seconds}
+	line := newEpochLine(ep)
 	if err := dir.AppendMetrics(line); err != nil {
 		return err
 	}
-	mark := ""
-	if ep.Best {
-		mark = " (best so far)"
-	}
-	o.job.env.log.Info(fmt.Sprintf("epoch %d: train loss %.4f F1 %.4f, validation loss %.4f F1 %.4f macro %.4f, %.2f s%s",
-		ep.Epoch, ep.TrainLoss, ep.TrainF1, ep.Val.Loss, ep.Val.F1Micro, ep.Val.F1Macro, ep.Seconds, mark))
 	if o.job.env.json {
 		return o.job.env.printJSON(line)
 	}
 	return nil
 }
 
+// epochLog logs validations, but in a long run not each of them: at most one in two seconds,
+// later one in a twentieth of the time that has passed, so that a run of any length leaves a
+// log that can be read. metrics.jsonl has them all.
+type epochLog struct {
+	job    *job
+	prefix string
+	began  time.Time
+	shown  time.Time
+	best   trainer.Epoch
+}
+
+func newEpochLog(j *job, prefix string) *epochLog {
+	return &epochLog{job: j, prefix: prefix, began: time.Now(), best: trainer.Epoch{Epoch: -1}}
+}
+
+func (l *epochLog) epoch(ep trainer.Epoch) {
+	if ep.Best {
+		l.best = ep
+	}
+	now := time.Now()
+	last := ep.Epoch+1 == l.job.lastEpoch()
+	if !l.shown.IsZero() && !last && now.Sub(l.shown) < max(2*time.Second, now.Sub(l.began)/20) {
+		return
+	}
+	l.shown = now
+	best := ""
+	switch {
+	case l.best.Epoch == ep.Epoch:
+		best = ", the best"
+	case l.best.Epoch >= 0:
+		best = fmt.Sprintf(", best %.4f in epoch %d", l.best.Val.F1Micro, l.best.Epoch)
+	}
+	l.job.env.log.Info(fmt.Sprintf("%sepoch %d: loss %.4f, train F1 %.4f; validation loss %.4f, F1 %.4f%s; %.2f s",
+		l.prefix, ep.Epoch, ep.TrainLoss, ep.TrainF1, ep.Val.Loss, ep.Val.F1Micro, best, ep.Seconds))
+}
+
+// lastEpoch returns the number of epochs that the run trains in all.
+func (j *job) lastEpoch() int {
+	last := j.config.Phases[len(j.config.Phases)-1].End
+	if j.Epochs > 0 {
+		last = min(last, j.Epochs)
+	}
+	return last
+}
+
 // resultLine is the JSON of a finished run.
 type resultLine struct {
 	Type         string   `json:"type"`
-	Seed         uint64   `json:"seed"`
+	Seed         *uint64  `json:"seed,omitempty"` // only where there are several
 	BestEpoch    int      `json:"best_epoch"`
 	Epochs       int      `json:"epochs"`
 	ValF1Micro   float64  `json:"val_f1_micro"`
@@ -77,11 +122,15 @@ type resultLine struct {
 	RunDir  string `json:"run_dir"`
 }
 
-func (o *trainOutput) result(dir *rundir.Dir, seed uint64, res *trainer.Result) error {
+// newResultLine describes the run r, or its baseline.
+func (o *trainOutput) newResultLine(kind string, res *trainer.Result, seed uint64, dir string) resultLine {
 	line := resultLine{
-		Type: "result", Seed: seed, BestEpoch: res.BestEpoch, Epochs: res.Epochs, ValF1Micro: res.Val.F1Micro, ValF1Macro: res.Val.F1Macro,
+		Type: kind, BestEpoch: res.BestEpoch, Epochs: res.Epochs, ValF1Micro: res.Val.F1Micro, ValF1Macro: res.Val.F1Macro,
 		TestF1Micro: res.Test.F1Micro, TestF1Macro: res.Test.F1Macro, LastTest: res.LastTest.F1Micro, Times: res.Times,
-		PeakRSS: peakRSS(), Device: o.job.backend.Device(), RunDir: dir.Path,
+		PeakRSS: peakRSS(), Device: o.job.backend.Device(), RunDir: dir,
+	}
+	if o.job.Runs > 1 {
+		line.Seed = &seed
 	}
 	if wantsAccuracy(o.job.data) {
 		line.TestAccuracy = &res.Test.Accuracy
@@ -89,98 +138,28 @@ func (o *trainOutput) result(dir *rundir.Dir, seed uint64, res *trainer.Result) 
 	if wantsROCAUC(o.job.data) {
 		line.TestROCAUC = &res.Test.ROCAUC
 	}
-	if err := dir.AppendMetrics(line); err != nil {
-		return err
-	}
-	if o.job.env.json {
-		return o.job.env.printJSON(line)
-	}
-	o.rows = append(o.rows, tableRow{seed, res})
-	if o.job.Runs > 1 {
-		return nil // the summary prints all runs together
-	}
-	return o.table(line)
+	return line
 }
 
-// table prints the last table on the terminal.
-func (o *trainOutput) table(line resultLine) error {
-	e := o.job.env
-	if err := o.printRows(); err != nil {
-		return err
+// result records and prints a finished run; its line is the last, behind its baseline's.
+func (o *trainOutput) result(r *runResult) error {
+	var lines []resultLine
+	if r.baseline != nil {
+		lines = append(lines, o.newResultLine("baseline", r.baseline, r.seed, filepath.Join(r.dir.Path, baselineDir)))
 	}
-	t := line.Times
-	if err := e.printf("\nbest epoch %d of %d; final weights: test F1 %.4f\n", line.BestEpoch, line.Epochs, line.LastTest); err != nil {
-		return err
-	}
-	return e.printf("seconds: %.1f in all, load %.1f, normalisation %.1f, training %.1f (waiting for samples %.1f), evaluation %.1f; peak memory %d MB\n%s\n",
-		t.Total, t.Load, t.Norm, t.Train, t.SampleWait, t.Eval, line.PeakRSS/1e6, line.RunDir)
-}
-
-func (o *trainOutput) printRows() error {
-	e := o.job.env
-	name := o.job.config.Name
-	head := fmt.Sprintf("%-24s %-28s %6s  %8s %9s  %8s %9s  %s", "data", "configuration", "seed", "val F1", "macro", "test F1", "macro", "published test F1")
-	if err := e.printf("%s\n%s\n", head, strings.Repeat("-", len(head))); err != nil {
-		return err
-	}
-	for _, r := range o.rows {
-		if err := e.printf("%-24s %-28s %6d  %8.4f %9.4f  %8.4f %9.4f  %s\n", o.job.data.Name, name, r.seed,
-			r.res.Val.F1Micro, r.res.Val.F1Macro, r.res.Test.F1Micro, r.res.Test.F1Macro, o.publishedText()); err != nil {
+	line := o.newResultLine("result", r.Result, r.seed, r.dir.Path)
+	for _, l := range append(lines, line) {
+		if err := r.dir.AppendMetrics(l); err != nil {
 			return err
 		}
+		if o.job.env.json {
+			if err := o.job.env.printJSON(l); err != nil {
+				return err
+			}
+		}
 	}
-	return nil
+	if o.job.env.json || o.job.Runs > 1 { // of several runs the summary prints one table
+		return nil
+	}
+	return o.table(r, line)
 }
-
-func (o *trainOutput) publishedText() string {
-	if !o.known {
-		return "-"
-	}
-	return fmt.Sprintf("%.3f", o.published)
-}
-
-// summaryLine is the JSON of several runs.
-type summaryLine struct {
-	Type     string  `json:"type"`
-	Runs     int     `json:"runs"`
-	ValMean  float64 `json:"val_f1_micro_mean"`
-	ValStd   float64 `json:"val_f1_micro_std"`
-	TestMean float64 `json:"test_f1_micro_mean"`
-	TestStd  float64 `json:"test_f1_micro_std"`
-	LastMean float64 `json:"last_test_f1_micro_mean"`
-	LastStd  float64 `json:"last_test_f1_micro_std"`
-	RunDir   string  `json:"run_dir"`
-}
-
-func (o *trainOutput) summary(root string, all []*trainer.Result) error {
-	s := summaryLine{Type: "summary", Runs: len(all), RunDir: root}
-	s.ValMean, s.ValStd = meanStd(all, func(r *trainer.Result) float64 { return r.Val.F1Micro })
-	s.TestMean, s.TestStd = meanStd(all, func(r *trainer.Result) float64 { return r.Test.F1Micro })
-	s.LastMean, s.LastStd = meanStd(all, func(r *trainer.Result) float64 { return r.LastTest.F1Micro })
-	e := o.job.env
-	if e.json {
-		return e.printJSON(s)
-	}
-	if err := o.printRows(); err != nil {
-		return err
-	}
-	return e.printf("\nmean of %d runs: validation F1 %.4f ± %.4f, test F1 %.4f ± %.4f, final weights' test F1 %.4f ± %.4f; published test F1 %s\n%s\n",
-		s.Runs, s.ValMean, s.ValStd, s.TestMean, s.TestStd, s.LastMean, s.LastStd, o.publishedText(), root)
-}
-
-// meanStd returns mean and sample standard deviation.
-func meanStd(all []*trainer.Result, of func(*trainer.Result) float64) (mean, std float64) {
-	for _, r := range all {
-		mean += of(r) / float64(len(all))
-	}
-	if len(all) < 2 {
-		return mean, 0
-	}
-	for _, r := range all {
-		std += (of(r) - mean) * (of(r) - mean) / float64(len(all)-1)
-	}
-	return mean, math.Sqrt(std)
-}
-
-// formatScore prints a score with four decimals.
-func formatScore(x float64) string { return fmt.Sprintf("%.4f", x) }

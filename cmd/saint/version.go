@@ -17,16 +17,24 @@ func newVersionCommand(e *env) *cli.Command {
 		Name:  "version",
 		Usage: "print version, Go version and the instruction set in use",
 		Action: func(*cli.Context) error {
-			v := map[string]string{"type": "version", "version": version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH, "isa": cpufeat.Chosen().String()}
-			if rev := revision(); rev != "" {
-				v["revision"] = rev
-			}
+			v := versionLine{"version", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, cpufeat.Chosen().String(), revision()}
 			if e.json {
 				return e.printJSON(v)
 			}
-			return e.printf("saint %s %s %s/%s isa=%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, cpufeat.Chosen())
+			return e.printf("saint %s %s %s/%s isa=%s\n", v.Version, v.Go, v.OS, v.Arch, v.ISA)
 		},
 	}
+}
+
+// versionLine is the JSON of the version.
+type versionLine struct {
+	Type     string `json:"type"`
+	Version  string `json:"version"`
+	Go       string `json:"go"`
+	OS       string `json:"os"`
+	Arch     string `json:"arch"`
+	ISA      string `json:"isa"`
+	Revision string `json:"revision,omitempty"`
 }
 
 // revision returns the commit that was built, if the build recorded it.

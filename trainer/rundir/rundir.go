@@ -42,6 +42,7 @@ type Info struct {
 	EdgeWeight  bool     `json:"edge_weight,omitempty"`
 	ScoreEvery  int      `json:"eval_train_every,omitempty"`
 	InitFrom    string   `json:"saved_model_path,omitempty"`
+	Baseline    bool     `json:"baseline,omitempty"` // a features-only run follows, in a folder inside
 	Command     []string `json:"command"`
 	Started     string   `json:"started"` // RFC 3339, UTC
 	Ended       string   `json:"ended,omitempty"`
