@@ -78,6 +78,16 @@ func (r *Reporter) Start(name, unit string, total int64) *Task {
 // Set reports that done units are finished; detail is appended to the line. The rate counts
 // from the first call, so that resumed work is not credited to this run. Safe for concurrent use.
 func (t *Task) Set(done int64, detail string) {
+	t.set(done, detail, nil)
+}
+
+// SetFunc is Set for a detail that costs something to make: it is asked for only when a line
+// is shown, before SetFunc returns. It must not use the Reporter.
+func (t *Task) SetFunc(done int64, detail func() string) {
+	t.set(done, "", detail)
+}
+
+func (t *Task) set(done int64, detail string, build func() string) {
 	if t == nil || t.r.mode == Off {
 		return
 	}
@@ -96,6 +106,9 @@ func (t *Task) Set(done int64, detail string) {
 		return
 	}
 	t.shown = now
+	if build != nil {
+		detail = build()
+	}
 	t.r.show(t.text(now, detail))
 }
 
