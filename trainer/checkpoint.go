@@ -110,6 +110,9 @@ func (r *run) restore() error {
 	if err := r.sameRun(path, st.Identity); err != nil {
 		return err
 	}
+	if err := r.fits(path, &st); err != nil {
+		return err
+	}
 	if err := upload(f, path, r.stepper.q, r.model.Seq.Params()); err != nil {
 		return err
 	}
@@ -118,16 +121,30 @@ func (r *run) restore() error {
 			return err
 		}
 	}
-	device := r.Identity.Device
+	st.Identity.Device, st.Until, st.Done = r.Identity.Device, r.Until, false
 	r.state = st
-	r.Identity.Device = device
 	r.opt.SetCount(st.Adam)
 	r.before = st.Times
-	r.Done = false
-	if end := r.phases[len(r.phases)-1].end; r.Epoch > end || r.Epoch == end && r.InStep > 0 {
-		return &MismatchError{Path: path, What: "cap on epochs", Saved: fmt.Sprintf("%d trained", r.Epoch), Now: strconv.Itoa(end)}
-	}
 	return r.stepper.q.Sync()
+}
+
+// fits refuses a position that the phases do not have. Fewer epochs than before are refused
+// even where the run has not come that far: best.safetensors may already hold an epoch that
+// would then not be trained again.
+func (r *run) fits(path string, st *state) error {
+	if st.Until > r.Until {
+		return &MismatchError{Path: path, What: "number of epochs", Saved: strconv.Itoa(st.Until), Now: strconv.Itoa(r.Until)}
+	}
+	steps := uint64(0)
+	for _, p := range r.phases {
+		if st.Epoch >= p.first && st.Epoch < p.end {
+			steps = p.steps
+		}
+	}
+	if st.Epoch < 0 || st.Epoch > r.Until || st.InStep > steps {
+		return formats.BadInput(path, "its position, step %d of epoch %d, is not one of this run", st.InStep, st.Epoch)
+	}
+	return nil
 }
 
 // initial loads the parameters to begin with, if the run was given some.

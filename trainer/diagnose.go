@@ -3,7 +3,7 @@ package trainer
 import (
 	"errors"
 	"fmt"
-	"math"
+	"slices"
 
 	"github.com/saint-gnn/saint/loader"
 	"github.com/saint-gnn/saint/trainer/tensor"
@@ -12,22 +12,45 @@ import (
 // ErrNotFinite is wrapped by the error of a step whose loss or gradient is NaN or infinite.
 var ErrNotFinite = errors.New("not finite")
 
-// notFinite explains a value that is not finite: it names the first parameter or, running
-// the forward pass again, the first layer whose output has such a value.
-func (s *Stepper) notFinite(what string, value float64, b *loader.Batch, index uint64, cause error) error {
+// notFinite explains a value that is not finite, or what kept it from being computed.
+func (s *Stepper) notFinite(what string, value float64, b *loader.Batch, index uint64, cause error, where func(*loader.Batch) string) error {
 	if cause != nil {
 		return fmt.Errorf("step %d, batch %d: %w", index, b.Index, cause)
 	}
-	where := s.whereNotFinite(b)
 	return fmt.Errorf("step %d, batch %d (phase %d): the %s is %v, %w: %s; lower lr, or check the features and labels with small batches",
-		index, b.Index, b.Phase, what, value, ErrNotFinite, where)
+		index, b.Index, b.Phase, what, value, ErrNotFinite, where(b))
 }
 
-func (s *Stepper) whereNotFinite(b *loader.Batch) string {
+// whereGradient names the layer whose gradient was the first to go wrong: the last such
+// layer of the model, since the backward pass begins there.
+func (s *Stepper) whereGradient(*loader.Batch) string {
+	for k := s.model.Seq.Len() - 1; k >= 0; k-- {
+		for _, p := range s.model.Seq.Layer(k).Params() {
+			if !p.Trained() {
+				continue
+			}
+			if i := s.firstBad(p.Grad); i >= 0 {
+				return fmt.Sprintf("the gradient of %s in %s is the first to have such a value, at row %d, column %d",
+					p.Name, layerName(s.model.Seq, k), i/p.Value.Cols, i%p.Value.Cols)
+			}
+		}
+	}
+	return "every gradient is finite, but the sum of their squares is too large"
+}
+
+// whereLoss names the first parameter, weight of the batch or, running the forward pass
+// again, input or layer that has a value that is not finite.
+func (s *Stepper) whereLoss(b *loader.Batch) string {
 	for _, p := range s.model.Seq.Params() {
 		if i := s.firstBad(p.Value); i >= 0 {
 			return fmt.Sprintf("parameter %s has its first such value at row %d, column %d", p.Name, i/p.Value.Cols, i%p.Value.Cols)
 		}
+	}
+	if i := firstNotFinite(b.LossNorm); i >= 0 {
+		return fmt.Sprintf("the loss weight of node %d is %v", b.Nodes[i], b.LossNorm[i])
+	}
+	if i := firstNotFinite(b.AdjNorm); i >= 0 {
+		return fmt.Sprintf("the weight of edge %d of the batch is %v", i, b.AdjNorm[i])
 	}
 	s.reset()
 	store := s.ctx.Store
@@ -42,11 +65,11 @@ func (s *Stepper) whereNotFinite(b *loader.Batch) string {
 		y := s.model.Seq.Layer(k).Forward(&s.ctx, graph, h)
 		s.ctx.EndLayer()
 		if i := s.firstBad(y); i >= 0 {
-			return fmt.Sprintf("the output of %s is the first to have one, at node %d", s.model.Seq.Name(k), b.Nodes[i/y.Cols])
+			return fmt.Sprintf("the output of %s is the first to have one, at node %d", layerName(s.model.Seq, k), b.Nodes[i/y.Cols])
 		}
 		h = y
 	}
-	return "all parameters and outputs are finite, so it began in the loss or the backward pass"
+	return "all parameters and outputs are finite, so it began in the loss"
 }
 
 // firstBad returns the row-major position of the first NaN or infinity of t, or -1.
@@ -56,10 +79,9 @@ func (s *Stepper) firstBad(t tensor.Tensor) int {
 	if s.q.Sync() != nil {
 		return -1
 	}
-	for i, x := range host {
-		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
-			return i
-		}
-	}
-	return -1
+	return firstNotFinite(host)
+}
+
+func firstNotFinite(s []float32) int {
+	return slices.IndexFunc(s, func(x float32) bool { return !finite(float64(x)) })
 }

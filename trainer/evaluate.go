@@ -3,6 +3,8 @@ package trainer
 import (
 	"context"
 	"fmt"
+	"math"
+	"runtime/debug"
 	"unsafe"
 
 	"github.com/saint-gnn/saint/formats"
@@ -10,23 +12,36 @@ import (
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
-// tileFloats bounds the widest temporary of a row tile. Tiles are cut by shape alone, so
-// that results do not depend on the machine.
-const tileFloats = 4 << 20
+// Tiles are cut by shape alone, so that results do not depend on the machine.
+const (
+	tileFloats = 4 << 20 // bounds the widest temporary of a row tile
+	tileLeast  = 256     // rows, however wide
+	tileMost   = 1 << 16 // rows, however narrow
+)
 
 // Evaluator computes the logits of every node of a graph: aggregation is the row mean over
 // all neighbours (the weighted mean if the graph has weights), without dropout.
 //
 // Layers run in groups: a layer that aggregates and the dense layers after it. A group goes
-// over its destination rows tile by tile, so that only the inputs and outputs of groups
-// exist as a whole. An Evaluator is not safe for concurrent use.
+// over its destination rows tile by tile, so that only the input and output of one group
+// exist as a whole. The arena then holds at most, for N nodes,
+//
+//	N × (input + output of a group + projection, where the layer projects first) floats
+//
+// plus the temporaries of one tile, about 16 MiB for each tensor of the widest layer. Features that
+// lie in shared memory, and the output of the last group, take no part. A layer of order
+// above 1 runs on the whole graph and needs its own temporaries for all nodes. Features that
+// are not resident give the same bits as resident ones.
+//
+// An Evaluator is not safe for concurrent use.
 type Evaluator struct {
-	graph *formats.Graph
-	feats formats.FeatureStore
-	b     tensor.Backend
-	q     tensor.Queue
-	a     tensor.Arena
-	place placer
+	graph  *formats.Graph
+	feats  formats.FeatureStore
+	b      tensor.Backend
+	q      tensor.Queue
+	a      tensor.Arena
+	place  placer
+	rowsAt int // rows of a tile, for tests; 0: by shape
 
 	features tensor.Tensor
 	tile     nn.RowTile
@@ -59,39 +74,50 @@ func (e *Evaluator) Close() error { return e.q.Close() }
 type Visit func(c *nn.Context, lo, hi int, out tensor.Tensor) error
 
 // Logits runs layers [0, upTo) of the model (all of them if upTo is 0) and calls visit for
-// consecutive row tiles in ascending order.
-func (e *Evaluator) Logits(ctx context.Context, m *Model, upTo int, visit Visit) error {
+// consecutive row tiles in ascending order. It returns ctx.Err() within a tile's time after
+// ctx has ended, an error of visit as it is, and a panic of a layer as a *LayerPanic.
+func (e *Evaluator) Logits(ctx context.Context, m *Model, upTo int, visit Visit) (err error) {
 	if upTo == 0 {
 		upTo = m.Seq.Len()
 	}
-	run := &evalRun{Evaluator: e, ctx: ctx, seq: m.Seq, c: &nn.Context{Q: e.q, A: e.a}}
-	defer e.a.Reset()
-	defer e.place.done(e.a)
-	h, owned, err := run.input()
+	run := &evalRun{Evaluator: e, ctx: ctx, seq: m.Seq, c: &nn.Context{Q: e.q, A: e.a, Layer: -1}}
+	defer func() {
+		if p := recover(); p != nil {
+			err = &LayerPanic{During: "evaluation", Layer: layerName(m.Seq, run.c.Layer), Value: p, Stack: string(debug.Stack())}
+		}
+		e.place.forget()
+		e.a.Reset()
+	}()
+	return run.layers(upTo, visit)
+}
+
+// layers runs all groups.
+func (r *evalRun) layers(upTo int, visit Visit) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	h, owned, err := r.input()
 	if err != nil {
 		return err
 	}
 	for first := 0; first < upTo; {
 		end := first + 1
-		for end < upTo && m.Seq.Layer(end).Hops() == 0 {
+		for end < upTo && r.seq.Layer(end).Hops() == 0 {
 			end++
 		}
 		var out tensor.Tensor
 		if end < upTo {
-			out = e.a.Alloc(tensor.F32, e.graph.NumNodes(), m.Seq.Layer(end-1).OutDim())
+			out = r.a.Alloc(tensor.F32, r.graph.NumNodes(), r.seq.Layer(end-1).OutDim())
 		}
-		if err := run.group(h, first, end, out, visit); err != nil {
+		if err := r.group(h, first, end, out, visit); err != nil {
 			return err
 		}
 		if owned {
-			e.a.Release(h)
+			r.a.Release(h)
 		}
 		h, owned, first = out, true, end
 	}
-	if err := e.q.Sync(); err != nil {
-		return fmt.Errorf("evaluate: %w", err)
-	}
-	return e.a.Err()
+	return r.check()
 }
 
 // evalRun is one pass over a model.
@@ -121,7 +147,7 @@ func (r *evalRun) input() (x tensor.Tensor, owned bool, err error) {
 	// The layer aggregates its input as it is, so all of it must be there.
 	n := r.feats.Rows()
 	x = r.a.Alloc(tensor.F32, n, r.feats.Dim())
-	step := tileRows(r.feats.Dim())
+	step := r.tileRows(r.feats.Dim())
 	for lo := 0; lo < n; lo += step {
 		hi := min(n, lo+step)
 		rows, err := r.fetch(lo, hi)
@@ -130,6 +156,9 @@ func (r *evalRun) input() (x tensor.Tensor, owned bool, err error) {
 		}
 		r.q.Axpby(1, rows, 0, x.RowRange(lo, hi))
 		r.a.Release(rows)
+		if err := r.check(); err != nil {
+			return x, true, err
+		}
 	}
 	return x, true, nil
 }
@@ -181,14 +210,18 @@ func (r *evalRun) group(h tensor.Tensor, first, end int, out tensor.Tensor, visi
 			if err != nil {
 				return self, err
 			}
-			r.rowTile(lo, hi)
+			if err := r.rowTile(lo, hi); err != nil {
+				return self, err
+			}
 			y := head.(nn.Projector).ForwardProjected(r.c, &r.tile, self, proj)
 			if owned {
 				r.a.Release(self)
 			}
 			return y, nil
 		case head.Hops() == 1:
-			r.rowTile(lo, hi)
+			if err := r.rowTile(lo, hi); err != nil {
+				return h, err
+			}
 			return head.Forward(r.c, &r.tile, h), nil
 		default:
 			x, owned, err := r.rows(h, lo, hi)
@@ -207,10 +240,15 @@ func (r *evalRun) group(h tensor.Tensor, first, end int, out tensor.Tensor, visi
 // whole runs a layer of several hops on the full graph at once, the rest of its group in
 // tiles.
 func (r *evalRun) whole(h tensor.Tensor, first, end int, out tensor.Tensor, visit Visit) error {
-	r.rowTile(0, r.graph.NumNodes())
+	if err := r.rowTile(0, r.graph.NumNodes()); err != nil {
+		return err
+	}
 	y := r.seq.Layer(first).Forward(r.c, nn.Local{A: &r.csr}, h)
 	r.c.EndLayer()
 	defer r.a.Release(y)
+	if err := r.check(); err != nil {
+		return err
+	}
 	return r.tiles(first, end, func(lo, hi int) (tensor.Tensor, error) {
 		r.a.Retain(y)
 		return y.RowRange(lo, hi), nil
@@ -221,7 +259,7 @@ func (r *evalRun) whole(h tensor.Tensor, first, end int, out tensor.Tensor, visi
 func (r *evalRun) project(p nn.Projector, h tensor.Tensor) (tensor.Tensor, error) {
 	n := r.graph.NumNodes()
 	proj := r.a.Alloc(tensor.F32, n, p.ProjDim())
-	step := tileRows(max(p.ProjDim(), r.feats.Dim()))
+	step := r.tileRows(max(p.ProjDim(), r.feats.Dim()))
 	for lo := 0; lo < n; lo += step {
 		hi := min(n, lo+step)
 		x, owned, err := r.rows(h, lo, hi)
@@ -247,7 +285,7 @@ func (r *evalRun) tiles(first, end int, head func(lo, hi int) (tensor.Tensor, er
 	for i := first; i < end; i++ {
 		width = max(width, r.seq.Layer(i).OutDim())
 	}
-	n, step := r.graph.NumNodes(), tileRows(width)
+	n, step := r.graph.NumNodes(), r.tileRows(width)
 	for lo := 0; lo < n; lo += step {
 		hi := min(n, lo+step)
 		r.c.Layer = first
@@ -263,7 +301,7 @@ func (r *evalRun) tiles(first, end int, head func(lo, hi int) (tensor.Tensor, er
 		}
 		if out.Present() {
 			r.q.Axpby(1, y, 0, out.RowRange(lo, hi))
-		} else if err := visit(r.c, lo, hi, y); err != nil {
+		} else if err := r.visit(visit, lo, hi, y); err != nil {
 			return err
 		}
 		r.a.Release(y)
@@ -272,6 +310,15 @@ func (r *evalRun) tiles(first, end int, head func(lo, hi int) (tensor.Tensor, er
 		}
 	}
 	return nil
+}
+
+// visit delivers rows [lo,hi), unless they could not be computed.
+func (r *evalRun) visit(visit Visit, lo, hi int, y tensor.Tensor) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	r.c.Layer = r.seq.Len()
+	return visit(r.c, lo, hi, y)
 }
 
 // dense runs layer i, which does not aggregate, on the rows of x.
@@ -283,7 +330,8 @@ func (r *evalRun) dense(i int, x tensor.Tensor) tensor.Tensor {
 	return y
 }
 
-// check ends a pass early on cancellation or failure.
+// check ends a pass early on cancellation or failure. It waits for the device: what a tile
+// placed there comes from host memory that the next one overwrites.
 func (r *evalRun) check() error {
 	if err := r.ctx.Err(); err != nil {
 		return err
@@ -291,16 +339,20 @@ func (r *evalRun) check() error {
 	if err := r.a.Err(); err != nil {
 		return fmt.Errorf("evaluate: %w", err)
 	}
-	if err := r.q.Err(); err != nil {
+	if err := r.q.Sync(); err != nil {
 		return fmt.Errorf("evaluate: %w", err)
 	}
+	r.place.done(r.a)
 	return nil
 }
 
 // rowTile makes r.tile rows [lo,hi) of D^-1 A.
-func (r *evalRun) rowTile(lo, hi int) {
+func (r *evalRun) rowTile(lo, hi int) error {
 	g := r.graph
 	base, end := g.Indptr[lo], g.Indptr[hi]
+	if end-base > math.MaxInt32 {
+		return fmt.Errorf("evaluate: rows %d to %d have %d edges, a part of the graph has at most %d", lo, hi-1, end-base, math.MaxInt32)
+	}
 	m := int(end - base)
 	r.indptr = grow(r.indptr, hi-lo+1)
 	r.values = grow(r.values, m)
@@ -317,6 +369,7 @@ func (r *evalRun) rowTile(lo, hi int) {
 		Values:  r.place.column(r.a, r.q, slotValues, r.values),
 	}
 	r.tile = nn.RowTile{A: &r.csr, Lo: lo, Hi: hi, Src: g.NumNodes()}
+	return nil
 }
 
 func weightsOf(g *formats.Graph, lo, hi int64) []float32 {
@@ -347,7 +400,12 @@ func meanRow(dst, weights []float32) {
 }
 
 // tileRows returns the rows of a tile whose widest temporary has that many columns.
-func tileRows(width int) int { return min(max(tileFloats/max(width, 1), 256), 1<<16) }
+func (e *Evaluator) tileRows(width int) int {
+	if e.rowsAt > 0 {
+		return e.rowsAt
+	}
+	return min(max(tileFloats/max(width, 1), tileLeast), tileMost)
+}
 
 func grow[T any](s []T, n int) []T {
 	if cap(s) < n {

@@ -70,7 +70,8 @@ func (r *run) totalSteps() uint64 {
 	return n
 }
 
-// epoch trains the rest of one epoch and validates.
+// epoch trains the rest of one epoch and, every EvalValEvery epochs and after the last one,
+// validates.
 func (r *run) epoch(ctx context.Context, i int, src loader.Source) error {
 	p := &r.phases[i]
 	begin := time.Now()
@@ -91,8 +92,7 @@ func (r *run) epoch(ctx context.Context, i int, src loader.Source) error {
 	if r.F1Count > 0 {
 		e.TrainF1 = r.F1Sum / float64(r.F1Count)
 	}
-	final := r.Epoch+1 == r.phases[len(r.phases)-1].end
-	if (r.Epoch+1)%r.Config.Params.EvalValEvery == 0 || final {
+	if (r.Epoch+1)%r.Config.Params.EvalValEvery == 0 || r.Epoch+1 == r.Until {
 		if err := r.validate(ctx, &e); err != nil {
 			return err
 		}
@@ -117,13 +117,13 @@ func (r *run) step(ctx context.Context, src loader.Source) error {
 	defer b.Release()
 	var score Score
 	if r.InStep%uint64(r.EvalTrainEvery) == 0 {
-		score = r.scoreBatch
+		score = r.score
 	}
 	st, err := r.stepper.Step(b, r.Step, score)
 	if err != nil {
 		return err
 	}
-	if r.Step == 0 {
+	if r.Step == 0 && st.Nodes > 0 {
 		r.checkFirstLoss(st)
 	}
 	r.Step++
@@ -132,9 +132,15 @@ func (r *run) step(ctx context.Context, src loader.Source) error {
 	r.WeightSum += st.WeightSum
 	r.Times.SampleWait += wait.Seconds()
 	r.Times.Train += time.Since(begin).Seconds()
-	r.task.Set(int64(r.Step), fmt.Sprintf("epoch %d/%d  loss %.4f  wait %.0f%%", r.Epoch+1, r.phases[len(r.phases)-1].end,
-		st.Loss/math.Max(st.WeightSum, 1e-30), 100*r.Times.SampleWait/math.Max(r.Times.Train, 1e-9)))
+	r.stepped.loss, r.stepped.weight = st.Loss, st.WeightSum
+	r.task.SetFunc(int64(r.Step), r.detail)
 	return nil
+}
+
+// progressText describes the last step.
+func (r *run) progressText() string {
+	return fmt.Sprintf("epoch %d/%d  loss %.4f  wait %.0f%%", r.Epoch+1, r.Until,
+		r.stepped.loss/math.Max(r.stepped.weight, 1e-30), 100*r.Times.SampleWait/math.Max(r.Times.Train, 1e-9))
 }
 
 // checkFirstLoss compares the first loss with that of a model that knows nothing.
@@ -157,7 +163,8 @@ func (r *run) validate(ctx context.Context, e *Epoch) error {
 	}
 	r.Times.Eval += time.Since(begin).Seconds()
 	e.Val, e.Test = ev.Val, ev.Test
-	e.Best = !r.HasBest || ev.Val.F1Micro > r.BestVal.F1Micro
+	// Without validation nodes nothing tells epochs apart: the latest counts as best.
+	e.Best = !r.HasBest || ev.Val.F1Micro > r.BestVal.F1Micro || ev.Val.Nodes == 0
 	r.LastTest, r.HasLast = ev.Test, true
 	if e.Best {
 		r.HasBest, r.Best, r.BestVal, r.BestTest = true, r.Epoch, ev.Val, ev.Test

@@ -53,6 +53,9 @@ func (p *placer) column(a tensor.Arena, q tensor.Queue, slot int, s []float32) t
 	return p.put(a, q, slot, tensor.F32, len(s), 1, bytesOf(s))
 }
 
+// forget drops the copies without releasing them: for an arena that is about to be reset.
+func (p *placer) forget() { p.copies = p.copies[:0] }
+
 // done releases the copies. The host arrays may change once the queue has been synced.
 func (p *placer) done(a tensor.Arena) {
 	for _, t := range p.copies {

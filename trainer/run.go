@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -58,8 +59,8 @@ type Options struct {
 	Dir    RunDir // where checkpoints go; nil: nowhere
 	Resume bool   // go on from Dir's last checkpoint
 
-	Log      *slog.Logger
-	Progress *progress.Reporter
+	Log      *slog.Logger          // nil: nowhere
+	Progress *progress.Reporter    // nil: nowhere
 	OnEpoch  func(Epoch) error     // may be nil
 	OnResume func(epoch int) error // told the first epoch that is trained again; may be nil
 }
@@ -75,7 +76,8 @@ type RunDir interface {
 }
 
 // Train runs all phases of the configuration and returns the scores. When ctx ends it saves
-// and returns an error that wraps ErrInterrupted. Given the same options, data and
+// and returns an error that wraps ErrInterrupted; after any other error the last checkpoint
+// is what it was. Given the same options, data and
 // instruction set it produces the same parameters, bit for bit, whatever Workers is and
 // however often it was interrupted.
 func Train(ctx context.Context, o Options) (*Result, error) {
@@ -84,7 +86,7 @@ func Train(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer r.close()
-	if err := r.start(ctx); err != nil {
+	if err := r.start(); err != nil {
 		return nil, err
 	}
 	for i := range r.phases {
@@ -110,9 +112,12 @@ type run struct {
 	saved   time.Time
 	before  Times // of earlier sessions of a resumed run
 	task    *progress.Task
+	detail  func() string // of the task's line
+	stepped struct{ loss, weight float64 }
 
 	symmetric bool
 	f1        f1Counter
+	score     Score
 }
 
 // phase is a phase of the configuration, ready to draw from.
@@ -135,11 +140,22 @@ func newRun(o Options) (*run, error) {
 	if o.CheckpointEvery <= 0 {
 		o.CheckpointEvery = 5 * time.Minute
 	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Progress == nil {
+		o.Progress = progress.New(io.Discard, progress.Off, 0)
+	}
+	if o.Resume && o.Dir == nil {
+		return nil, errors.New("resume: no run folder to resume from")
+	}
 	r := &run{Options: o, began: time.Now()}
 	if !o.Started.IsZero() {
 		r.began = o.Started
 	}
 	r.saved = time.Now()
+	// Made once, so that a step allocates nothing.
+	r.score, r.detail = r.scoreBatch, r.progressText
 	if err := CheckLabels(o.Config, &o.Data.Labels); err != nil {
 		return nil, err
 	}
@@ -155,7 +171,7 @@ func newRun(o Options) (*run, error) {
 		return nil, err
 	}
 	r.Identity = identity{Version: stateVersion, Seed: o.Seed, ConfigHash: o.Config.Hash(), Data: o.Data.Fingerprint, Device: o.Backend.Device()}
-	r.Best = -1
+	r.Best, r.Until = -1, r.phases[len(r.phases)-1].end
 	return r, nil
 }
 
@@ -207,17 +223,7 @@ func (r *run) buildModel() (err error) {
 	if r.arena, err = r.Backend.NewArena(); err != nil {
 		return err
 	}
-	q, err := r.Backend.NewQueue()
-	if err != nil {
-		return err
-	}
-	p := r.Config.Params
-	adam := optim.DefaultAdam()
-	adam.LR, adam.WeightDecay, adam.Clip, adam.ClipBy = p.LR, p.WeightDecay, p.GradClip, p.GradClipType
-	if r.opt, err = optim.NewAdam(adam, r.model.arena, q, r.model.Seq.Params()); err != nil {
-		return err
-	}
-	if err := errors.Join(q.Sync(), q.Close()); err != nil {
+	if err := r.buildOptimizer(); err != nil {
 		return err
 	}
 	resident, _ := d.Features.(formats.Resident)
@@ -229,6 +235,18 @@ func (r *run) buildModel() (err error) {
 	}
 	r.scorer, err = NewScorer(d, r.eval, r.model.Loss, r.ROCAUC)
 	return err
+}
+
+func (r *run) buildOptimizer() error {
+	q, err := r.Backend.NewQueue()
+	if err != nil {
+		return err
+	}
+	p := r.Config.Params
+	adam := optim.DefaultAdam()
+	adam.LR, adam.WeightDecay, adam.Clip, adam.ClipBy = p.LR, p.WeightDecay, p.GradClip, p.GradClipType
+	r.opt, err = optim.NewAdam(adam, r.model.arena, q, r.model.Seq.Params())
+	return errors.Join(err, q.Sync(), q.Close())
 }
 
 // close frees what newRun made; it may have made only part of it.
@@ -248,26 +266,23 @@ func (r *run) close() {
 }
 
 // start restores a checkpoint or the parameters to begin with.
-func (r *run) start(ctx context.Context) error {
+func (r *run) start() error {
 	r.symmetric = r.Data.Train.Symmetric()
-	if r.Resume {
-		if err := r.restore(); err != nil {
-			return err
-		}
-		if r.OnResume != nil {
-			if err := r.OnResume(r.Epoch); err != nil {
-				return err
-			}
-		}
-	} else if err := r.initial(); err != nil {
+	if !r.Resume {
+		return r.initial()
+	}
+	if err := r.restore(); err != nil {
 		return err
 	}
-	return ctx.Err()
+	if r.OnResume != nil {
+		return r.OnResume(r.Epoch)
+	}
+	return nil
 }
 
 // stop ends a run early: an interrupted one is saved.
 func (r *run) stop(err error) error {
-	if !errors.Is(err, context.Canceled) {
+	if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	if e := r.save(); e != nil {

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/trainer/loss"
@@ -19,6 +20,9 @@ type Scores struct {
 	ROCAUC   float64 `json:"roc_auc,omitempty"` // only where asked for and defined
 	Nodes    int64   `json:"nodes"`
 }
+
+// splitNames are those of the splits in the order of Scorer.splits.
+var splitNames = [3]string{"training", "validation", "test"}
 
 // Evaluation holds the scores of all splits and the counts behind them.
 type Evaluation struct {
@@ -67,13 +71,16 @@ func NewScorer(d *formats.Dataset, e *Evaluator, lossName string, auc bool) (*Sc
 	return s, nil
 }
 
-// Evaluate scores m on all splits.
+// Evaluate scores m on all splits. A loss that is not finite is an error that wraps
+// ErrNotFinite: the scores would say nothing. The Counts belong to the Scorer; the next call
+// overwrites them.
 func (s *Scorer) Evaluate(ctx context.Context, m *Model) (*Evaluation, error) {
 	for i := range s.counts {
 		s.counts[i].Reset()
 		s.next[i], s.losses[i] = 0, 0
 	}
 	s.aucScores, s.aucTruth = s.aucScores[:0], s.aucTruth[:0]
+	s.place.forget()
 	if err := s.eval.Logits(ctx, m, 0, s.tile); err != nil {
 		return nil, err
 	}
@@ -83,9 +90,14 @@ func (s *Scorer) Evaluate(ctx context.Context, m *Model) (*Evaluation, error) {
 		if n := len(s.splits[i]); n > 0 {
 			all[i].Loss = s.losses[i] / float64(n)
 		}
+		if !finite(all[i].Loss) {
+			return nil, fmt.Errorf("evaluation: the loss of the %s nodes is %v, %w; check their features", splitNames[i], all[i].Loss, ErrNotFinite)
+		}
 	}
 	if s.auc {
-		all[2].ROCAUC = metric.MeanROCAUC(s.aucScores, s.aucTruth, s.data.Labels.NumClasses)
+		if a := metric.MeanROCAUC(s.aucScores, s.aucTruth, s.data.Labels.NumClasses); finite(a) {
+			all[2].ROCAUC = a
+		}
 	}
 	return &Evaluation{Train: all[0], Val: all[1], Test: all[2], Counts: s.counts, LabelOffset: s.data.Labels.Offset}, nil
 }

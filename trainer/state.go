@@ -5,6 +5,7 @@ package trainer
 type state struct {
 	Identity identity `json:"identity"`
 
+	Until  int    `json:"until"`   // epochs that the run is to have in total
 	Epoch  int    `json:"epoch"`   // the next step belongs to this epoch
 	InStep uint64 `json:"in_step"` // steps of that epoch already done
 	Step   uint64 `json:"step"`    // updates done since the start

@@ -15,7 +15,7 @@ import (
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
-// Step is the outcome of one weight update.
+// Step is the outcome of one weight update; the zero Step is that of a batch without nodes.
 type Step struct {
 	Loss         float64 // sum over the batch of lambda_v times the node's loss, before the update
 	WeightSum    float64 // sum of lambda_v: what the loss is an average over
@@ -38,13 +38,13 @@ type Stepper struct {
 	feats tensor.Tensor // all rows on the device; absent: batches bring theirs
 
 	fwd, back tensor.CSR
-	lossT     tensor.Tensor
+	lossT     tensor.Tensor // the loss, then the squared norm of the gradients
 	lossHost  []float32
 }
 
 // NewStepper returns a stepper that draws dropout masks from seed and allocates a step's
-// tensors in arena, which is empty between steps. feats must be Resident or nil: then the
-// batches bring their rows.
+// tensors in arena, which is empty between steps. feats, if not nil, are put on the device
+// once (aliased where memory is shared); without them the batches bring their rows.
 func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats.Resident, seed uint64) (*Stepper, error) {
 	l, err := loss.New(m.Loss)
 	if err != nil {
@@ -60,27 +60,49 @@ func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats
 	}
 	s.ctx = nn.Context{Q: q, A: arena, Store: s.store, Train: true, Seed: seed}
 	if feats != nil {
-		err = m.Backend.Import(&s.feats, tensor.F32, feats.Rows(), feats.Dim(), bytesOf(feats.Matrix()))
+		err = s.keepFeatures(feats)
 	}
-	return s, errors.Join(err, m.arena.Err())
+	if err = errors.Join(err, m.arena.Err()); err != nil {
+		return nil, errors.Join(err, q.Close())
+	}
+	return s, nil
+}
+
+// keepFeatures makes all rows visible to the device.
+func (s *Stepper) keepFeatures(feats formats.Resident) error {
+	m := s.model
+	if m.Backend.Caps().SharedMemory {
+		return m.Backend.Import(&s.feats, tensor.F32, feats.Rows(), feats.Dim(), bytesOf(feats.Matrix()))
+	}
+	s.feats = m.arena.Alloc(tensor.F32, feats.Rows(), feats.Dim())
+	s.q.Upload(bytesOf(feats.Matrix()), s.feats)
+	return s.q.Sync()
 }
 
 // Close frees the stepper's queue.
 func (s *Stepper) Close() error { return s.q.Close() }
 
-// Score receives the logits of a step before its update, as n×C host values that are valid
-// during the call.
+// Score receives the logits (n×C, on the device of q) of a step before its update. They are
+// valid during the call.
 type Score func(b *loader.Batch, logits tensor.Tensor, q tensor.Queue) error
 
 // Step does the update number index (counted over the whole run, from 0) on b. score may be
-// nil. A panic of a layer comes back as an error that names the layer; a loss or gradient
-// that is not finite comes back as an error that says where it began, and the model is then
-// unusable.
+// nil. A batch without nodes has nothing to teach: it updates nothing, not even the
+// optimizer's count. A panic of a layer comes back as a *LayerPanic; a loss or gradient that
+// is not finite comes back as an error that wraps ErrNotFinite and says where it began, with
+// the weights as they were. After an error the Stepper must not be used again: gradients may
+// hold a part of the step.
 func (s *Stepper) Step(b *loader.Batch, index uint64, score Score) (st Step, err error) {
+	if b.NumNodes() == 0 {
+		return st, nil
+	}
 	defer s.reset()
 	defer func() {
 		if p := recover(); p != nil {
-			err = &LayerPanic{Step: index, Batch: b.Index, Layer: s.model.Seq.Name(s.ctx.Layer), Value: p, Stack: string(debug.Stack())}
+			err = &LayerPanic{
+				During: fmt.Sprintf("step %d, batch %d", index, b.Index), Layer: layerName(s.model.Seq, s.ctx.Layer),
+				Value: p, Stack: string(debug.Stack()),
+			}
 		}
 	}()
 	s.ctx.Step = index
@@ -88,6 +110,7 @@ func (s *Stepper) Step(b *loader.Batch, index uint64, score Score) (st Step, err
 	x, graph := s.inputs(b)
 	logits := s.model.Seq.Forward(&s.ctx, graph, x)
 	s.arena.Release(x) // the store holds what the backward pass needs of it
+	s.ctx.Layer = s.model.Seq.Len()
 	dlogits := s.arena.Alloc(tensor.F32, logits.Rows, logits.Cols)
 	s.loss.Eval(s.q, logits, s.target(b), s.place.column(s.arena, s.q, slotWeight, b.LossNorm), s.lossT, dlogits)
 	if score != nil {
@@ -98,30 +121,32 @@ func (s *Stepper) Step(b *loader.Batch, index uint64, score Score) (st Step, err
 	s.arena.Release(logits)
 	st = Step{Nodes: b.NumNodes(), Edges: b.NumEdges(), SavedBytes: s.store.Bytes(), WeightSum: sum(b.LossNorm)}
 	if st.Loss, err = s.lossNow(); err != nil || !finite(st.Loss) {
-		return st, s.notFinite("loss", st.Loss, b, index, err)
+		return st, s.notFinite("loss", st.Loss, b, index, err, s.whereLoss)
 	}
 	s.model.Seq.Backward(&s.ctx, graph, dlogits, false)
 	s.arena.Release(dlogits)
+	if norm, err := s.gradNorm(graph); err != nil || !finite(norm) {
+		return st, s.notFinite("squared gradient norm", norm, b, index, err, s.whereGradient)
+	}
 	if err := s.opt.Step(s.q, s.model.Seq.Params()); err != nil {
 		return st, err
 	}
 	s.place.done(s.arena)
 	st.PeakBytes = s.arena.Peak()
-	return st, s.finish(graph, b, index)
+	return st, s.finish(b, index)
 }
 
 // inputs places the batch on the device.
 func (s *Stepper) inputs(b *loader.Batch) (tensor.Tensor, nn.Local) {
+	s.ctx.Layer = -1
 	n := b.NumNodes()
-	if len(b.Nodes) == 0 {
-		panic("the batch has no nodes")
-	}
 	var x tensor.Tensor
 	if s.feats.Present() {
 		x = s.arena.Alloc(tensor.F32, n, s.feats.Cols)
 		s.q.GatherRows(s.feats, s.place.ints(s.arena, s.q, slotNodes, b.Nodes), x)
 	} else {
 		x = s.place.put(s.arena, s.q, slotFeatures, tensor.F32, n, len(b.Features)/n, bytesOf(b.Features))
+		s.arena.Retain(x) // the placer has a reference of its own
 	}
 	s.back = tensor.CSR{
 		Rows: n, Cols: n,
@@ -147,29 +172,33 @@ func (s *Stepper) target(b *loader.Batch) tensor.Tensor {
 }
 
 // lossNow fetches the loss. It waits for the device; a backend that runs asynchronously
-// pays one round trip, which buys the weights from before a step that went wrong.
+// pays one round trip, which buys gradients that are still clean if the loss went wrong.
 func (s *Stepper) lossNow() (float64, error) {
 	s.q.Download(s.lossT, bytesOf(s.lossHost))
 	err := s.q.Sync()
 	return float64(s.lossHost[0]), errors.Join(err, s.arena.Err())
 }
 
-// finish waits for the update and checks what must hold after every step.
-func (s *Stepper) finish(g nn.Graph, b *loader.Batch, index uint64) error {
-	var norm []float32
-	if adam, ok := s.opt.(*optim.Adam); ok {
-		s.q.Download(adam.SumSquares(), bytesOf(s.lossHost))
-		norm = s.lossHost
+// gradNorm returns the squared norm of all gradients, before weight decay and clipping: a
+// gradient that is not finite must not reach the weights.
+func (s *Stepper) gradNorm(g nn.Graph) (float64, error) {
+	s.q.Fill(0, s.lossT)
+	for _, p := range s.model.Seq.Params() {
+		if p.Trained() {
+			s.q.SumSquares(p.Grad, s.lossT)
+		}
 	}
-	err := s.q.Sync()
-	if err = errors.Join(err, s.arena.Err(), g.Err()); err != nil {
+	norm, err := s.lossNow()
+	return norm, errors.Join(err, g.Err())
+}
+
+// finish waits for the update and checks what must hold after every step.
+func (s *Stepper) finish(b *loader.Batch, index uint64) error {
+	if err := errors.Join(s.q.Sync(), s.arena.Err()); err != nil {
 		return fmt.Errorf("step %d, batch %d: %w", index, b.Index, err)
 	}
 	if live := s.arena.Live(); live != 0 {
 		return fmt.Errorf("step %d, batch %d: %d tensors were never released", index, b.Index, live)
-	}
-	if norm != nil && !finite(float64(norm[0])) {
-		return s.notFinite("squared gradient norm", float64(norm[0]), b, index, nil)
 	}
 	return nil
 }
@@ -178,7 +207,7 @@ func (s *Stepper) finish(g nn.Graph, b *loader.Batch, index uint64) error {
 func (s *Stepper) reset() {
 	s.ctx.EndLayer()
 	s.store.Reset()
-	s.place.copies = s.place.copies[:0]
+	s.place.forget()
 	s.arena.Reset()
 }
 
@@ -192,15 +221,27 @@ func sum(w []float32) float64 {
 	return t
 }
 
-// LayerPanic is a panic of a layer, a bug in it, as the error of its step.
+// LayerPanic is a panic of a layer, a bug in it, as an error.
 type LayerPanic struct {
-	Step, Batch uint64
-	Layer       string
-	Value       any
-	Stack       string
+	During string // "step 12, batch 3" or "evaluation"
+	Layer  string // its name in the model, or what stands before or after all layers
+	Value  any
+	Stack  string
 }
 
 // Error says where and what, without the stack.
 func (e *LayerPanic) Error() string {
-	return fmt.Sprintf("step %d, batch %d: layer %s panicked: %v", e.Step, e.Batch, e.Layer, e.Value)
+	return fmt.Sprintf("%s: %s panicked: %v", e.During, e.Layer, e.Value)
+}
+
+// layerName names position i of a model: -1 is its input, Len its loss or scores.
+func layerName(m *nn.Sequential, i int) string {
+	switch {
+	case i < 0:
+		return "the input"
+	case i >= m.Len():
+		return "what follows the last layer"
+	default:
+		return "layer " + m.Name(i)
+	}
 }
