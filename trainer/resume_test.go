@@ -16,6 +16,7 @@ import (
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/formats/safetensors"
+	"github.com/saint-gnn/saint/internal/progress"
 	"github.com/saint-gnn/saint/trainer/rundir"
 )
 
@@ -73,6 +74,68 @@ func endAfter(t *testing.T, looks int) context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	return &untilCall{Context: ctx, cancel: cancel, left: looks}
+}
+
+// trigger is a writer that ends a context when it is shown a text.
+type trigger struct {
+	text   string
+	cancel context.CancelFunc
+	seen   bool
+}
+
+func (w *trigger) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(w.text)) {
+		w.seen = true
+		w.cancel()
+	}
+	return len(p), nil
+}
+
+// TestTrainInterruptedAt: the moments that matter, one by one.
+func TestTrainInterruptedAt(t *testing.T) {
+	l := newLab(t)
+	want, wantRes := l.first()
+	for _, c := range []struct {
+		text          string
+		epoch, inStep int
+	}{
+		{"normalisation of phase 0", 0, 0},
+		{"train 1/15", 0, 1},
+		{"train 3/15", 0, 3}, // the last of epoch 0, which is not validated
+		{"train 6/15", 1, 3}, // the last of epoch 1, before its validation
+		{"train 9/15", 2, 3}, // the last of phase 0
+		{"normalisation of phase 1", 3, 0},
+		{"train 10/15", 3, 1},
+		{"train 15/15", 5, 2}, // the last of all
+	} {
+		dir := newDir(t)
+		ctx, cancel := context.WithCancel(context.Background())
+		w := &trigger{text: c.text, cancel: cancel}
+		o := l.options(dir)
+		o.Progress = progress.New(w, progress.Lines, 1)
+		_, err := Train(ctx, o)
+		cancel()
+		if !w.seen || !errors.Is(err, ErrInterrupted) {
+			t.Errorf("ended at %q: Train = %v, want an interruption", c.text, err)
+			continue
+		}
+		var st runState
+		f, err := safetensors.Open(dir.StatePath())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal([]byte(f.Metadata()["saint.state"]), &st); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		// The end of an epoch that is not validated is also the start of the next one.
+		if got := [2]int{st.Epoch, int(st.InStep)}; got != [2]int{c.epoch, c.inStep} && got != [2]int{c.epoch + 1, 0} {
+			t.Errorf("ended at %q: saved epoch and step %v, want %d and %d", c.text, got, c.epoch, c.inStep)
+		}
+		o = l.options(dir)
+		o.Resume = true
+		l.same("ended at "+c.text, dir, want, l.train(o), wantRes)
+	}
 }
 
 // everyState keeps all states that a run saves, in files of their own.

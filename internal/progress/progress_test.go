@@ -32,6 +32,28 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// TestSetFunc: the detail is made only for a line that is shown.
+func TestSetFunc(t *testing.T) {
+	r, out, now := fake(Lines)
+	task := r.Start("train", "steps", 0)
+	made := 0
+	detail := func() string {
+		made++
+		return "loss 2"
+	}
+	task.SetFunc(0, detail)
+	*now = now.Add(time.Second)
+	task.SetFunc(7, detail)
+	task.SetFunc(8, detail)
+	if got, want := out.String(), "train 7 steps  7.00 steps/s  loss 2\n"; got != want || made != 1 {
+		t.Errorf("progress = %q after %d details, want %q after 1", got, made, want)
+	}
+	(*Task)(nil).SetFunc(1, detail)
+	if n := testing.AllocsPerRun(10, func() { task.SetFunc(9, detail) }); n != 0 {
+		t.Errorf("a call that shows nothing allocates %v times, want 0", n)
+	}
+}
+
 func TestRateOfResumedWork(t *testing.T) {
 	r, out, now := fake(Lines)
 	task := r.Start("train", "steps", 200)
