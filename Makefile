@@ -13,7 +13,7 @@ LINT         := .tools/bin/golangci-lint-$(LINT_VERSION)
 RACE := ./cmd/... ./formats/... ./loader/... ./samplers/... ./trainer/... ./internal/...
 
 # What 'make check' does before its last stage, the plain test run.
-STAGES := build-all cross lint tidy-check generate-check test-noasm test-isa test-race
+STAGES := build-all cross lint tidy-check generate-check test-noasm test-isa test-release test-race
 
 define HELP
 make demo         build bin/saint, train on a generated graph, compare with a features-only model
@@ -29,6 +29,7 @@ make golden       write the reference values of the tests anew (needs Python wit
 make test-race    tests under the race detector (needs a C compiler)
 make test-noasm   tests of the kernels in portable Go
 make test-isa     tests of the kernels with AVX2 and with portable Go chosen at run time
+make test-release tests without the checks of -tags invariants: those of allocations
 make test-nocgo   all tests built without cgo
 make build-all    compile every package, with and without cgo
 make cross        vet for -tags noasm, linux/arm64, macOS and Windows
@@ -39,7 +40,7 @@ make clean        remove bin and cover.out
 endef
 
 .PHONY: help demo build test check bench cover generate fuzz golden test-race test-noasm test-isa \
-	test-nocgo build-all cross lint fmt tidy tidy-check generate-check clean
+	test-release test-nocgo build-all cross lint fmt tidy tidy-check generate-check clean
 
 help:
 	$(info $(HELP))
@@ -87,6 +88,9 @@ test-noasm:
 test-isa:
 	@SAINT_ISA=avx2 $(GO) run ./tools/testsum -tags invariants ./internal/...
 	@SAINT_ISA=generic $(GO) run ./tools/testsum -tags invariants ./internal/...
+
+test-release:
+	@$(GO) run ./tools/testsum -short $(PKG)
 
 test-nocgo:
 	@CGO_ENABLED=0 $(GO) run ./tools/testsum -tags invariants $(PKG)
