@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/saint-gnn/saint/formats"
@@ -198,15 +199,39 @@ func (r *run) buildPhases() error {
 
 // NewSampler builds the sampler of a phase; its errors carry the place in the configuration.
 func NewSampler(p *trainconfig.Phase, env samplers.Env) (samplers.Sampler, error) {
-	s, err := samplers.New(p.Sampler, env, p.Params)
+	params := &askedParams{Section: p.Params}
+	s, err := samplers.New(p.Sampler, env, params)
 	var placed *trainconfig.Error
-	if err != nil && !errors.As(err, &placed) {
-		return nil, p.Params.Errorf("sampler", "%v", err)
-	}
-	if placed != nil {
+	switch {
+	case err == nil:
+		return s, nil
+	case errors.As(err, &placed):
 		return nil, placed
+	case params.asked:
+		// A key that the sampler misses was most likely mistyped.
+		if unknown := p.Params.Unused(); unknown != nil {
+			return nil, unknown
+		}
 	}
-	return s, nil
+	at := "sampler"
+	for _, kv := range p.Params.Values() {
+		if strings.Contains(err.Error(), kv[0]+" is ") {
+			at = kv[0]
+		}
+	}
+	return nil, p.Params.Errorf(at, "%v", err)
+}
+
+// askedParams notes whether a sampler has got as far as reading its keys.
+type askedParams struct {
+	*trainconfig.Section
+	asked bool
+}
+
+// Decode passes the keys on.
+func (a *askedParams) Decode(into any) error {
+	a.asked = true
+	return a.Section.Decode(into)
 }
 
 // StepsPerEpoch returns ceil(training nodes / budget), at least 1.

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -152,6 +154,9 @@ func (s *savedPaths) fromRun(dir string, c *cli.Context) error {
 		default:
 			return usagef("--checkpoint is %q, want best or last", which)
 		}
+	}
+	if _, err := os.Stat(s.params); errors.Is(err, fs.ErrNotExist) && c.String("saved_model_path") == "" {
+		return formats.BadInput(s.params, "no such file: the run has not saved it yet")
 	}
 	if s.config, err = trainconfig.Load(d.ConfigPath(), ""); err == nil {
 		s.config.Name = d.Info.Config

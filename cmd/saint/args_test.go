@@ -1,0 +1,156 @@
+package main
+
+import (
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestNormalize(t *testing.T) {
+	for _, tc := range []struct{ name, in, want string }{
+		{"nothing", "saint", "saint --help"},
+		{"help", "saint help", "saint --help"},
+		{"help of a command", "saint help train", "saint train --help"},
+		{"help of a subcommand", "saint help config check", "saint config check --help"},
+		{"help flag anywhere", "saint train --seed 3 -h", "saint train --help"},
+		{"group", "saint config", "saint config --help"},
+		{"version flag", "saint --version", "saint version"},
+		{"dashes", "saint train --data-prefix x --num-cpu-core=2", "saint train --data_prefix=x --num_cpu_core=2"},
+		{"one dash", "saint train -seed 3", "saint train --seed=3"},
+		{"negative value", "saint train --gpu -1", "saint train --gpu=-1"},
+		{"flags behind", "saint eval DIR --report", "saint eval --report=true -- DIR"},
+		{"flags around", "saint eval --gpu -1 DIR --report=false", "saint eval --gpu=-1 --report=false -- DIR"},
+		{"end of flags", "saint eval -- --odd", "saint eval -- --odd"},
+		{"common flag first", "saint --json config --quiet list", "saint config list --json=true --quiet=true"},
+		{"equals in a value", "saint train --data_prefix=synth:tiny?seed=2", "saint train --data_prefix=synth:tiny?seed=2"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := normalize(newApp(&env{}), strings.Fields(tc.in))
+			if err != nil || !reflect.DeepEqual(got, strings.Fields(tc.want)) {
+				t.Errorf("normalize(%s) = %v, %v, want %s", tc.in, got, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestBadCommandLines(t *testing.T) {
+	const train = "train --data_prefix synth:tiny --train_config rw.yml "
+	for _, tc := range []struct{ line, want string }{
+		{"trian", "did you mean train?"},
+		{"xyzzy", "there is train, eval, predict, sample, synth, config, samplers, version"},
+		{"help nothing", `unknown command "nothing"`},
+		{"config chek", "did you mean check?"},
+		{"--seed 3 train", "stand behind its name"},
+		{"train", "--train_config is missing"},
+		{"train --train_config rw.yml", "--data_prefix is missing"},
+		{"train --data_prefix synth:tiny", "--train_config is missing"},
+		{train + "extra", `unexpected argument "extra"`},
+		{train + "--tran_config x", "did you mean --train_config?"},
+		{train + "--data x", "did you mean --data_prefix?"},
+		{train + "--zzz", "'saint train --help'"},
+		{train + "--run_dir", "--run_dir needs a value"},
+		{train + "--run_dir --quiet", "got the flag --quiet"},
+		{train + "--gpu x", `--gpu is "x", want a whole number`},
+		{train + "--gpu -3", "--gpu is -3"},
+		{train + "--seed -1", "not negative"},
+		{train + "--seed 18446744073709551616", "a smaller number"},
+		{train + "--seed 18446744073709551615 --runs 2", "largest seed"},
+		{train + "--epochs 0", "--epochs is 0"},
+		{train + "--epochs 1.5", "want a whole number"},
+		{train + "--runs 0", "--runs is 0"},
+		{train + "--runs 2 --resume x", "exclude each other"},
+		{train + "--run_dir y --resume x", "exclude each other"},
+		{train + "--saved_model_path y --resume x", "exclude each other"},
+		{train + "--num_cpu_core 0", "--num_cpu_core is 0"},
+		{train + "--eval_train_every 0", "--eval_train_every is 0"},
+		{train + "--checkpoint_every 5", "a duration such as"},
+		{train + "--checkpoint_every -5s", "more than 0"},
+		{train + "--quiet=maybe", "true or false"},
+		{train + "--dtype d", "not yet"},
+		{train + "--dtype x", "want s"},
+		{train + "--tensorboard", "not yet"},
+		{train + "--timeline X", "not yet"},
+		{train + "--dualGPU", "not yet"},
+		{"train --data_prefix synth:tyni --train_config rw.yml", "did you mean tiny?"},
+		{"train --data_prefix synth:tiny?seed=x --train_config rw.yml", `bad seed "x"`},
+		{"train --data_prefix synth:tiny --train_config nope.yml", "no such file"},
+		{"train --data_prefix synth:tiny --train_config explore/reddit2_gat.yml", "explore/reddit2_gat.yml:8:16: attention"},
+		{"train --data_prefix synth:tiny --train_config explore/reddit4_jk_e.yml", "explore/reddit4_jk_e.yml:8:9: jk"},
+		{"eval", "nothing to load"},
+		{"eval a b", `unexpected argument "b"`},
+		{"eval --saved_model_path x", "needs --train_config"},
+		{"predict x", "--out is missing"},
+		{"predict x --out y.txt", ".npy, .csv or .parquet"},
+		{"predict x --out y.npy --nodes some", "want all, train, val or test"},
+		{"predict x --out y.npy --probabilities --embeddings", "exclude each other"},
+		{"predict x --out no/such/y.npy", "there is no folder no/such"},
+		{"sample", "--train_config is missing"},
+		{"sample --train_config rw.yml", "--data_prefix is missing"},
+		{"sample --data_prefix synth:tiny --train_config rw.yml --count 0", "--count is 0"},
+		{"sample --data_prefix synth:tiny --train_config rw.yml --phase 1", "--phase is 1"},
+		{"sample --data_prefix synth:tiny --train_config rw.yml --num_cpu_core -1", "--num_cpu_core is -1"},
+		{"synth", "needs one name"},
+		{"synth tiny", "--out is missing"},
+		{"synth tniy --out x", "did you mean tiny?"},
+		{"config check", "at least one file"},
+		{"config check nope.yml", "nope.yml: no such file"},
+		{"config list x", `unexpected argument "x"`},
+		{"version x", `unexpected argument "x"`},
+		{"samplers x", `unexpected argument "x"`},
+	} {
+		t.Run(tc.line, func(t *testing.T) {
+			saint(t, strings.Fields(tc.line)...).fails(t, exitUsage, tc.want)
+		})
+	}
+}
+
+func TestHelpTellsExitCodes(t *testing.T) {
+	for _, line := range []string{
+		"", "help", "-h", "--help", "train --help", "help train", "eval -h", "predict --help", "sample --help", "synth --help",
+		"config", "config --help", "config check --help", "config list --help", "samplers --help", "version --help",
+	} {
+		o := must(t, strings.Fields(line)...)
+		if !strings.Contains(o.stdout, exitHelp) || o.stderr != "" {
+			t.Errorf("saint %s: stdout %q, stderr %q, want the exit codes on stdout alone", line, o.stdout, o.stderr)
+		}
+	}
+}
+
+func TestTrainHasTheFlagsOfTheReference(t *testing.T) {
+	help := must(t, "train", "--help").stdout
+	for _, f := range []string{
+		"data_prefix", "train_config", "gpu", "cpu_eval", "num_cpu_core", "dir_log", "eval_train_every", "dtype", "timeline", "tensorboard",
+		"dualGPU", "saved_model_path", "log_device_placement",
+	} {
+		if !strings.Contains(help, "--"+f+" ") {
+			t.Errorf("saint train --help has no --%s", f)
+		}
+	}
+	// Those that say what is done anyway are taken in both spellings.
+	train(t, writeConfig(t, "softmax", "1"), "--cpu-eval", "--log_device_placement", "--dtype=s", "--num-cpu-core=2", "--eval-train-every", "3", "--tensorboard=false")
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"train", "eval", "data_prefix", "seed"}
+	for _, tc := range []struct{ word, want string }{
+		{"train", "train"},
+		{"trian", "train"},
+		{"data", "data_prefix"},
+		{"sede", "seed"},
+		{"x", ""},
+		{"", ""},
+		{"nothing", ""},
+	} {
+		if got := nearest(tc.word, known); got != tc.want {
+			t.Errorf("nearest(%q) = %q, want %q", tc.word, got, tc.want)
+		}
+	}
+}
+
+func TestDeviceUnavailable(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	saint(t, "train", "--data_prefix", "synth:tiny", "--train_config", "rw.yml", "--run_dir", dir, "--gpu", "0").fails(t, exitDevice, "--gpu 0", "--gpu -1")
+	dir, _ = train(t, writeConfig(t, "softmax", "1"))
+	saint(t, "eval", dir, "--gpu", "3").fails(t, exitDevice, "--gpu 3")
+}
