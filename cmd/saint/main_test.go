@@ -31,10 +31,10 @@ type outcome struct {
 // saint runs one command line in this process with a cache folder of the test's own.
 func saint(t *testing.T, args ...string) outcome {
 	t.Helper()
-	return saintIn(t, t.Context(), false, args...)
+	return saintIn(t.Context(), t, false, args...)
 }
 
-func saintIn(t *testing.T, ctx context.Context, terminal bool, args ...string) outcome {
+func saintIn(ctx context.Context, t *testing.T, terminal bool, args ...string) outcome {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cache := t.TempDir()

@@ -90,10 +90,17 @@ func runSample(ctx context.Context, o sampleOptions, e *env) error {
 		return err
 	}
 	defer src.pipeline.Close() //nolint:errcheck // it only stops goroutines; Next has reported what went wrong
+	line := sampleLine{Type: "sample", Count: src.count, Out: o.out}
+	write := func(w io.Writer) error { return src.write(ctx, e, w, &line) }
 	if o.out == "" {
-		return src.write(ctx, e, io.Discard, "")
+		err = write(io.Discard)
+	} else {
+		err = atomicfile.Write(o.out, write)
 	}
-	return atomicfile.Write(o.out, func(w io.Writer) error { return src.write(ctx, e, w, o.out) })
+	if err != nil {
+		return err
+	}
+	return line.print(e)
 }
 
 // sampleSource is an open pipeline with what its stream says of itself.
@@ -164,19 +171,18 @@ type sampleLine struct {
 	Out    string `json:"out,omitempty"`
 }
 
-// write streams the batches to w and prints what was written.
-func (s *sampleSource) write(ctx context.Context, e *env, w io.Writer, path string) error {
+// write streams the batches to w and counts what was written.
+func (s *sampleSource) write(ctx context.Context, e *env, w io.Writer, line *sampleLine) error {
 	schema := arrowrec.Schema(s.meta)
 	out := arrowrec.NewWriter(w, schema)
 	task := e.progress.Start("sample", "subgraphs", int64(s.count))
 	defer task.Done()
-	var nodes, edges int64
 	for i := range s.count {
 		b, err := s.pipeline.Next(ctx)
 		if err != nil {
 			return err
 		}
-		nodes, edges = nodes+int64(b.NumNodes()), edges+int64(b.NumEdges())
+		line.Nodes, line.Edges = line.Nodes+int64(b.NumNodes()), line.Edges+int64(b.NumEdges())
 		rec := b.Record(schema)
 		err = out.Write(rec)
 		rec.Release()
@@ -189,12 +195,18 @@ func (s *sampleSource) write(ctx context.Context, e *env, w io.Writer, path stri
 	if err := out.Close(); err != nil {
 		return err
 	}
+	line.Bytes, line.SHA256 = out.Bytes(), out.Sum256()
+	return nil
+}
+
+// print tells what was written, in the format that sha256sum prints and checks.
+func (l *sampleLine) print(e *env) error {
 	if e.json {
-		return e.printJSON(sampleLine{"sample", s.count, nodes, edges, out.Bytes(), out.Sum256(), path})
+		return e.printJSON(l)
 	}
-	e.log.Info(fmt.Sprintf("%d subgraphs, %d nodes, %d edges, %d bytes", s.count, nodes, edges, out.Bytes()))
-	if path == "" {
-		return e.printf("%s\n", out.Sum256())
+	e.log.Info(fmt.Sprintf("%d subgraphs, %d nodes, %d edges, %d bytes", l.Count, l.Nodes, l.Edges, l.Bytes))
+	if l.Out == "" {
+		return e.printf("%s\n", l.SHA256)
 	}
-	return e.printf("%s  %s\n", out.Sum256(), path) // as sha256sum prints and checks it
+	return e.printf("%s  %s\n", l.SHA256, l.Out)
 }

@@ -168,7 +168,7 @@ func TestPublished(t *testing.T) {
 }
 
 func TestProgressOnATerminal(t *testing.T) {
-	o := saintIn(t, t.Context(), true, "train", "--data_prefix", "synth:tiny", "--train_config", "rw.yml", "--run_dir", filepath.Join(t.TempDir(), "run"))
+	o := saintIn(t.Context(), t, true, "train", "--data_prefix", "synth:tiny", "--train_config", "rw.yml", "--run_dir", filepath.Join(t.TempDir(), "run"))
 	if o.code != exitDone || !strings.Contains(o.stderr, "\r\x1b[Ktrain ") || !strings.Contains(o.stderr, "steps/s") || !strings.Contains(o.stderr, "ETA") {
 		t.Errorf("exit %d, stderr %q, want a rewritten line with rate and ETA", o.code, o.stderr)
 	}
@@ -308,9 +308,9 @@ func TestInterruptedInProcess(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	dir := filepath.Join(t.TempDir(), "it's a run")
-	o := saintIn(t, ctx, false, "train", "--data_prefix", "synth:tiny", "--train_config", writeConfig(t, "softmax", "2"), "--run_dir", dir, "--quiet")
+	o := saintIn(ctx, t, false, "train", "--data_prefix", "synth:tiny", "--train_config", writeConfig(t, "softmax", "2"), "--run_dir", dir, "--quiet")
 	o.fails(t, exitInterrupted, "interrupted")
-	o = saintIn(t, ctx, false, "sample", "--data_prefix", "synth:tiny", "--train_config", "rw.yml")
+	o = saintIn(ctx, t, false, "sample", "--data_prefix", "synth:tiny", "--train_config", "rw.yml")
 	o.fails(t, exitInterrupted, "interrupted")
 	err := interrupted(fmt.Errorf("%w after epoch 3", trainer.ErrInterrupted), dir)
 	if want := `interrupted after epoch 3; saved, go on with: saint train --resume '`; !strings.HasPrefix(err.Error(), want) || exitCode(err) != exitInterrupted {
