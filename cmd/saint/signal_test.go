@@ -55,8 +55,6 @@ func waitFor(t *testing.T, path string) {
 	t.Fatalf("%s does not appear", path)
 }
 
-const longRun = "150" // epochs, well under two seconds in all
-
 func trainArgs(config, dir string) []string {
 	return []string{"train", "--data_prefix", "synth:tiny", "--train_config", config, "--run_dir", dir, "--checkpoint_every", "20ms"}
 }
@@ -99,7 +97,7 @@ func TestKillAndResume(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	args := trainArgs(config, dir)
 	kills := 0
-	for range 6 {
+	for range 5 {
 		p := start(t, args...)
 		waitFor(t, filepath.Join(dir, "run.json"))
 		time.Sleep(time.Duration(rand.IntN(250)) * time.Millisecond) // any moment must do
@@ -146,6 +144,19 @@ func TestKilledBaselineIsResumed(t *testing.T) {
 	}
 	if !bytes.Equal(lastOf(t, filepath.Join(dir, "baseline")), lastOf(t, filepath.Join(want, "baseline"))) {
 		t.Error("the resumed baseline ends in other parameters")
+	}
+}
+
+func TestInterruptedRunsTellTheRest(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	p := start(t, append(trainArgs(writeConfig(t, "softmax", longRun), dir), "--runs", "3", "--quiet")...)
+	waitFor(t, filepath.Join(dir, "seed-1", "checkpoints", "best.safetensors"))
+	if err := p.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	code := p.wait(t)
+	if want := "--resume " + filepath.Join(dir, "seed-1") + ", and begin the other runs with --seed 2 --runs 2\n"; code != exitInterrupted || !strings.HasSuffix(p.stderr.String(), want) {
+		t.Errorf("exit %d, stderr %q, want 130 and an end of %q", code, p.stderr.String(), want)
 	}
 }
 

@@ -260,6 +260,9 @@ func (j *job) runMany(ctx context.Context) error {
 		seed := j.Seed + uint64(k)
 		j.env.log.Info(fmt.Sprintf("run %d of %d, seed %d", k+1, j.Runs, seed))
 		r, err := j.run(ctx, seed, nil, filepath.Join(root, "seed-"+strconv.FormatUint(seed, 10)))
+		if left := j.Runs - k - 1; left > 0 && errors.Is(err, trainer.ErrInterrupted) {
+			return fmt.Errorf("%w, and begin the other runs with --seed %d --runs %d", err, seed+1, left)
+		}
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,6 @@
+//go:build unix && race
+
+package main
+
+// longRun is a number of epochs that lasts long enough to be interrupted.
+const longRun = "12"
