@@ -318,29 +318,33 @@ func TestEvaluatorUpTo(t *testing.T) {
 func TestEvaluatorMemory(t *testing.T) {
 	const n, dim, tile = 5000, 64, 100
 	b := backend(t, 2)
-	g := randomGraph(n, 2, false, false)
+	g := randomGraph(n, 15, false, false)
 	for _, c := range []struct {
 		arch    string
 		in      int
 		floats  int // of all nodes at once
 		hidden  bool
-		columns int // of a tile's temporaries, generously
+		columns int // of a tile's temporaries and edges, generously
+		b       tensor.Backend
 	}{
-		{"1-1-0", 64, 64 + 128, false, 6 * 128},     // projection and output of group 0
-		{"1-1-0", 64, 64 + 128, true, 6 * 128},      // features need not be there for a projection
-		{"1-0-1-0", 64, 64 + 64, false, 6 * 128},    // the dense layer halves what is kept
-		{"1-0-1-0", 16, 64 + 64, false, 6 * 128},    // group 1 projects; group 0 aggregates features
-		{"0-0", 64, 0, true, 6 * 64},                // tiles only
-		{"2-0", 64, 2*64 + 3*64 + 2, false, 6 * 64}, // the layer of order 2, whole
+		{"1-1-0", 64, 64 + 128, false, 6 * 128, b},                // projection and output of group 0
+		{"1-1-0", 64, 64 + 128, true, 6 * 128, b},                 // features need not be there for a projection
+		{"1-0-1-0", 64, 64 + 64, false, 6 * 128, b},               // the dense layer halves what is kept
+		{"1-0-1-0", 16, 64 + 64, false, 6 * 128, b},               // group 1 projects; group 0 aggregates features
+		{"0-0", 64, 0, true, 6 * 64, b},                           // tiles only
+		{"2-0", 64, 2*64 + 3*64 + 2, false, 6 * 64, b},            // the layer of order 2, whole
+		{"1-1-1-1", 64, 128 + 64 + 128, false, 6 * 128, b},        // two groups, however many there are
+		{"1-1-0", 64, 64 + 64 + 128, false, 7 * 128, discrete{b}}, // the features count where memory is not shared
+		{"1-1-1-1", 64, 128 + 64 + 128, true, 7 * 128, discrete{b}},
 	} {
 		conf := parse(t, yaml("dim: 64; arch: '"+c.arch+"'", "lr: 0.01", "end: 1; sampler: full_batch"))
-		m := newModel(t, conf, c.in, 4, b)
-		a := newArena(t, b)
+		m := newModel(t, conf, c.in, 4, c.b)
+		a := newArena(t, c.b)
 		var x formats.FeatureStore = randomFeatures(n, c.in)
 		if c.hidden {
 			x = rows{FeatureStore: x}
 		}
-		e, err := NewEvaluator(g, x, b, a)
+		e, err := NewEvaluator(g, x, c.b, a)
 		if err != nil {
 			t.Fatal(err)
 		}

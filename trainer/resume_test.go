@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -120,17 +121,15 @@ func TestTrainInterruptedAt(t *testing.T) {
 			continue
 		}
 		var st runState
-		f, err := safetensors.Open(dir.StatePath())
-		if err != nil {
+		if err := json.Unmarshal([]byte(metadata(t, dir.StatePath())["saint.state"]), &st); err != nil {
 			t.Fatal(err)
 		}
-		if err := json.Unmarshal([]byte(f.Metadata()["saint.state"]), &st); err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
 		// The end of an epoch that is not validated is also the start of the next one.
 		if got := [2]int{st.Epoch, int(st.InStep)}; got != [2]int{c.epoch, c.inStep} && got != [2]int{c.epoch + 1, 0} {
 			t.Errorf("ended at %q: saved epoch and step %v, want %d and %d", c.text, got, c.epoch, c.inStep)
+		}
+		if epoch := metadata(t, dir.LastPath())["saint.epoch"]; st.InStep > 0 && epoch != fmt.Sprint(st.Epoch) || st.InStep == 0 && epoch != fmt.Sprint(st.Epoch-1) {
+			t.Errorf("ended at %q: last.safetensors is of epoch %s, want the one that has begun", c.text, epoch)
 		}
 		o = l.options(dir)
 		o.Resume = true
@@ -194,7 +193,7 @@ func TestTrainEpochs(t *testing.T) {
 	for _, first := range []int{1, 2, 3, 5, 6, 7} {
 		dir := newDir(t)
 		o := l.options(dir)
-		o.MaxEpochs = first
+		o.MaxEpochs, o.LoadSeconds, o.Started = first, 5, time.Now().Add(-time.Hour)
 		res := l.train(o)
 		if res.Epochs != min(first, 6) || res.LastTest.Nodes == 0 || res.BestEpoch < 0 {
 			t.Errorf("capped at %d: %+v", first, res)
@@ -203,8 +202,11 @@ func TestTrainEpochs(t *testing.T) {
 		o.MaxEpochs, o.Resume = max(first, 4), true
 		l.train(o)
 		o = l.options(dir)
-		o.Resume = true
-		if res = l.train(o); res.LastTest != wantRes.LastTest || res.Epochs != 6 {
+		o.Resume, o.LoadSeconds, o.Started = true, 7, time.Now().Add(-time.Hour)
+		if res = l.train(o); res.Times.Load != 12 || res.Times.Total < 7200 {
+			t.Errorf("times of three sessions: %+v, want 12 s of loading and 2 hours in all", res.Times)
+		}
+		if res.LastTest != wantRes.LastTest || res.Epochs != 6 {
 			t.Errorf("capped at %d, then raised: %+v, want %+v", first, res, wantRes)
 		}
 		sameFile(t, fmt.Sprintf("capped at %d, then raised", first), dir.LastPath(), want.LastPath())
@@ -215,6 +217,32 @@ func TestTrainEpochs(t *testing.T) {
 			t.Errorf("capped at %d, then raised: %d validations, want %d", first, lines, len(stops))
 		}
 	}
+}
+
+// TestTrainTies: of equal validations the first is the best, also of a resumed run.
+func TestTrainTies(t *testing.T) {
+	l := newLab(t)
+	l.conf = strings.Replace(l.conf, "lr: 0.02", "lr: 1e-30", 1)
+	dir := newDir(t)
+	o := l.options(dir)
+	o.MaxEpochs = 2
+	l.train(o)
+	best := readFile(t, dir.BestPath())
+	o = l.options(dir)
+	o.Resume = true
+	if res := l.train(o); res.BestEpoch != 1 || !bytes.Equal(best, readFile(t, dir.BestPath())) {
+		t.Errorf("of equal validations epoch %d is best, want 1", res.BestEpoch)
+	}
+}
+
+func metadata(t *testing.T, path string) map[string]string {
+	t.Helper()
+	f, err := safetensors.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	return maps.Clone(f.Metadata())
 }
 
 func TestTrainMismatch(t *testing.T) {
@@ -302,14 +330,9 @@ func TestTrainDamagedState(t *testing.T) {
 		}
 	}
 	var st runState
-	f, err := safetensors.Open(dir.StatePath())
-	if err != nil {
+	if err := json.Unmarshal([]byte(metadata(t, dir.StatePath())["saint.state"]), &st); err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal([]byte(f.Metadata()["saint.state"]), &st); err != nil {
-		t.Fatal(err)
-	}
-	f.Close()
 	epoch, inStep := fmt.Sprintf(`"epoch":%d`, st.Epoch), fmt.Sprintf(`"in_step":%d`, st.InStep)
 	for name, c := range map[string]struct {
 		damage func()

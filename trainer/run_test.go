@@ -127,12 +127,7 @@ func TestTrain(t *testing.T) {
 
 func (l *lab) checkMetadata(path, epoch, step string) {
 	l.t.Helper()
-	f, err := safetensors.Open(path)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	defer f.Close()
-	m := f.Metadata()
+	m := metadata(l.t, path)
 	if m["saint.epoch"] != epoch || step != "" && m["saint.step"] != step || m["saint.seed"] != "1" ||
 		m["saint.config"] != parse(l.t, l.conf).Hash() || m["saint.format"] != "1" || len(m) != 5 {
 		l.t.Errorf("metadata of %s = %v, want epoch %s, step %s", filepath.Base(path), m, epoch, step)
@@ -317,7 +312,12 @@ func TestTrainWriteFailures(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.CheckpointEvery = 1
+		before := readFile(t, dir.StatePath())
 		_, err := Train(context.Background(), o)
+		// The state goes first: a run killed between the two files loses nothing.
+		if same := bytes.Equal(before, readFile(t, dir.StatePath())); same != (name == "state") {
+			t.Errorf("%s: the state is as before: %v", name, same)
+		}
 		if name == "best" && err == nil {
 			continue // no later validation was better
 		}

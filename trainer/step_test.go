@@ -244,6 +244,24 @@ func TestStepOfNothing(t *testing.T) {
 	}
 }
 
+// TestStepDropout: the masks are those of the update, whatever the batch.
+func TestStepDropout(t *testing.T) {
+	d := generate(t, small)
+	c := parse(t, yaml("dim: 16; arch: '1-0'", "lr: 0.01; dropout: 0.3", stepPhase))
+	batch := draw(t, c, d, nil, 1)[0]
+	var losses []float64
+	for _, index := range []uint64{0, 1, 0} {
+		st, err := newBench(t, c, d, backend(t, 1), d.Features.(formats.Resident)).Step(batch, index, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		losses = append(losses, st.Loss)
+	}
+	if losses[0] != losses[2] || losses[0] == losses[1] {
+		t.Errorf("losses of one batch as update 0, 1 and 0: %v, want the middle one to differ", losses)
+	}
+}
+
 // clone copies what a test damages.
 func clone(b *loader.Batch) *loader.Batch {
 	c := *b
