@@ -147,6 +147,21 @@ func TestKilledBaselineIsResumed(t *testing.T) {
 	}
 }
 
+func TestThreadsDoNotChangeABit(t *testing.T) {
+	config := writeConfig(t, "softmax", "3")
+	want, _ := train(t, config)
+	for _, threads := range []string{"1", "3"} {
+		dir := filepath.Join(t.TempDir(), "run")
+		t.Setenv("GOMAXPROCS", threads)
+		if p := start(t, trainArgs(config, dir)...); p.wait(t) != exitDone {
+			t.Fatalf("%s threads: stderr:\n%s", threads, p.stderr.String())
+		}
+		if !bytes.Equal(lastOf(t, dir), lastOf(t, want)) {
+			t.Errorf("%s threads: last.safetensors differs", threads)
+		}
+	}
+}
+
 func TestInterruptedRunsTellTheRest(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	p := start(t, append(trainArgs(writeConfig(t, "softmax", longRun), dir), "--runs", "3", "--quiet")...)

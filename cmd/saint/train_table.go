@@ -34,8 +34,12 @@ func (o *trainOutput) table(r *runResult, line resultLine) error {
 		return err
 	}
 	t := line.Times
-	return e.printf("\n%d epochs in %s: loading %s, normalisation %s, training %s (%s of it waiting for samples), evaluation %s; peak memory %d MB\nrun folder %s\n",
-		line.Epochs, seconds(t.Total), seconds(t.Load), seconds(t.Norm), seconds(t.Train), seconds(t.SampleWait), seconds(t.Eval), line.PeakRSS/1e6, line.RunDir)
+	epochs := fmt.Sprintf("%d epochs", line.Epochs)
+	if line.Epochs == 1 {
+		epochs = "1 epoch"
+	}
+	return e.printf("\n%s in %s: loading %s, normalisation %s, training %s (%s of it waiting for samples), evaluation %s; peak memory %d MB\nrun folder %s\n",
+		epochs, seconds(t.Total), seconds(t.Load), seconds(t.Norm), seconds(t.Train), seconds(t.SampleWait), seconds(t.Eval), line.PeakRSS/1e6, line.RunDir)
 }
 
 // seconds prints a time with sensible digits.
