@@ -58,8 +58,8 @@ test:
 check:
 	@set -e; report=; for stage in $(STAGES); do \
 		echo "==> make $$stage"; start=$$(date +%s); $(MAKE) --no-print-directory $$stage; \
-		report="$$report $$stage:$$(($$(date +%s) - start))s"; \
-	done; echo "==> stages:$$report"; echo "==> make test"
+		took="$$stage $$(($$(date +%s) - start)) s"; echo "==> $$took"; report="$$report, $$took"; \
+	done; echo "==> in all$$report"; echo "==> make test"
 	@$(MAKE) --no-print-directory test
 
 bench:
