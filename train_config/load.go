@@ -11,6 +11,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/saint-gnn/saint/internal/suggest"
 )
 
 //go:embed table2/*.yml explore/*.yml open_graph_benchmark/*.yml demo/*.yml
@@ -74,7 +76,7 @@ func readEmbedded(name, data string) (text []byte, chosen string, err error) {
 			return text, t, nil
 		}
 	}
-	return nil, "", &Error{File: name, Msg: "no such file, and no embedded configuration of that name" + suggest(try[len(try)-1])}
+	return nil, "", &Error{File: name, Msg: "no such file, and no embedded configuration of that name" + didYouMean(try[len(try)-1])}
 }
 
 // shortName strips what does not distinguish data sets: "synth:flickr-like?seed=2" is flickr.
@@ -84,12 +86,8 @@ func shortName(data string) string {
 	return strings.TrimSuffix(data, "-like")
 }
 
-func suggest(name string) string {
-	known := map[string]bool{}
-	for _, n := range Names() {
-		known[n] = true
-	}
-	if near := nearest(name, known); near != "" {
+func didYouMean(name string) string {
+	if near := suggest.Nearest(name, Names()); near != "" {
 		return fmt.Sprintf("; did you mean %s?", near)
 	}
 	return "; 'saint config list' shows them"

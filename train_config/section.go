@@ -2,12 +2,16 @@ package trainconfig
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/saint-gnn/saint/internal/suggest"
 )
 
 // Error is a mistake in a configuration, with its place. The command line maps it to exit
@@ -191,42 +195,10 @@ func (s *Section) Unused() error {
 			continue
 		}
 		hint := ""
-		if near := nearest(k.Value, s.known); near != "" {
+		if near := suggest.Nearest(k.Value, slices.Sorted(maps.Keys(s.known))); near != "" {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
 		return errorAt(s.file, k, "unknown key %q in %s%s", k.Value, s.where, hint)
 	}
 	return nil
-}
-
-// nearest returns the known key with the smallest edit distance, or "" if none is close.
-func nearest(key string, known map[string]bool) string {
-	best, dist := "", max(2, len(key)/2)+1
-	for k := range known {
-		d := editDistance(key, k)
-		if d < dist || d == dist && best != "" && k < best {
-			best, dist = k, d
-		}
-	}
-	return best
-}
-
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diag
-			if a[i] != b[j] {
-				cost++
-			}
-			diag = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diag+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/saint-gnn/saint/internal/suggest"
 )
 
 // commandLine is a command line taken apart. The command line library wants flags before
@@ -89,7 +91,7 @@ func (l *commandLine) command(name string) error {
 		}
 		names = append(names, c.Name)
 	}
-	return usagef("unknown command %q%s; there is %s", strings.Join(append(l.path, name), " "), didYouMean("", nearest(name, names)), strings.Join(names, ", "))
+	return usagef("unknown command %q%s; there is %s", strings.Join(append(l.path, name), " "), didYouMean("", suggest.Nearest(name, names)), strings.Join(names, ", "))
 }
 
 // flag takes one flag and reports how many of the following words belong to it.
@@ -141,7 +143,7 @@ func (l *commandLine) unknownFlag(arg, name string, known []cli.Flag) error {
 		names = append(names, f.Names()...)
 	}
 	command := "saint " + strings.Join(l.path, " ")
-	return usagef("unknown flag %s%s; '%s --help' lists the flags", arg, didYouMean("--", nearest(name, names)), command)
+	return usagef("unknown flag %s%s; '%s --help' lists the flags", arg, didYouMean("--", suggest.Nearest(name, names)), command)
 }
 
 func findFlag(flags []cli.Flag, name string) cli.Flag {

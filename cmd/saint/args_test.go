@@ -131,23 +131,6 @@ func TestTrainHasTheFlagsOfTheReference(t *testing.T) {
 	train(t, writeConfig(t, "softmax", "1"), "--cpu-eval", "--log_device_placement", "--dtype=s", "--num-cpu-core=2", "--eval-train-every", "3", "--tensorboard=false")
 }
 
-func TestNearest(t *testing.T) {
-	known := []string{"train", "eval", "data_prefix", "seed"}
-	for _, tc := range []struct{ word, want string }{
-		{"train", "train"},
-		{"trian", "train"},
-		{"data", "data_prefix"},
-		{"sede", "seed"},
-		{"x", ""},
-		{"", ""},
-		{"nothing", ""},
-	} {
-		if got := nearest(tc.word, known); got != tc.want {
-			t.Errorf("nearest(%q) = %q, want %q", tc.word, got, tc.want)
-		}
-	}
-}
-
 func TestDeviceUnavailable(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	saint(t, "train", "--data_prefix", "synth:tiny", "--train_config", "rw.yml", "--run_dir", dir, "--gpu", "0").fails(t, exitDevice, "--gpu 0", "--gpu -1")

@@ -6,9 +6,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/xrash/smetrics"
-
 	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/internal/suggest"
 )
 
 // Prefix marks a generated data set where a data folder is expected.
@@ -120,30 +119,11 @@ func Lookup(name string) (Preset, error) {
 		}
 	}
 	hint := ""
-	if near, ok := nearest(name); ok {
+	if near := suggest.Nearest(name, Names()); near != "" {
 		hint = fmt.Sprintf(", did you mean %s?", near)
 	}
 	return Preset{}, formats.BadInput(Prefix+name, "unknown generated graph %q%s (known: %s)",
 		name, hint, strings.Join(Names(), ", "))
-}
-
-// nearest returns the known name with the fewest edits from name, if it is near enough to
-// be meant.
-func nearest(name string) (string, bool) {
-	if len(name) > 64 {
-		return "", false
-	}
-	best, bestCost := "", len(name)/2+1
-	for _, known := range Names() {
-		cost := smetrics.WagnerFischer(name, known, 1, 1, 1)
-		if stem, _, _ := strings.Cut(known, "-"); name == stem {
-			cost = 0
-		}
-		if cost < bestCost {
-			best, bestCost = known, cost
-		}
-	}
-	return best, best != ""
 }
 
 // Parse splits a spec "synth:NAME" or "synth:NAME?seed=K" into the name of a known data set
