@@ -14,7 +14,7 @@ import (
 
 // Tiles are cut by shape alone, so that results do not depend on the machine.
 const (
-	tileFloats = 4 << 20 // bounds the widest temporary of a row tile
+	tileFloats = 1 << 20 // bounds the widest temporary of a row tile
 	tileLeast  = 256     // rows, however wide
 	tileMost   = 1 << 16 // rows, however narrow
 )
@@ -28,7 +28,7 @@ const (
 //
 //	N × (input + output of a group + projection, where the layer projects first) floats
 //
-// plus the temporaries of one tile, about 16 MiB for each tensor of the widest layer. Features that
+// plus the temporaries of one tile, about 4 MiB for each tensor of the widest layer. Features that
 // lie in shared memory, and the output of the last group, take no part. A layer of order
 // above 1 runs on the whole graph and needs its own temporaries for all nodes. Features that
 // are not resident give the same bits as resident ones.
