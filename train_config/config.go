@@ -33,6 +33,7 @@ type Network struct {
 	Act   string // "I", "relu" or "leaky_relu"
 	Bias  string // "bias", "norm" or "norm-nn"
 	JK    string // "", "concat" or "max_pool"
+	Layer string // registered kind of the layers; "": that of GraphSAINT
 	Extra *Section
 
 	Attention        int // heads; 0: none
@@ -69,6 +70,7 @@ type networkKeys struct {
 	Act              string  `yaml:"act"`
 	Bias             string  `yaml:"bias"`
 	JK               *string `yaml:"jk"`
+	Layer            string  `yaml:"layer"`
 	Attention        int     `yaml:"attention"`
 	AttentionVariant string  `yaml:"attention_variant"`
 	GatedAttention   bool    `yaml:"gated_attention"`
@@ -206,7 +208,7 @@ func (c *Config) readNetwork(s *Section) error {
 		return s.Errorf("gated_attention", "gated_attention needs attention: the number of heads")
 	}
 	c.Network = Network{
-		Dim: k.Dim, Aggr: k.Aggr, Loss: k.Loss, Act: k.Act, Bias: k.Bias, Extra: s,
+		Dim: k.Dim, Aggr: k.Aggr, Loss: k.Loss, Act: k.Act, Bias: k.Bias, Layer: k.Layer, Extra: s,
 		Attention: k.Attention, AttentionVariant: k.AttentionVariant, GatedAttention: k.GatedAttention,
 	}
 	if k.JK != nil {
@@ -321,6 +323,9 @@ func (c *Config) Resolved() []byte {
 	}
 	fmt.Fprintf(&b, "network:\n  - dim: %d\n    aggr: %s\n    loss: %s\n    arch: '%s'\n    act: %s\n    bias: %s\n",
 		n.Dim, n.Aggr, n.Loss, strings.Join(arch, "-"), n.Act, n.Bias)
+	if n.Layer != "" {
+		fmt.Fprintf(&b, "    layer: %s\n", quoteYAML(n.Layer))
+	}
 	if n.JK != "" {
 		fmt.Fprintf(&b, "    jk: %s\n", n.JK)
 	}

@@ -67,6 +67,17 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestLayer(t *testing.T) {
+	c, err := Parse("layer.yml", []byte(edit("act: relu", "layer: gin")))
+	if err != nil || c.Network.Layer != "gin" {
+		t.Fatalf("layer = %q, %v, want gin", c.Network.Layer, err)
+	}
+	again, err := Parse("again.yml", c.Resolved())
+	if err != nil || again.Network.Layer != "gin" {
+		t.Errorf("the resolved text has layer %q, %v, want gin", again.Network.Layer, err)
+	}
+}
+
 func TestResolvedParsesToItself(t *testing.T) {
 	for _, name := range Names() {
 		c, err := Load(name, "")

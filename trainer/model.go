@@ -3,6 +3,8 @@ package trainer
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/saint-gnn/saint/formats"
 	trainconfig "github.com/saint-gnn/saint/train_config"
@@ -28,9 +30,6 @@ func (m *Model) Close() error {
 	return m.arena.Close()
 }
 
-// acts maps the configuration's words to activations.
-var acts = map[string]tensor.Act{"I": tensor.Identity, "relu": tensor.ReLU, "leaky_relu": tensor.LeakyReLU}
-
 // Spec translates a configuration into the description of a model for data with that many
 // features and classes. The error is a *trainconfig.Error with the key's position.
 func Spec(c *trainconfig.Config, features, classes int) (nn.ModelSpec, error) {
@@ -43,8 +42,15 @@ func Spec(c *trainconfig.Config, features, classes int) (nn.ModelSpec, error) {
 			return nn.ModelSpec{}, n.Extra.Errorf(later.key, "%s is read but cannot be trained by this version yet; remove the key or use a configuration without it", later.key)
 		}
 	}
+	act, err := nn.ParseAct(n.Act)
+	if err != nil {
+		return nn.ModelSpec{}, n.Extra.Errorf("act", "%v", err)
+	}
+	if n.Layer != "" && !slices.Contains(nn.Names(), n.Layer) {
+		return nn.ModelSpec{}, n.Extra.Errorf("layer", "unknown layer %q; known are %s", n.Layer, strings.Join(nn.Names(), ", "))
+	}
 	return nn.ModelSpec{
-		In: features, Dim: n.Dim, Classes: classes, Orders: n.Arch, Act: acts[n.Act], Aggr: n.Aggr, Bias: n.Bias,
+		Layer: n.Layer, In: features, Dim: n.Dim, Classes: classes, Orders: n.Arch, Act: act, Aggr: n.Aggr, Bias: n.Bias,
 		Dropout: float32(c.Params.Dropout), Extra: n.Extra,
 	}, nil
 }
