@@ -45,7 +45,7 @@ func newApp(e *env) *cli.App {
 		ExitErrHandler:  func(*cli.Context, error) {},
 		OnUsageError:    onUsageError,
 		Commands: []*cli.Command{
-			newTrainCommand(e), newEvalCommand(e), newPredictCommand(e), newSampleCommand(e), newSynthCommand(e),
+			newTrainCommand(e), newEvalCommand(e), newPredictCommand(e), newSampleCommand(e), newSynthCommand(e), newInspectCommand(e),
 			newConfigCommand(e), newSamplersCommand(e), newVersionCommand(e),
 		},
 	}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/formats/inspect"
+	"github.com/saint-gnn/saint/formats/saintdir"
+	"github.com/saint-gnn/saint/formats/synth"
+)
+
+func newInspectCommand(e *env) *cli.Command {
+	return &cli.Command{
+		Name: "inspect", Usage: "describe a data set and warn of what would spoil training", ArgsUsage: "FOLDER|synth:NAME",
+		Description: "Sizes, degrees, components, edges between splits, label balance, feature ranges and homophily of a data folder or of a generated graph, then what stands out and what to do about it.\n" +
+			"Examples: saint inspect ./data/ppi\n" +
+			"          saint inspect --plot flickr.png synth:flickr-like\n" +
+			"Findings do not change the exit code; data that cannot be loaded do.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "plot", Usage: "also draw degrees and label balance to `FILE`.svg or .png"},
+			&cli.BoolFlag{Name: "edge_weight", Usage: "use the adjacency's values as edge weights instead of 1"},
+		},
+		Action: func(c *cli.Context) error {
+			if c.Args().Len() != 1 {
+				return usagef("inspect needs one data folder, or synth:NAME (NAME is one of %s)", strings.Join(synth.Names(), ", "))
+			}
+			plot := c.String("plot")
+			if ext := strings.ToLower(filepath.Ext(plot)); plot != "" && ext != ".svg" && ext != ".png" {
+				return usagef("--plot %s: want a name that ends in .svg or .png", plot)
+			}
+			if err := checkPlotPath(plot); err != nil {
+				return err
+			}
+			prefix := c.Args().First()
+			if err := checkPrefix(prefix); err != nil {
+				return err
+			}
+			return runInspect(c.Context, e, prefix, plot, c.Bool("edge_weight"))
+		},
+	}
+}
+
+// checkPlotPath is checkOut in the words of --plot.
+func checkPlotPath(path string) error {
+	if err := checkOut(path); err != nil {
+		return usagef("%s", strings.Replace(err.Error(), "--out", "--plot", 1))
+	}
+	return nil
+}
+
+func runInspect(ctx context.Context, e *env, prefix, plot string, edgeWeight bool) error {
+	begin := time.Now()
+	raw, warnings, err := openRaw(ctx, e, prefix, edgeWeight)
+	if err != nil {
+		return err
+	}
+	e.log.Debug("data " + raw.Name + " read in " + seconds(time.Since(begin).Seconds()))
+	r, err := inspect.Compute(ctx, raw, inspect.Options{
+		LoadWarnings: warnings,
+		Progress:     func(stage string) { e.log.Debug("inspect: " + stage) },
+	})
+	if err != nil {
+		return err
+	}
+	e.log.Debug("inspected after " + seconds(time.Since(begin).Seconds()))
+	if plot != "" {
+		if err := plotReport(plot, r); err != nil {
+			return err
+		}
+		e.log.Info("plot written to " + plot)
+	}
+	if e.json {
+		return e.printJSON(r)
+	}
+	return e.printf("%s", inspectText(r))
+}
+
+// openRaw loads or generates a data set as it is before standardisation.
+func openRaw(ctx context.Context, e *env, prefix string, edgeWeight bool) (*formats.RawDataset, []string, error) {
+	if !strings.HasPrefix(prefix, synthPrefix) {
+		var warnings []string
+		raw, err := saintdir.LoadRaw(prefix, saintdir.Options{
+			EdgeWeight: edgeWeight,
+			Warn:       func(msg string) { warnings = append(warnings, msg) },
+		})
+		return raw, warnings, err
+	}
+	name, seed, err := synth.Parse(prefix)
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err := generate(ctx, e, name, seed)
+	return raw, nil, err
+}
