@@ -45,8 +45,8 @@ func newApp(e *env) *cli.App {
 		ExitErrHandler:  func(*cli.Context, error) {},
 		OnUsageError:    onUsageError,
 		Commands: []*cli.Command{
-			newTrainCommand(e), newEvalCommand(e), newPredictCommand(e), newSampleCommand(e), newSynthCommand(e), newInspectCommand(e),
-			newConfigCommand(e), newSamplersCommand(e), newVersionCommand(e),
+			newTrainCommand(e), newEvalCommand(e), newPredictCommand(e), newSampleCommand(e), newSynthCommand(e), newInspectCommand(e), newDownloadCommand(e),
+			newConvertCommand(e), newConfigCommand(e), newSamplersCommand(e), newVersionCommand(e),
 		},
 	}
 	for _, c := range app.Commands {
