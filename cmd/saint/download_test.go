@@ -1,0 +1,90 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestDownloadArchive(t *testing.T) {
+	var archive bytes.Buffer
+	w := zip.NewWriter(&archive)
+	if _, err := w.Create("arxiv/RELEASE_v1.txt"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/mirror/arxiv.zip" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Write(archive.Bytes())
+	}))
+	defer server.Close()
+	dir := filepath.Join(t.TempDir(), "new")
+	args := []string{"download", "ogbn_arxiv", "--dir", dir, "--base_url", server.URL + "/mirror/"}
+	text := must(t, args...).stdout
+	for _, want := range []string{"digest recorded", "saint convert ogb --in " + filepath.Join(dir, "arxiv.zip") + " --out " + filepath.Join(dir, "ogbn-arxiv")} {
+		if !strings.Contains(text, want) {
+			t.Errorf("download printed no %q:\n%s", want, text)
+		}
+	}
+	var line downloadLine
+	if err := json.Unmarshal([]byte(must(t, append(args, "--json")...).stdout), &line); err != nil || !line.Present || line.Bytes != int64(archive.Len()) {
+		t.Errorf("second download printed %+v, %v; want it present", line, err)
+	}
+	o := saint(t, "download", "ogbn-products", "--dir", dir, "--base-url", server.URL)
+	if o.code != exitFailure || !strings.Contains(o.stderr, "404") || !strings.Contains(o.stderr, "By hand: open https://snap.stanford.edu/") {
+		t.Errorf("download of a missing file: exit %d, %q", o.code, o.stderr)
+	}
+}
+
+func TestDownloadFolderFromMirror(t *testing.T) {
+	root := t.TempDir()
+	must(t, "synth", "tiny", "--out", filepath.Join(root, "ppi"))
+	server := httptest.NewServer(http.FileServer(http.Dir(root)))
+	defer server.Close()
+	dir := t.TempDir()
+	o := must(t, "download", "ppi", "--dir", dir, "--base_url", server.URL)
+	if !strings.Contains(o.stdout, "next: saint inspect ") {
+		t.Errorf("download printed\n%s", o.stdout)
+	}
+	must(t, "inspect", filepath.Join(dir, "ppi"))
+	if left, _ := filepath.Glob(filepath.Join(dir, "ppi", "*.part*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestDownloadErrors(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"download"}, exitUsage, "ogbn-arxiv"},
+		{[]string{"download", "cora"}, exitUsage, "unknown data set"},
+		{[]string{"download", "ogbn-mag"}, exitUsage, "several kinds"},
+		{[]string{"download", "ogbn-arxiv", "--base_url", "ftp://x/y"}, exitUsage, "--base_url"},
+		{[]string{"download", "ogbn-arxiv", "--sha256", "12"}, exitUsage, "64 hexadecimal"},
+		{[]string{"download", "ppi", "--sha256", strings.Repeat("0", 64)}, exitUsage, "5 files"},
+		{[]string{"download", "reddit"}, exitFailure, "drive.google.com"},
+		{[]string{"download", "ogbn-arxiv", "--dir", filepath.Join(file, "x")}, exitFailure, "--dir"},
+	} {
+		o := saint(t, c.args...)
+		if o.code != c.code || !strings.Contains(o.stderr, c.want) || strings.Count(o.stderr, "\n") != 1 || o.stdout != "" {
+			t.Errorf("saint %s: exit %d, %q, want %d and one line with %q", strings.Join(c.args, " "), o.code, o.stderr, c.code, c.want)
+		}
+	}
+}
