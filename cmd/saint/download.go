@@ -23,10 +23,12 @@ func newDownloadCommand(e *env) *cli.Command {
 		Name: "download", Usage: "fetch a public data set", ArgsUsage: "NAME",
 		Description: "NAME is one of " + strings.Join(download.Names(), ", ") + ".\n" +
 			"Interrupted downloads go on where they stopped. The SHA-256 of the first complete download is recorded beside the file and checked from then on.\n" +
+			"OGB's archives are then converted to the data folder NAME, as 'saint convert ogb' does.\n" +
 			"Example: saint download ogbn-arxiv --dir data",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "dir", Value: "data", Usage: "`FOLDER` to write to; made if it is missing"},
 			&cli.StringFlag{Name: "base_url", Usage: "`URL` of a mirror that holds OGB's archives or NAME/FILE (environment: " + downloadBase + ")"},
+			&cli.BoolFlag{Name: "no_convert", Usage: "keep an archive as it is"},
 			&cli.StringFlag{Name: "sha256", Usage: "expected `DIGEST` of an archive"},
 			&cli.IntFlag{Name: "retries", Value: 5, Usage: "tries `N` in a row that may bring nothing"},
 		},
@@ -38,7 +40,7 @@ func newDownloadCommand(e *env) *cli.Command {
 			if err != nil {
 				return usagef("%v", err)
 			}
-			job := downloadJob{env: e, source: src, dir: c.String("dir"), sum: c.String("sha256"), retries: c.Int("retries")}
+			job := downloadJob{env: e, source: src, dir: c.String("dir"), sum: c.String("sha256"), retries: c.Int("retries"), convert: !c.Bool("no_convert")}
 			if err := job.check(c.String("base_url")); err != nil {
 				return err
 			}
@@ -54,6 +56,7 @@ type downloadJob struct {
 	dir     string
 	sum     string
 	retries int
+	convert bool // an archive, after it is there
 }
 
 // check completes and verifies what the user gave.
@@ -116,10 +119,33 @@ func (j *downloadJob) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if !j.env.json {
-		return j.env.printf("next: %s\n", j.next())
+	if j.source.Archive && j.convert {
+		return j.unpack(ctx)
 	}
-	return nil
+	return j.say("next: %s\n", j.next())
+}
+
+// say prints for people only.
+func (j *downloadJob) say(format string, args ...any) error {
+	if j.env.json {
+		return nil
+	}
+	return j.env.printf(format, args...)
+}
+
+// unpack converts the archive to a data folder, unless that is there.
+func (j *downloadJob) unpack(ctx context.Context) error {
+	out := filepath.Join(j.dir, j.source.Name)
+	if entries, err := os.ReadDir(out); err == nil && len(entries) > 0 {
+		return j.say("%s is there already; to convert again, delete it and: %s\n", out, j.next())
+	}
+	args := []string{"saint", "convert", "ogb", "--in", j.path(j.source.Files[0]), "--out", out}
+	for flag, set := range map[string]bool{"--json": j.env.json, "--quiet": j.env.quiet, "--v": j.env.verbose} {
+		if set {
+			args = append(args, flag)
+		}
+	}
+	return execute(ctx, j.env, args)
 }
 
 func (j *downloadJob) path(file string) string { return filepath.Join(j.dir, filepath.FromSlash(file)) }

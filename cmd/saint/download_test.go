@@ -3,6 +3,7 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -12,25 +13,47 @@ import (
 	"testing"
 )
 
-func TestDownloadArchive(t *testing.T) {
+// tinyArxiv returns an archive of OGB's form with four nodes.
+func tinyArxiv(t *testing.T) []byte {
+	t.Helper()
 	var archive bytes.Buffer
 	w := zip.NewWriter(&archive)
-	if _, err := w.Create("arxiv/RELEASE_v1.txt"); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{
+		"raw/edge.csv.gz":          "0,1\n1,2\n2,3\n",
+		"raw/node-feat.csv.gz":     "0,1\n1,0\n2,1\n3,5\n",
+		"raw/node-label.csv.gz":    "0\n1\n0\n1\n",
+		"raw/num-node-list.csv.gz": "4\n",
+		"raw/num-edge-list.csv.gz": "3\n",
+		"split/time/train.csv.gz":  "0\n1\n",
+		"split/time/valid.csv.gz":  "2\n",
+		"split/time/test.csv.gz":   "3\n",
+	} {
+		f, err := w.Create("arxiv/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		z := gzip.NewWriter(f)
+		z.Write([]byte(text))
+		z.Close()
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return archive.Bytes()
+}
+
+func TestDownloadArchive(t *testing.T) {
+	archive := tinyArxiv(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/mirror/arxiv.zip" {
 			http.NotFound(w, r)
 			return
 		}
-		w.Write(archive.Bytes())
+		w.Write(archive)
 	}))
 	defer server.Close()
 	dir := filepath.Join(t.TempDir(), "new")
-	args := []string{"download", "ogbn_arxiv", "--dir", dir, "--base_url", server.URL + "/mirror/"}
+	args := []string{"download", "ogbn_arxiv", "--dir", dir, "--base_url", server.URL + "/mirror/", "--no_convert"}
 	text := must(t, args...).stdout
 	for _, want := range []string{"digest recorded", "saint convert ogb --in " + filepath.Join(dir, "arxiv.zip") + " --out " + filepath.Join(dir, "ogbn-arxiv")} {
 		if !strings.Contains(text, want) {
@@ -38,8 +61,13 @@ func TestDownloadArchive(t *testing.T) {
 		}
 	}
 	var line downloadLine
-	if err := json.Unmarshal([]byte(must(t, append(args, "--json")...).stdout), &line); err != nil || !line.Present || line.Bytes != int64(archive.Len()) {
+	if err := json.Unmarshal([]byte(must(t, append(args, "--json")...).stdout), &line); err != nil || !line.Present || line.Bytes != int64(len(archive)) {
 		t.Errorf("second download printed %+v, %v; want it present", line, err)
+	}
+	// Without --no_convert the archive, which is there, becomes a folder; once.
+	for range 2 {
+		must(t, args[:len(args)-1]...)
+		must(t, "inspect", filepath.Join(dir, "ogbn-arxiv"))
 	}
 	o := saint(t, "download", "ogbn-products", "--dir", dir, "--base-url", server.URL)
 	if o.code != exitFailure || !strings.Contains(o.stderr, "404") || !strings.Contains(o.stderr, "By hand: open https://snap.stanford.edu/") {
