@@ -247,6 +247,7 @@ func TestEvaluatorLogits(t *testing.T) {
 func checkLogits(t *testing.T, b tensor.Backend, c *trainconfig.Config, in int) {
 	m := newModel(t, c, in, 4, b)
 	apartMemory := newModel(t, c, in, 4, discrete{b})
+	behind := newModel(t, c, in, 4, deferred{discrete{b}})
 	for name, g := range map[string]*formats.Graph{
 		"symmetric":         randomGraph(50, 3, false, false),
 		"directed weighted": randomGraph(41, 3, true, true),
@@ -271,6 +272,8 @@ func checkLogits(t *testing.T, b tensor.Backend, c *trainconfig.Config, in int) 
 				"features not resident":       evaluate(t, m, g, hidden, tile),
 				"memory not shared":           evaluate(t, apartMemory, g, x, tile),
 				"neither resident nor shared": evaluate(t, apartMemory, g, hidden, tile),
+				"asynchronous":                evaluate(t, behind, g, x, tile),
+				"asynchronous, not resident":  evaluate(t, behind, g, hidden, tile),
 			} {
 				if !sameBits(other, got) {
 					t.Errorf("%s, tiles of %d: %s gives other bits", name, tile, what)
