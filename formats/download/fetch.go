@@ -100,6 +100,21 @@ func (e *DigestError) Error() string {
 		e.Path, e.Got, e.Want, strings.TrimSuffix(e.Path, partSuffix))
 }
 
+// InterruptedError says what a cancelled download left behind; it wraps the context's error.
+type InterruptedError struct {
+	Part  string
+	Bytes int64
+	Err   error
+}
+
+// Error says how to go on.
+func (e *InterruptedError) Error() string {
+	return fmt.Sprintf("interrupted; %d bytes are kept in %s, the same command goes on from there", e.Bytes, e.Part)
+}
+
+// Unwrap returns the context's error.
+func (e *InterruptedError) Unwrap() error { return e.Err }
+
 const partSuffix = ".part"
 
 // state is what is known of a file that is partly there; it lies beside it as JSON.
@@ -194,7 +209,7 @@ func (f *fetcher) fill(ctx context.Context) error {
 		var final permanent
 		switch {
 		case ctx.Err() != nil:
-			return fmt.Errorf("%w; %d bytes are kept in %s, the same command goes on from there", context.Cause(ctx), f.have, f.part)
+			return &InterruptedError{Part: f.part, Bytes: f.have, Err: context.Cause(ctx)}
 		case errors.As(err, &final):
 			return final.error
 		case err == nil:

@@ -385,6 +385,9 @@ func TestCheckZip(t *testing.T) {
 	if _, err := fetch(t, h.URL, path, o); err == nil || !strings.Contains(err.Error(), "not a complete zip") {
 		t.Errorf("Fetch of half an archive = %v", err)
 	}
+	if left, _ := filepath.Glob(path + "*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
 	if _, err := fetch(t, h.URL, path, o); err != nil {
 		t.Errorf("Fetch of the whole archive = %v", err)
 	}

@@ -46,7 +46,7 @@ func (f *fetcher) finish(ctx context.Context, want string) (*Result, error) {
 	}
 	if err := f.Check(f.part); err != nil {
 		// Nothing can be added to a file of full length, so the next try has to start over.
-		return nil, errors.Join(err, f.restart())
+		return nil, errors.Join(err, os.Remove(f.part), os.Remove(f.note))
 	}
 	if want == "" {
 		if err := f.record(digest); err != nil {
