@@ -163,7 +163,7 @@ func scoresOf(d *formats.Dataset, nodes []int32, logits []float32, sigmoid, auc 
 		Loss: loss / float64(len(nodes)), Nodes: int64(len(nodes)),
 	}
 	if auc && sigmoid {
-		s.ROCAUC = metric.MeanROCAUC(z, truths, k)
+		s.HasROCAUC, s.ROCAUC = true, metric.MeanROCAUC(z, truths, k)
 	}
 	return s
 }

@@ -16,9 +16,12 @@ type Scores struct {
 	F1Micro  float64 `json:"f1_micro"`
 	F1Macro  float64 `json:"f1_macro"`
 	Accuracy float64 `json:"accuracy"`
-	Loss     float64 `json:"loss"`              // mean over the split's nodes
-	ROCAUC   float64 `json:"roc_auc,omitempty"` // only where asked for and defined
+	Loss     float64 `json:"loss"` // mean over the split's nodes
 	Nodes    int64   `json:"nodes"`
+
+	// The ROC-AUC of the test nodes, where it was asked for and is defined.
+	HasROCAUC bool    `json:"has_roc_auc,omitempty"`
+	ROCAUC    float64 `json:"roc_auc,omitempty"`
 }
 
 // splitNames are those of the splits in the order of Scorer.splits.
@@ -96,7 +99,7 @@ func (s *Scorer) Evaluate(ctx context.Context, m *Model) (*Evaluation, error) {
 	}
 	if s.auc {
 		if a := metric.MeanROCAUC(s.aucScores, s.aucTruth, s.data.Labels.NumClasses); finite(a) {
-			all[2].ROCAUC = a
+			all[2].HasROCAUC, all[2].ROCAUC = true, a
 		}
 	}
 	return &Evaluation{Train: all[0], Val: all[1], Test: all[2], Counts: s.counts, LabelOffset: s.data.Labels.Offset}, nil

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"math"
-
 	"github.com/urfave/cli/v2"
 
 	"github.com/saint-gnn/saint/trainer"
@@ -67,7 +65,7 @@ func printEvaluation(e *env, ev *trainer.Evaluation, auc, report bool) error {
 	}{{"train", ev.Train}, {"val", ev.Val}, {"test", ev.Test}} {
 		line := evalLine{"eval", s.name, s.Nodes, s.F1Micro, s.F1Macro, s.Accuracy, s.Loss, nil}
 		area := "-"
-		if auc && s.name == "test" && !math.IsNaN(s.ROCAUC) {
+		if auc && s.HasROCAUC {
 			line.ROCAUC, area = &s.ROCAUC, score(s.ROCAUC)
 		}
 		var err error

@@ -173,7 +173,7 @@ func (p *predictor) write(v int32, x []float32) error {
 	default:
 		p.row.int = int64(metric.Argmax(x)) + p.data.Labels.Offset
 	}
-	for i, f := range p.row.floats {
+	for i, f := range x {
 		if math.IsNaN(float64(f)) || math.IsInf(float64(f), 0) {
 			return errors.Join(trainer.ErrNotFinite, fmt.Errorf("output %d of node %d is %v: the parameters in %s are of no use", i, v, f, p.path))
 		}

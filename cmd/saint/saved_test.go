@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/csv"
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -19,6 +21,7 @@ import (
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/formats/npy"
 	"github.com/saint-gnn/saint/formats/synth"
+	"github.com/saint-gnn/saint/trainer"
 	"github.com/saint-gnn/saint/trainer/metric"
 )
 
@@ -84,6 +87,50 @@ func TestSavedErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	saint(t, "predict", dir, "--out", filepath.Join(t.TempDir(), "p.npy")).fails(t, exitInput, "best.safetensors")
+}
+
+// TestPredictNotFinite: parameters that are finite but of no use make no predictions.
+func TestPredictNotFinite(t *testing.T) {
+	dir, _ := train(t, writeConfig(t, "softmax", "1"))
+	file := filepath.Join(dir, "checkpoints", "best.safetensors")
+	data := readFile(t, file)
+	head := 8 + binary.LittleEndian.Uint64(data)
+	var tensors map[string]struct {
+		Offsets [2]int `json:"data_offsets"`
+	}
+	if err := json.Unmarshal(data[8:head], &tensors); err != nil {
+		t.Fatal(err)
+	}
+	at := tensors["classifier.hops.0.weight"].Offsets
+	weights := data[head:][at[0]:at[1]]
+	for i := 0; i < len(weights); i += 4 {
+		binary.LittleEndian.PutUint32(weights[i:], math.Float32bits(math.MaxFloat32))
+	}
+	if err := os.WriteFile(file, data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "p.csv")
+	for _, flag := range []string{"--probabilities=false", "--probabilities"} {
+		saint(t, "predict", dir, "--out", out, "--quiet", flag).fails(t, exitFailure, "not finite", "best.safetensors")
+		if _, err := os.Stat(out); err == nil {
+			t.Errorf("predict %s of logits that are not finite has written %s", flag, out)
+		}
+	}
+	must(t, "predict", dir, "--out", out, "--embeddings")
+}
+
+// TestEvalWithoutArea: an area under the curve that is not defined is not 0.
+func TestEvalWithoutArea(t *testing.T) {
+	for _, asJSON := range []bool{false, true} {
+		var out bytes.Buffer
+		ev := &trainer.Evaluation{Test: trainer.Scores{F1Micro: 0.5, Nodes: 2}}
+		if err := printEvaluation(&env{Stdout: &out, json: asJSON}, ev, true, false); err != nil {
+			t.Fatal(err)
+		}
+		if text := strings.TrimSpace(out.String()); strings.Contains(text, "rocauc") || !asJSON && !strings.HasSuffix(text, " -") {
+			t.Errorf("eval of one class printed\n%s\nwant no area", text)
+		}
+	}
 }
 
 func readNpy(t *testing.T, path string) *npy.Array {

@@ -135,7 +135,7 @@ func (o *trainOutput) newResultLine(kind string, res *trainer.Result, seed uint6
 	if wantsAccuracy(o.job.data) {
 		line.TestAccuracy = &res.Test.Accuracy
 	}
-	if wantsROCAUC(o.job.data) {
+	if res.Test.HasROCAUC {
 		line.TestROCAUC = &res.Test.ROCAUC
 	}
 	return line
