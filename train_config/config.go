@@ -103,6 +103,12 @@ func Parse(name string, data []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, key := range []string{"network", "params", "phase"} {
+		root.known[key] = true
+	}
+	if err := root.Unused(); err != nil {
+		return nil, err
+	}
 	c := &Config{Name: name}
 	net, err := c.list(root, "network")
 	if err != nil {
@@ -114,9 +120,6 @@ func Parse(name string, data []byte) (*Config, error) {
 	}
 	phases, err := c.list(root, "phase")
 	if err != nil {
-		return nil, err
-	}
-	if err := root.Unused(); err != nil {
 		return nil, err
 	}
 	if err := c.readNetwork(net[0]); err != nil {
@@ -163,7 +166,6 @@ func parseRoot(name string, data []byte) (*Section, error) {
 
 // list returns the mappings of a top-level list.
 func (c *Config) list(root *Section, key string) ([]*Section, error) {
-	root.known[key] = true
 	n := root.value(key)
 	if n == nil {
 		return nil, &Error{File: c.Name, Msg: fmt.Sprintf("no %q list", key)}
@@ -312,8 +314,8 @@ func (c *Config) CheckUsed() error {
 	return nil
 }
 
-// Resolved returns the configuration as canonical YAML with every default filled in. Two
-// configurations that train alike have the same text.
+// Resolved returns the configuration as YAML with every default filled in; the keys of
+// samplers and layers stand as they were written. Equal texts train alike.
 func (c *Config) Resolved() []byte {
 	var b bytes.Buffer
 	n, p := c.Network, c.Params
@@ -335,6 +337,7 @@ func (c *Config) Resolved() []byte {
 			fmt.Fprintf(&b, "    attention_variant: %s\n", n.AttentionVariant)
 		}
 	}
+	writeForeign(&b, n.Extra, networkKeys{})
 	fmt.Fprintf(&b, "params:\n  - lr: %v\n    dropout: %v\n    weight_decay: %v\n    sample_coverage: %d\n    eval_val_every: %d\n    norm_loss: %t\n    norm_aggr: %t\n    grad_clip: %v\n    grad_clip_type: %s\n",
 		p.LR, p.Dropout, p.WeightDecay, p.SampleCoverage, p.EvalValEvery, p.NormLoss, p.NormAggr, p.GradClip, p.GradClipType)
 	if p.Compat != "" {
@@ -343,13 +346,16 @@ func (c *Config) Resolved() []byte {
 	b.WriteString("phase:\n")
 	for _, ph := range c.Phases {
 		fmt.Fprintf(&b, "  - end: %d\n    sampler: %s\n", ph.End, quoteYAML(ph.Sampler))
-		for _, kv := range ph.Params.Values() {
-			if kv[0] != "end" && kv[0] != "sampler" {
-				fmt.Fprintf(&b, "    %s: %s\n", quoteYAML(kv[0]), quoteYAML(kv[1]))
-			}
-		}
+		writeForeign(&b, ph.Params, phaseKeys{})
 	}
 	return b.Bytes()
+}
+
+// writeForeign writes the keys of s that belong to a sampler or a layer.
+func writeForeign(b *bytes.Buffer, s *Section, own any) {
+	for _, kv := range s.foreign(own) {
+		fmt.Fprintf(b, "    %s: %s\n", quoteYAML(kv[0]), quoteYAML(kv[1]))
+	}
 }
 
 // quoteYAML writes a scalar so that it reads back as the same text and type.

@@ -78,6 +78,30 @@ func TestLayer(t *testing.T) {
 	}
 }
 
+// What a run folder keeps must hold the keys of a user's layer, or a resumed run and eval
+// would build another one.
+func TestResolvedKeepsKeysOfLayers(t *testing.T) {
+	c, err := Parse("layer.yml", []byte(edit("act: relu", "layer: gin\n    eps: 0.5\n    pool: 'max: 2'")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse("again.yml", c.Resolved())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, c.Resolved())
+	}
+	var own struct {
+		Eps  float64 `yaml:"eps"`
+		Pool string  `yaml:"pool"`
+	}
+	if err := again.Network.Extra.Decode(&own); err != nil || own.Eps != 0.5 || own.Pool != "max: 2" {
+		t.Errorf("the resolved text holds %+v, %v, want eps 0.5 and pool max: 2\n%s", own, err, c.Resolved())
+	}
+	other, err := Parse("layer.yml", []byte(edit("act: relu", "layer: gin\n    eps: 0.25\n    pool: 'max: 2'")))
+	if err != nil || other.Hash() == c.Hash() {
+		t.Errorf("another eps: hash %s, %v, want another than %s", other.Hash(), err, c.Hash())
+	}
+}
+
 func TestResolvedParsesToItself(t *testing.T) {
 	for _, name := range Names() {
 		c, err := Load(name, "")
@@ -104,8 +128,9 @@ func TestBad(t *testing.T) {
 		{"tab", "network:\n\t- dim: 1\n", "bad.yml:2:1: not YAML"},
 		{"two documents", good + "---\nnetwork: 1\n", "more than one YAML document"},
 		{"scalar", "hello", "bad.yml:1:1: the file"},
-		{"no network", edit("network:", "net:"), `no "network" list`},
-		{"top-level typo", edit("params:", "parms:"), `no "params" list`},
+		{"no network", good[strings.Index(good, "params:"):], `no "network" list`},
+		{"top-level short", edit("network:", "net:"), `bad.yml:1:1: unknown key "net" in the file (known are network, params, phase); did you mean "network"?`},
+		{"top-level typo", edit("params:", "parms:"), `bad.yml:7:1: unknown key "parms" in the file (known are network, params, phase); did you mean "params"?`},
 		{"extra list", good + "phases:\n  - end: 1\n", `bad.yml:19:1: unknown key "phases" in the file (known are network, params, phase); did you mean "phase"?`},
 		{"mapping, not list", strings.Replace(edit("network:\n  - dim", "network:\n    dim"), "  - dim", "    dim", 1), "bad.yml:2:5: network must be a list"},
 		{"list of scalars", edit("  - lr: 1e-2\n    dropout: 0.2\n    sample_coverage: 25", "  - 3"), "bad.yml:8:5: params must be a mapping"},
@@ -197,7 +222,12 @@ func TestLoadErrors(t *testing.T) {
 	if err := os.WriteFile(big, make([]byte, maxSize+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	endless := "/dev/zero" // reports size 0 and never ends
+	if _, err := os.Stat(endless); err != nil {
+		endless = big
+	}
 	for _, tt := range []struct{ name, data, want string }{
+		{endless, "", "a configuration has at most"},
 		{dir, "", "is a folder"},
 		{big, "", "a configuration has at most"},
 		{"table2/flickr2_rv.yml", "", "did you mean table2/flickr2_rw.yml?"},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -44,17 +45,29 @@ func read(name, data string) (text []byte, chosen string, err error) {
 	switch {
 	case err == nil && info.IsDir():
 		return nil, "", &Error{File: name, Msg: "is a folder, want a YAML file"}
-	case err == nil && info.Size() > maxSize:
-		return nil, "", &Error{File: name, Msg: fmt.Sprintf("has %d bytes, a configuration has at most %d", info.Size(), maxSize)}
 	case err == nil:
-		text, err = os.ReadFile(name)
+		text, err = readFile(name)
 	case errors.Is(err, fs.ErrNotExist):
 		return readEmbedded(name, data)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, "", &Error{File: name, Msg: "cannot be read: " + cause(err)}
+	case len(text) > maxSize:
+		return nil, "", &Error{File: name, Msg: fmt.Sprintf("is too long, a configuration has at most %d bytes", maxSize)}
 	}
 	return text, name, nil
+}
+
+// readFile reads at most maxSize+1 bytes: devices and pipes do not tell their size, and may
+// have no end.
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	return io.ReadAll(io.LimitReader(f, maxSize+1))
 }
 
 // cause strips the path that os puts before its errors: Error names the file itself.
@@ -113,10 +126,7 @@ func Names() []string {
 // and norm caches record it.
 func (p *Phase) SamplerJSON() string {
 	m := map[string]any{"sampler": p.Sampler}
-	for _, kv := range p.Params.Values() {
-		if kv[0] == "end" || kv[0] == "sampler" {
-			continue
-		}
+	for _, kv := range p.Params.foreign(phaseKeys{}) {
 		if i, err := strconv.ParseInt(kv[1], 10, 64); err == nil {
 			m[kv[0]] = i
 		} else {

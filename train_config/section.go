@@ -187,6 +187,15 @@ func (s *Section) Values() [][2]string {
 	return out
 }
 
+// foreign returns the keys and values that are not named by the yaml tags of own, a struct.
+func (s *Section) foreign(own any) [][2]string {
+	named := map[string]bool{}
+	for i, t := 0, reflect.TypeOf(own); i < t.NumField(); i++ {
+		named[t.Field(i).Tag.Get("yaml")] = true
+	}
+	return slices.DeleteFunc(s.Values(), func(kv [2]string) bool { return named[kv[0]] })
+}
+
 // Unused reports the first key that nobody decoded, with the nearest known one.
 func (s *Section) Unused() error {
 	for i := 0; i < len(s.node.Content); i += 2 {
