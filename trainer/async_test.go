@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/saint-gnn/saint/loader"
+	"github.com/saint-gnn/saint/trainer/nn"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -207,6 +209,51 @@ func TestAsynchronousDevice(t *testing.T) {
 			if got.Val != r.Val || got.LastTest != r.LastTest {
 				t.Errorf("%s, %s: scores %v and %v, want %v and %v", network, what, got.Val, got.LastTest, r.Val, r.LastTest)
 			}
+		}
+	}
+}
+
+// countdown ends after a number of questions whether it has.
+type countdown struct {
+	context.Context
+	left int
+}
+
+func (c *countdown) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestAsynchronousStop: when an evaluation or a step fails, the device is done with the host
+// memory that it was given, wherever that happens.
+func TestAsynchronousStop(t *testing.T) {
+	d := deferred{discrete{backend(t, 1)}}
+	c := parse(t, yaml("dim: 8; arch: '1-0-1-0'", "lr: 0.01", stepPhase))
+	data, stop := generate(t, small), errors.New("stop")
+	s := newBench(t, c, data, d, nil)
+	b := draw(t, c, data, rows{FeatureStore: data.Features}, 1)[0]
+	if _, err := s.Step(b, 0, func(*loader.Batch, tensor.Tensor, tensor.Queue) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("Step = %v, want the score's error", err)
+	}
+	if err := s.Stepper.Close(); err != nil {
+		t.Errorf("step that ended with an error: %v", err)
+	}
+	m := newModel(t, c, 12, 3, d)
+	g, x := randomGraph(50, 3, false, false), randomFeatures(50, 12)
+	for k := 0; ; k++ {
+		e, err := NewEvaluator(g, x, d, newArena(t, d))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.rowsAt = 20
+		ran := e.Logits(&countdown{t.Context(), k}, m, 0, func(c *nn.Context, _, _ int, _ tensor.Tensor) error { return c.Q.Sync() })
+		if err := e.Close(); err != nil {
+			t.Errorf("evaluation that ended with %v at question %d: %v", ran, k, err)
+		}
+		if ran == nil {
+			break
 		}
 	}
 }

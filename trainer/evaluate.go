@@ -85,6 +85,9 @@ func (e *Evaluator) Logits(ctx context.Context, m *Model, upTo int, visit Visit)
 		if p := recover(); p != nil {
 			err = &LayerPanic{During: "evaluation", Layer: layerName(m.Seq, run.c.Layer), Value: p, Stack: string(debug.Stack())}
 		}
+		if err != nil {
+			_ = e.q.Sync() // the device may still read host memory, which now goes back
+		}
 		e.place.forget()
 		e.a.Reset()
 	}()

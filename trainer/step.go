@@ -104,6 +104,9 @@ func (s *Stepper) Step(b *loader.Batch, index uint64, score Score) (st Step, err
 				Value: p, Stack: string(debug.Stack()),
 			}
 		}
+		if err != nil {
+			_ = s.q.Sync() // the device may still read the batch, which the caller now releases
+		}
 	}()
 	s.ctx.Step = index
 	s.arena.ResetPeak()
