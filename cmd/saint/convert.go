@@ -13,7 +13,7 @@ import (
 func newConvertCommand(e *env) *cli.Command {
 	return &cli.Command{
 		Name: "convert", Usage: "turn other formats into data folders",
-		Subcommands: []*cli.Command{newConvertOGBCommand(e)},
+		Subcommands: append([]*cli.Command{newConvertOGBCommand(e)}, otherConverters(e)...),
 	}
 }
 

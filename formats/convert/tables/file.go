@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/file"
@@ -58,7 +59,6 @@ type table struct {
 	choose func([]string) ([]string, error)
 	take   func([]Column) error
 	rows   int64
-	inTake bool
 }
 
 // source is what a table is read from.
@@ -70,12 +70,10 @@ type source interface {
 const arrowMagic, parquetMagic = "ARROW1\x00\x00", "PAR1"
 
 func (t *table) read(f source, size int64) (err error) {
-	// The Parquet reader believes what a file says about itself and panics where it lies.
+	// The libraries believe what a file says about itself, and panic where it lies: when they
+	// decode a column or when a value of it is asked for.
 	defer func() {
 		if p := recover(); p != nil {
-			if t.inTake {
-				panic(p)
-			}
 			err = formats.BadInput(t.path, "the file is damaged (%s)", oneLine(p))
 		}
 	}()
@@ -182,21 +180,29 @@ func list(names []string) string {
 }
 
 func (t *table) batch(rec arrow.Record, positions []int) error {
-	if err := t.ctx.Err(); err != nil {
-		return err
-	}
 	columns := make([]Column, len(positions))
 	for i, p := range positions {
 		columns[i] = Column{rec.ColumnName(p), rec.Column(p), t.path, t.rows}
-		if columns[i].Len() != int(rec.NumRows()) {
-			return formats.BadInput(t.path, "column %s has %d values for %d rows", rec.ColumnName(p), columns[i].Len(), rec.NumRows())
+	}
+	if len(columns) == 0 {
+		return nil
+	}
+	return t.give(columns)
+}
+
+// give hands one batch on.
+func (t *table) give(columns []Column) error {
+	if err := t.ctx.Err(); err != nil {
+		return err
+	}
+	n := columns[0].Len()
+	for _, c := range columns {
+		if c.Len() != n {
+			return formats.BadInput(t.path, "column %s has %d values, but %s has %d", c.Name, c.Len(), columns[0].Name, n)
 		}
 	}
-	t.rows += rec.NumRows()
-	t.inTake = true
-	err := t.take(columns)
-	t.inTake = false
-	return err
+	t.rows += int64(n)
+	return t.take(columns)
 }
 
 // batchRows is how many rows are decoded at a time.
@@ -227,63 +233,79 @@ func (t *table) parquet(f source, size int64) error {
 	if err != nil {
 		return err
 	}
-	var leaves []int
+	leaves := map[int]bool{}
 	for _, p := range positions {
 		field := &reader.Manifest.Fields[p]
 		for len(field.Children) == 1 {
 			field = &field.Children[0]
 		}
-		if len(field.Children) > 0 {
+		if len(field.Children) > 0 || field.ColIndex < 0 {
 			return formats.BadInput(t.path, "column %s is a %s, want numbers, text or lists of numbers", schema.Field(p).Name, schema.Field(p).Type)
 		}
-		leaves = append(leaves, field.ColIndex)
+		leaves[field.ColIndex] = true
 	}
-	if len(positions) == 0 || r.NumRows() == 0 {
+	if len(positions) == 0 {
 		return nil
 	}
-	return t.parquetRecords(reader, leaves, positions, schema)
-}
-
-// parquetRecords reads the row groups one after the other.
-func (t *table) parquetRecords(reader *pqarrow.FileReader, leaves, positions []int, schema *arrow.Schema) error {
-	total := reader.ParquetReader().NumRows()
-	for g := range reader.ParquetReader().NumRowGroups() {
-		records, err := reader.GetRecordReader(t.ctx, leaves, []int{g})
-		if err != nil {
-			return err
-		}
-		for records.Next() {
-			rec := records.Record()
-			if rec.NumRows() == 0 || t.rows+rec.NumRows() > total {
-				records.Release()
-				return formats.BadInput(t.path, "row group %d holds more rows than the file's %d", g, total)
-			}
-			err := t.batch(rec, inRecord(rec, positions, schema))
-			if err != nil {
-				records.Release()
-				return err
-			}
-		}
-		err = records.Err()
-		records.Release()
-		if err != nil && !errors.Is(err, io.EOF) {
+	for g := range r.NumRowGroups() {
+		if err := t.rowGroup(reader, g, leaves, positions, schema); err != nil {
 			return err
 		}
 	}
-	if t.rows != total {
-		return formats.BadInput(t.path, "%d rows, but the file promises %d; it is truncated or damaged", t.rows, total)
+	if t.rows != r.NumRows() {
+		return formats.BadInput(t.path, "%d rows, but the file promises %d; it is truncated or damaged", t.rows, r.NumRows())
 	}
 	return nil
 }
 
-// inRecord maps positions in the file's schema to those in a record, which has the chosen
-// columns only.
-func inRecord(rec arrow.Record, positions []int, schema *arrow.Schema) []int {
-	out := make([]int, len(positions))
+// rowGroup reads one row group. It reads column by column in this goroutine: the library's
+// own reader of records starts others, whose panics nobody could catch.
+func (t *table) rowGroup(reader *pqarrow.FileReader, g int, leaves map[int]bool, positions []int, schema *arrow.Schema) error {
+	readers := make([]*pqarrow.ColumnReader, len(positions))
 	for i, p := range positions {
-		out[i] = rec.Schema().FieldIndices(schema.Field(p).Name)[0]
+		r, err := reader.GetFieldReader(t.ctx, p, leaves, []int{g})
+		if err != nil {
+			return err
+		}
+		if r == nil {
+			return formats.BadInput(t.path, "column %s cannot be read", schema.Field(p).Name)
+		}
+		readers[i] = r
 	}
-	return out
+	for left := reader.ParquetReader().MetaData().RowGroup(g).NumRows(); left > 0; {
+		columns := make([]Column, len(positions))
+		for i, r := range readers {
+			values, err := t.next(r)
+			if err != nil {
+				return err
+			}
+			columns[i] = Column{schema.Field(positions[i]).Name, values, t.path, t.rows}
+		}
+		n := columns[0].Len()
+		if left -= int64(n); n == 0 || left < 0 {
+			return formats.BadInput(t.path, "row group %d does not hold the rows that it promises; it is truncated or damaged", g)
+		}
+		if err := t.give(columns); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// next reads the next values of a column as one array.
+func (t *table) next(r *pqarrow.ColumnReader) (arrow.Array, error) {
+	chunked, err := r.NextBatch(batchRows)
+	if err != nil {
+		return nil, err
+	}
+	switch chunks := chunked.Chunks(); len(chunks) {
+	case 0:
+		return nil, formats.BadInput(t.path, "a column ends early")
+	case 1:
+		return chunks[0], nil
+	default:
+		return array.Concatenate(chunks, memory.DefaultAllocator)
+	}
 }
 
 // sourceOnly hides Close, which the Parquet reader would call.

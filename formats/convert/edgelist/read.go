@@ -1,0 +1,513 @@
+package edgelist
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/formats/convert/assemble"
+	"github.com/saint-gnn/saint/formats/npy"
+)
+
+// Options say where everything is and how to read it.
+type Options struct {
+	assemble.Reports
+	assemble.GraphOptions
+	// Features is a file with an id and then numbers in every row, or a .npy matrix whose
+	// rows are the nodes, so that ids are row numbers; empty: the number of neighbours.
+	Features string
+	// Labels is a file with id and label, or id and one 0/1 column a class, or a .npy array.
+	Labels string
+	// Split is a file with id and role, or fractions to draw (Split.Fractions), or a
+	// role.json or role.npz if ids are row numbers.
+	Split assemble.Split
+	// Source, Target and Weight name columns of the list of edges, or number them from 1;
+	// empty: src and dst or the like, else the first two. No Weight: none.
+	Source, Target, Weight string
+	Header                 Header
+	Delimiter              byte // 0: guessed from the first line
+}
+
+// Result is a data set and what its numbers stand for.
+type Result struct {
+	Data *formats.RawDataset
+	// IDs are the ids of the nodes in order; nil: they were row numbers already.
+	IDs []string
+	// LabelNames are the classes in order; nil: the labels were numbers or 0/1 columns.
+	LabelNames []string
+}
+
+// reader holds what one call of Read has read so far.
+type reader struct {
+	ctx     context.Context
+	options *Options
+	text    textOptions
+	ids     ids
+	edges   assemble.Edges
+
+	matrix    assemble.Matrix // features, rows in the order of featIDs
+	featIDs   []int32         // nil: the rows are the nodes
+	labels    formats.Labels
+	labelled  []bool
+	names     []string // of classes
+	labelRows labelRows
+	roles     map[int32]assemble.Role
+}
+
+// Read reads the list of edges at path and the files that o names. Errors about the content
+// are *formats.InputError with the line or row.
+func Read(ctx context.Context, path string, o Options) (*Result, error) {
+	r := &reader{ctx: ctx, options: &o, text: textOptions{o.Header, o.Delimiter}}
+	if o.Labels == "" {
+		return nil, errors.New("no file of labels")
+	}
+	if err := r.readRows(); err != nil {
+		return nil, err
+	}
+	if err := r.readEdges(path); err != nil {
+		return nil, err
+	}
+	if err := r.readTables(); err != nil {
+		return nil, err
+	}
+	if r.ids.count() == 0 {
+		return nil, formats.BadInput(path, "no edges and no nodes")
+	}
+	if r.ids.rows == 0 {
+		r.renumber()
+	}
+	return r.assemble(path)
+}
+
+// readRows reads features and labels that are arrays with one row a node, which fix the
+// number of nodes.
+func (r *reader) readRows() error {
+	if path := r.options.Features; strings.HasSuffix(path, ".npy") {
+		m, err := assemble.ReadMatrix(path, &r.options.Reports)
+		if err != nil {
+			return err
+		}
+		if m.Rows == 0 {
+			return formats.BadInput(path, "no rows")
+		}
+		r.matrix, r.ids.rows = m, m.Rows
+	}
+	if path := r.options.Labels; strings.HasSuffix(path, ".npy") {
+		a, err := npy.ReadFile(path)
+		if err != nil {
+			return assemble.InFile(path, err)
+		}
+		shape := a.Shape()
+		if len(shape) == 0 || shape[0] == 0 || shape[0] > assemble.MaxNodes {
+			return formats.BadInput(path, "shape %v, want one row a node", shape)
+		}
+		if r.ids.rows == 0 {
+			r.ids.rows = shape[0]
+		}
+		if r.labels, err = assemble.LabelsOf(path, a, r.ids.rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readTables reads features, labels and roles that are tables with ids.
+func (r *reader) readTables() error {
+	o := r.options
+	if o.Features != "" && r.matrix.Values == nil {
+		if err := r.readFeatures(o.Features); err != nil {
+			return err
+		}
+	}
+	if r.labels.NumClasses == 0 {
+		if err := r.readLabels(o.Labels); err != nil {
+			return err
+		}
+	}
+	if p := o.Split.Path; p != "" && !strings.HasSuffix(p, ".json") && !strings.HasSuffix(p, ".npz") {
+		return r.readRoles(p)
+	} else if p != "" && r.ids.rows == 0 {
+		return formats.BadInput(p, "a role file numbers the nodes, but here they have names; give rows of id and role instead")
+	}
+	return nil
+}
+
+// column returns the position that want names among the columns.
+func column(names []string, count int, want string, usual []string, otherwise int) (int, error) {
+	if want != "" {
+		if i := slices.Index(names, want); i >= 0 {
+			return i, nil
+		}
+		if i, err := strconv.Atoi(want); err == nil && i >= 1 && i <= count {
+			return i - 1, nil
+		}
+		if names == nil {
+			return 0, fmt.Errorf("no column %q: the file has no header (--header yes says that it has)", want)
+		}
+		return 0, fmt.Errorf("no column %q; there are %s", want, strings.Join(names[:min(20, len(names))], ", "))
+	}
+	for i, name := range names {
+		if slices.Contains(usual, strings.ToLower(name)) {
+			return i, nil
+		}
+	}
+	if otherwise >= count {
+		return 0, fmt.Errorf("%d columns, want at least %d", count, otherwise+1)
+	}
+	return otherwise, nil
+}
+
+// readEdges reads the list of edges.
+func (r *reader) readEdges(path string) error {
+	o := r.options
+	text := r.text
+	if text.header == HeaderAuto && !isNumberOrEmpty(o.Source, o.Target, o.Weight) {
+		text.header = HeaderYes
+	}
+	weighted := o.Weight != ""
+	choose := func(names []string, count int) ([]int, error) {
+		src, err := column(names, count, o.Source, []string{"src", "source", "from", "u", "head"}, 0)
+		if err != nil {
+			return nil, err
+		}
+		dst, err := column(names, count, o.Target, []string{"dst", "target", "to", "v", "tail"}, 1)
+		if err != nil || !weighted {
+			return []int{src, dst}, err
+		}
+		weight, err := column(names, count, o.Weight, nil, 2)
+		return []int{src, dst, weight}, err
+	}
+	e := &r.edges
+	return eachRow(r.ctx, path, text, choose, func(line row) error {
+		var ends [2]int32
+		for i := range ends {
+			id, err := line.text(i)
+			if err != nil {
+				return err
+			}
+			if ends[i], err = r.ids.intern(id); err != nil {
+				return line.errorf("%w", err)
+			}
+		}
+		e.Src, e.Dst = append(e.Src, ends[0]), append(e.Dst, ends[1])
+		if weighted {
+			w, err := weight(line)
+			if err != nil {
+				return err
+			}
+			e.Weights = append(e.Weights, w)
+		}
+		if len(e.Src)%assemble.StepEvery == 0 {
+			return o.Step(r.ctx, "edges", int64(len(e.Src)), 0)
+		}
+		return nil
+	})
+}
+
+// weight returns the third chosen value of a row.
+func weight(line row) (float32, error) {
+	w, err := line.float(2)
+	if err == nil && (!(w >= 0) || w > math.MaxFloat32) {
+		err = line.errorf("weight %v, want a finite number that is not negative", w)
+	}
+	return float32(w), err
+}
+
+func isNumberOrEmpty(words ...string) bool {
+	for _, w := range words {
+		if _, err := strconv.Atoi(w); err != nil && w != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// idFirst chooses the column of ids first and then all others, at least one.
+func idFirst(names []string, count int) ([]int, error) {
+	id, err := column(names, count, "", []string{"id", "node", "node_id", "nodeid"}, 0)
+	if err != nil {
+		return nil, err
+	}
+	if count < 2 {
+		return nil, fmt.Errorf("%d columns, want an id and at least one more", count)
+	}
+	positions := []int{id}
+	for i := range count {
+		if i != id {
+			positions = append(positions, i)
+		}
+	}
+	return positions, nil
+}
+
+// eachNode calls take for every row of a file that begins with a node id, at most one row a
+// node.
+func (r *reader) eachNode(path string, take func(v int32, line row, width int) error) error {
+	width := 0
+	seen := map[int32]bool{}
+	return eachRow(r.ctx, path, r.text, func(names []string, count int) ([]int, error) {
+		width = count - 1
+		return idFirst(names, count)
+	}, func(line row) error {
+		id, err := line.text(0)
+		if err != nil {
+			return err
+		}
+		v, err := r.ids.intern(id)
+		if err != nil {
+			return line.errorf("%w", err)
+		}
+		if seen[v] {
+			return line.errorf("node %.40q comes twice", id)
+		}
+		seen[v] = true
+		return take(v, line, width)
+	})
+}
+
+func (r *reader) readFeatures(path string) error {
+	m := &r.matrix
+	return r.eachNode(path, func(v int32, line row, width int) error {
+		m.Dim = width
+		for i := range width {
+			x, err := line.float(i + 1)
+			if err != nil {
+				return err
+			}
+			if math.IsNaN(x) || math.Abs(x) > math.MaxFloat32 {
+				return line.errorf("feature %d is %v, want a finite number", i+1, x)
+			}
+			m.Values = append(m.Values, float32(x))
+		}
+		m.Rows++
+		r.featIDs = append(r.featIDs, v)
+		return r.ctx.Err()
+	})
+}
+
+// labelRows are labels as they were read.
+type labelRows struct {
+	nodes  []int32
+	words  []string // single-label data
+	values []uint8  // multi-label data
+	width  int
+}
+
+func (r *reader) readLabels(path string) error {
+	l := &r.labelRows
+	return r.eachNode(path, func(v int32, line row, width int) error {
+		l.width = width
+		l.nodes = append(l.nodes, v)
+		for i := range width {
+			word, err := line.text(i + 1)
+			switch {
+			case err != nil:
+				return err
+			case width == 1:
+				l.words = append(l.words, string(word))
+			case len(word) == 1 && (word[0] == '0' || word[0] == '1'):
+				l.values = append(l.values, word[0]-'0')
+			default:
+				return line.errorf("class column %d is %.40q, want 0 or 1", i+1, word)
+			}
+		}
+		return nil
+	})
+}
+
+func (r *reader) readRoles(path string) error {
+	r.roles = map[int32]assemble.Role{}
+	return r.eachNode(path, func(v int32, line row, _ int) error {
+		word, err := line.text(1)
+		if err != nil {
+			return err
+		}
+		role, ok := assemble.ParseRole(string(word))
+		if !ok {
+			return line.errorf("role %.40q, want train, val or test", word)
+		}
+		r.roles[v] = role
+		return nil
+	})
+}
+
+// renumber replaces the numbers of first appearance by the final ones.
+func (r *reader) renumber() {
+	final := r.ids.sort()
+	for _, nodes := range [][]int32{r.edges.Src, r.edges.Dst, r.featIDs, r.labelRows.nodes} {
+		for i, v := range nodes {
+			nodes[i] = final[v]
+		}
+	}
+	if r.roles == nil {
+		return
+	}
+	roles := make(map[int32]assemble.Role, len(r.roles))
+	for v, role := range r.roles {
+		roles[final[v]] = role
+	}
+	r.roles = roles
+}
+
+// assemble puts the data set together.
+func (r *reader) assemble(path string) (*Result, error) {
+	o, n := r.options, r.ids.count()
+	raw := &formats.RawDataset{Name: strings.SplitN(filepath.Base(path), ".", 2)[0]}
+	g, counts, err := assemble.Graph(r.ctx, n, &r.edges, o.GraphOptions)
+	if err != nil {
+		return nil, assemble.InFile(path, err)
+	}
+	raw.Full = g
+	o.WarnGraph(path, counts, o.GraphOptions)
+	if !o.Undirected {
+		o.WarnDirected(path, g)
+	}
+	if r.labels.NumClasses == 0 {
+		if err := r.placeLabels(n); err != nil {
+			return nil, assemble.InFile(o.Labels, err)
+		}
+	}
+	raw.Labels = r.labels
+	if err := r.placeFeatures(raw); err != nil {
+		return nil, err
+	}
+	if err := r.placeRoles(raw); err != nil {
+		return nil, err
+	}
+	raw, err = assemble.Dataset(raw, map[formats.Part]string{
+		formats.PartFull: path, formats.PartTrain: path, formats.PartLabels: o.Labels,
+		formats.PartFeatures: o.Features, formats.PartRoles: o.Split.Name(o.Labels),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Data: raw, IDs: r.ids.names, LabelNames: r.names}, nil
+}
+
+// placeFeatures puts the rows where their nodes are.
+func (r *reader) placeFeatures(raw *formats.RawDataset) error {
+	n, m := raw.Full.NumNodes(), &r.matrix
+	switch {
+	case r.options.Features == "":
+		r.options.Warnf("no features: the number of neighbours becomes the only feature")
+		raw.Features, raw.Dim = assemble.DegreeFeatures(raw.Full), 1
+		return nil
+	case r.featIDs == nil && m.Dim > 0:
+		raw.Features, raw.Dim = m.Values, m.Dim
+		return assemble.CheckRows(r.options.Features, "features", m.Rows, n)
+	}
+	has := make([]bool, n)
+	for _, v := range r.featIDs {
+		has[v] = true
+	}
+	if missing := slices.Index(has, false); missing >= 0 {
+		return formats.BadInput(r.options.Features, "node %s has no features", r.name(missing))
+	}
+	raw.Features, raw.Dim = make([]float32, n*m.Dim), m.Dim
+	for i, v := range r.featIDs {
+		copy(raw.Features[int(v)*m.Dim:(int(v)+1)*m.Dim], m.Values[i*m.Dim:])
+	}
+	return nil
+}
+
+// name returns the id of a node for messages.
+func (r *reader) name(v int) string {
+	if r.ids.rows > 0 {
+		return strconv.Itoa(v)
+	}
+	return fmt.Sprintf("%.40q", r.ids.names[v])
+}
+
+// placeLabels turns words into classes: whole numbers stay, other words are numbered in
+// ascending order.
+func (r *reader) placeLabels(n int) error {
+	l := &r.labelRows
+	r.labelled = make([]bool, n)
+	if l.width > 1 {
+		if l.width*n > 16*len(l.values)+1<<30 {
+			return fmt.Errorf("%d classes for %d nodes, but only %d rows of labels", l.width, n, len(l.nodes))
+		}
+		rows := make([]uint8, n*l.width)
+		for i, v := range l.nodes {
+			copy(rows[int(v)*l.width:], l.values[i*l.width:(i+1)*l.width])
+			r.labelled[v] = true
+		}
+		r.labels = formats.Labels{NumClasses: l.width, Multi: rows}
+		return nil
+	}
+	values := make([]int64, n)
+	for v := range values {
+		values[v] = assemble.Unlabelled
+	}
+	numbers, words := r.classNumbers()
+	for i, v := range l.nodes {
+		values[v] = numbers[i]
+		r.labelled[v] = numbers[i] != assemble.Unlabelled
+	}
+	r.names = words
+	var err error
+	r.labels, err = assemble.Classes(values)
+	return err
+}
+
+// classNumbers returns the class of every row of labels, and the words if they are none.
+func (r *reader) classNumbers() (numbers []int64, words []string) {
+	l := &r.labelRows
+	numbers = make([]int64, len(l.words))
+	for i, word := range l.words {
+		v, err := strconv.ParseInt(word, 10, 64)
+		if word == "" || word == "-1" {
+			v, err = assemble.Unlabelled, nil
+		}
+		if err != nil {
+			words = append(words, word)
+		}
+		numbers[i] = v
+	}
+	if words == nil {
+		return numbers, nil
+	}
+	words = slices.DeleteFunc(slices.Clone(l.words), func(w string) bool { return w == "" })
+	slices.Sort(words)
+	words = slices.Compact(words)
+	for i, word := range l.words {
+		numbers[i] = assemble.Unlabelled
+		if at, ok := slices.BinarySearch(words, word); ok && word != "" {
+			numbers[i] = int64(at)
+		}
+	}
+	return numbers, words
+}
+
+// placeRoles sets the roles; nodes without a label get none.
+func (r *reader) placeRoles(raw *formats.RawDataset) error {
+	n := raw.Full.NumNodes()
+	labelled := assemble.Labelled(&raw.Labels, n, r.labelled)
+	if r.roles == nil {
+		return r.options.Split.Apply(raw, labelled)
+	}
+	role, lost := make([]assemble.Role, n), 0
+	has := make([]bool, n)
+	for _, v := range labelled {
+		has[v] = true
+	}
+	for v, x := range r.roles {
+		if x != assemble.NoRole && !has[v] {
+			lost++
+			continue
+		}
+		role[v] = x
+	}
+	if lost > 0 {
+		r.options.Warnf("%s: %d nodes have a role but no label, and lose the role", r.options.Split.Path, lost)
+	}
+	roles := assemble.RolesOf(role)
+	raw.TrainNodes, raw.ValNodes, raw.TestNodes = roles.Train, roles.Val, roles.Test
+	return nil
+}
