@@ -74,20 +74,30 @@ func (g *Graph) Find(v, u int32) int64 {
 // Symmetric reports whether (u, v) is an edge for every edge (v, u). Weights are not
 // compared. Cost O(V+E) time, 8 bytes a node.
 func (g *Graph) Symmetric() bool {
-	// Rows are ascending, so walking them in order meets the entries of every column in
-	// ascending row order: one cursor per row decides whether the mirror entry comes next.
-	cursor := make([]int64, g.NumNodes())
-	copy(cursor, g.Indptr)
+	// Rows are ascending, so walking them in order meets the entries below the diagonal in
+	// the order in which their mirror entries stand above it: one cursor per row decides
+	// whether the mirror entry comes next. Only half of the entries miss the cache so.
+	next := make([]int64, g.NumNodes())
+	unmatched := 0 // entries above the diagonal less those below
 	for v := range g.NumNodes() {
-		for _, u := range g.Neighbors(int32(v)) {
-			c := cursor[u]
+		row := g.Neighbors(int32(v))
+		k := 0
+		for ; k < len(row) && int(row[k]) < v; k++ {
+			u := row[k]
+			c := next[u]
 			if c >= g.Indptr[u+1] || g.Indices[c] != int32(v) {
 				return false
 			}
-			cursor[u] = c + 1
+			next[u] = c + 1
 		}
+		unmatched -= k
+		if k < len(row) && int(row[k]) == v {
+			k++
+		}
+		next[v] = g.Indptr[v] + int64(k)
+		unmatched += len(row) - k
 	}
-	return true
+	return unmatched == 0
 }
 
 // Fingerprint returns the SHA-256 of shape, structure and weights as hex. Two graphs with
