@@ -72,7 +72,7 @@ type scaled struct {
 }
 
 // Standardized returns a FeatureStore that reads rows of src and standardises them on the
-// way, with the same bits as StandardizeInPlace. It adds no memory and is as safe for
+// way, with the same bits as Prepare. It adds no memory and is as safe for
 // concurrent use as src. It panics when the widths differ.
 func Standardized(src FeatureStore, s Scaling) FeatureStore {
 	if len(s.Mean) != src.Dim() || len(s.InvStd) != src.Dim() {
@@ -175,21 +175,6 @@ func addRow(sum []float64, x []float32, shift []float64, square bool) {
 	}
 	for j := range sum {
 		sum[j] += float64(x[j]) - shift[j]
-	}
-}
-
-// StandardizeInPlace shifts and scales every column of m (row-major, rows of dim values) to
-// mean 0 and population standard deviation 1 over the given rows; a column without
-// deviation is only shifted. Without rows m stays as it is. The result has the same bits
-// for any number of processors. It panics on an id outside m.
-func StandardizeInPlace(m []float32, dim int, rows []int32) {
-	x := NewMatrix(m, dim)
-	s, err := ColumnScaling(x, rows)
-	if err != nil {
-		panic(fmt.Sprintf("formats: standardise: %v", err))
-	}
-	if len(rows) > 0 {
-		scaleInPlace(x, s)
 	}
 }
 
