@@ -237,7 +237,7 @@ func TestAsynchronousStop(t *testing.T) {
 	if _, err := s.Step(b, 0, func(*loader.Batch, tensor.Tensor, tensor.Queue) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("Step = %v, want the score's error", err)
 	}
-	if err := s.Stepper.Close(); err != nil {
+	if err := s.Close(); err != nil {
 		t.Errorf("step that ended with an error: %v", err)
 	}
 	m := newModel(t, c, 12, 3, d)

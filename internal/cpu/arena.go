@@ -243,14 +243,6 @@ func (a *Arena) Peak() int64 { return a.peak }
 // ResetPeak makes the bytes in use now the peak.
 func (a *Arena) ResetPeak() { a.peak = a.bytes }
 
-// Trim gives the pages that hold no tensor back to the system, for example after a phase
-// that needed much more memory than the next one will.
-func (a *Arena) Trim() {
-	for _, p := range a.parts {
-		p.space.Trim(p.region.Release)
-	}
-}
-
 // Err returns the first failure since Reset.
 func (a *Arena) Err() error { return a.err }
 

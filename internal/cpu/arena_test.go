@@ -61,25 +61,6 @@ func TestArenaSteadyState(t *testing.T) {
 	}
 }
 
-// Memory that has been trimmed can be used again.
-func TestArenaTrim(t *testing.T) {
-	a := newArena(t, 64<<20)
-	keep := a.Alloc(tensor.F32, 1024, 1024)
-	big := a.Alloc(tensor.F32, 1024, 8192)
-	cpu.F32(keep)[5], cpu.F32(big)[7] = 3, 4
-	a.Release(big)
-	a.Trim()
-	if got := cpu.F32(keep)[5]; got != 3 {
-		t.Errorf("live element = %g after Trim, want 3", got)
-	}
-	again := a.Alloc(tensor.F32, 1024, 8192)
-	s := cpu.F32(again)
-	s[len(s)-1] = 1
-	if err := a.Err(); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestArenaLimit(t *testing.T) {
 	a := newArena(t, 1<<20)
 	x := a.Alloc(tensor.U8, 1<<10, 1<<10)

@@ -38,9 +38,6 @@ func (b *Backend) Device() string {
 	return fmt.Sprintf("cpu (%v, %d thread%s)", cpufeat.Chosen(), b.group.Threads(), s)
 }
 
-// Threads returns the number of threads.
-func (b *Backend) Threads() int { return b.group.Threads() }
-
 // Caps reports shared memory.
 func (*Backend) Caps() tensor.Caps { return tensor.Caps{SharedMemory: true, TotalBytes: memoryTotal()} }
 

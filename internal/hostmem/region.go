@@ -16,16 +16,6 @@ type Region struct {
 // is invalid after Close.
 func (r *Region) Bytes() []byte { return r.b }
 
-// Release gives the whole pages inside [lo,hi) back to the system. Their contents are
-// undefined afterwards, and the range stays usable.
-func (r *Region) Release(lo, hi int64) {
-	lo = (lo + pageSize - 1) / pageSize * pageSize
-	hi = hi / pageSize * pageSize
-	if r.mapped && lo < hi {
-		discard(r.b[lo:hi])
-	}
-}
-
 // HugePages asks the system to back the whole 2 MiB pages inside [lo,hi) with large pages
 // when they are first touched, where it can.
 func (r *Region) HugePages(lo, hi int64) {

@@ -22,6 +22,4 @@ func Reserve(limit int64) (*Region, error) {
 
 func unmap([]byte) error { return nil }
 
-func discard([]byte) {}
-
 func hugePages([]byte) {}

@@ -16,8 +16,6 @@ type Space struct {
 	limit int64
 	free  []span // by offset, never adjacent
 	bytes int64
-	peak  int64
-	top   int64 // end of the highest range ever handed out since the last Trim
 }
 
 // NewSpace returns the empty space of limit bytes.
@@ -52,8 +50,6 @@ func (s *Space) Alloc(size int64) (int64, error) {
 			s.free = append(s.free[:i], s.free[i+1:]...)
 		}
 		s.bytes += size
-		s.peak = max(s.peak, s.bytes)
-		s.top = max(s.top, off+size)
 		return off, nil
 	}
 	return 0, s.full(size)
@@ -107,22 +103,3 @@ func (s *Space) Reset() {
 
 // Bytes returns the bytes in use.
 func (s *Space) Bytes() int64 { return s.bytes }
-
-// Peak returns the most bytes in use since the last ResetPeak.
-func (s *Space) Peak() int64 { return s.peak }
-
-// ResetPeak makes the bytes in use now the peak.
-func (s *Space) ResetPeak() { s.peak = s.bytes }
-
-// Trim calls discard for every free range below the highest one ever handed out: memory
-// that has been touched and holds nothing.
-func (s *Space) Trim(discard func(lo, hi int64)) {
-	for _, f := range s.free {
-		if f.off < s.top {
-			discard(f.off, min(f.off+f.size, s.top))
-		}
-	}
-	if n := len(s.free); n > 0 && s.free[n-1].off+s.free[n-1].size == s.limit {
-		s.top = min(s.top, s.free[n-1].off)
-	}
-}

@@ -2,11 +2,6 @@ package workers
 
 import "sort"
 
-// Range returns part i of parts nearly equal parts of [0, n).
-func Range(n, parts, i int) (lo, hi int) {
-	return int(int64(n) * int64(i) / int64(parts)), int(int64(n) * int64(i+1) / int64(parts))
-}
-
 // rowCost is the work of an empty row, in non-zeros: its output is written all the same.
 const rowCost = 4
 

@@ -139,24 +139,6 @@ func TestDoDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func TestRange(t *testing.T) {
-	for _, n := range []int{0, 1, 5, 100} {
-		for _, parts := range []int{1, 3, 7} {
-			next := 0
-			for i := range parts {
-				lo, hi := Range(n, parts, i)
-				if lo != next || hi < lo || hi-lo > n/parts+1 {
-					t.Errorf("Range(%d, %d, %d) = %d, %d", n, parts, i, lo, hi)
-				}
-				next = hi
-			}
-			if next != n {
-				t.Errorf("Range(%d, %d, ...) ends at %d", n, parts, next)
-			}
-		}
-	}
-}
-
 func TestRowsByNNZ(t *testing.T) {
 	star := make([]int32, 1001) // row 0 has all non-zeros
 	for i := 1; i < len(star); i++ {

@@ -11,7 +11,7 @@ import (
 
 // Confusion counts predictions by class. The zero value of NumClasses classes comes from
 // NewConfusion. Counts are integers, so any order of adding gives the same scores.
-// Not safe for concurrent use; Merge combines counts of several goroutines.
+// Not safe for concurrent use.
 type Confusion struct {
 	tp, fp, fn  []int64 // by class
 	rows, right int64   // nodes; nodes whose whole prediction is right
@@ -68,17 +68,6 @@ func Argmax(x []float32) int32 {
 		}
 	}
 	return int32(best)
-}
-
-// Merge adds the counts of o.
-func (c *Confusion) Merge(o *Confusion) {
-	for k := range c.tp {
-		c.tp[k] += o.tp[k]
-		c.fp[k] += o.fp[k]
-		c.fn[k] += o.fn[k]
-	}
-	c.rows += o.rows
-	c.right += o.right
 }
 
 // Reset empties the counts.

@@ -85,7 +85,7 @@ func checkBlocks(t *testing.T, order, in int, cut []int) {
 	x := nntest.Upload(r.q, r.params, tensor.F32, n, in, random(rng, n*in))
 	dy := nntest.Upload(r.q, r.params, tensor.F32, n, l.OutDim(), random(rng, n*l.OutDim()))
 	results := func(g nn.Graph) [][]float32 {
-		nn.ZeroGrads(r.q, l.Params())
+		nntest.ZeroGrads(r.q, l.Params())
 		y := l.Forward(&r.ctx, g, x)
 		r.ctx.EndLayer()
 		dx := l.Backward(&r.ctx, g, dy, true)

@@ -68,13 +68,3 @@ func (s *Sequential) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool
 	}
 	return d
 }
-
-// ZeroGrads clears the gradients, which an optimizer step otherwise does: for steps that
-// ended between backward and optimizer.
-func ZeroGrads(q tensor.Queue, params []*Param) {
-	for _, p := range params {
-		if p.Trained() {
-			q.Fill(0, p.Grad)
-		}
-	}
-}

@@ -172,9 +172,6 @@ func (o *Adam) owns(params []*nn.Param) bool {
 // gradients, weight decay included, before clipping.
 func (o *Adam) SumSquares() tensor.Tensor { return o.sumsq }
 
-// SetLR changes the learning rate of later steps.
-func (o *Adam) SetLR(lr float64) { o.cfg.LR = lr }
-
 // State returns "adam.m.<param>" and "adam.v.<param>" for every trained parameter.
 func (o *Adam) State() []Named {
 	s := make([]Named, 0, 2*len(o.params))

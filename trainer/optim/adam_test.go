@@ -50,7 +50,7 @@ func (d device) params() []*nn.Param {
 		{Name: "running", Value: nntest.Upload(d.q, d.a, tensor.F32, 1, 2, startB)},
 		{Name: "b", Value: nntest.Upload(d.q, d.a, tensor.F32, 1, 2, startB), Grad: d.a.Alloc(tensor.F32, 1, 2)},
 	}
-	nn.ZeroGrads(d.q, p)
+	nntest.ZeroGrads(d.q, p)
 	return p
 }
 

@@ -73,18 +73,6 @@ func (ws *Workspace) RunTask(_, task int) {
 	ws.rows(&ws.args, lo, hi)
 }
 
-// Rows computes rows [lo,hi) of y = alpha A x + beta y on the calling goroutine, the same
-// bits that Mul computes.
-func Rows(a *Args, lo, hi int) {
-	if lo >= hi || a.N <= 0 {
-		return
-	}
-	check(a)
-	chosen(a, lo, hi)
-}
-
-var chosen = rowsOf(cpufeat.Chosen())
-
 func check(a *Args) {
 	rows := len(a.Indptr) - 1
 	switch end := int(a.Indptr[rows]); {

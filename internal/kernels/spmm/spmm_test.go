@@ -139,20 +139,6 @@ func same(t *testing.T, want, got []float32, what string) {
 	}
 }
 
-func TestRowsIsMul(t *testing.T) {
-	g := workers.New(1)
-	defer g.Close()
-	a := newArgs(rand.New(rand.NewPCG(5, 6)), 40, 30, 33, 1, 8)
-	before := append([]float32(nil), a.Y...)
-	Mul(g, NewWorkspace(), a)
-	want := append([]float32(nil), a.Y...)
-	copy(a.Y, before)
-	Rows(&a, 20, 40)
-	Rows(&a, 0, 20)
-	Rows(&a, 7, 7)
-	same(t, want, a.Y, "Rows")
-}
-
 func TestMulSpecialValues(t *testing.T) {
 	g := workers.New(1)
 	defer g.Close()

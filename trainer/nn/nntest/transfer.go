@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 
+	"github.com/saint-gnn/saint/trainer/nn"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -42,4 +43,13 @@ func Download(q tensor.Queue, t tensor.Tensor) []float32 {
 		f[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
 	}
 	return f
+}
+
+// ZeroGrads clears the gradients, which an optimizer does after a step.
+func ZeroGrads(q tensor.Queue, params []*nn.Param) {
+	for _, p := range params {
+		if p.Trained() {
+			q.Fill(0, p.Grad)
+		}
+	}
 }
