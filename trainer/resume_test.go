@@ -42,7 +42,7 @@ func TestTrainInterrupted(t *testing.T) {
 	l := newLab(t)
 	want, wantRes := l.first()
 	r := rand.New(rand.NewPCG(1, 2))
-	for name, next := range map[string]func(session int) context.Context{
+	for name, next := range map[string]func(part int) context.Context{
 		"one look more each time": func(s int) context.Context { return endAfter(t, s+1) },
 		"at most 20 looks":        func(int) context.Context { return endAfter(t, 1+r.IntN(20)) },
 		"at most 40 looks":        func(int) context.Context { return endAfter(t, 1+r.IntN(40)) },
@@ -53,21 +53,21 @@ func TestTrainInterrupted(t *testing.T) {
 		},
 	} {
 		dir := newDir(t)
-		sessions := 0
+		parts := 0
 		var res *Result
-		for res == nil && sessions < 300 {
+		for res == nil && parts < 300 {
 			o := l.options(dir)
-			o.Resume = sessions > 0
+			o.Resume = parts > 0
 			var err error
-			if res, err = Train(next(sessions), o); err != nil && !errors.Is(err, ErrInterrupted) {
+			if res, err = Train(next(parts), o); err != nil && !errors.Is(err, ErrInterrupted) {
 				t.Fatal(err)
 			}
-			sessions++
+			parts++
 		}
-		if res == nil || sessions < 2 {
-			t.Fatalf("%s: %d sessions, want several and an end", name, sessions)
+		if res == nil || parts < 2 {
+			t.Fatalf("%s: %d parts, want several and an end", name, parts)
 		}
-		l.same(fmt.Sprintf("%s, %d sessions", name, sessions), dir, want, res, wantRes)
+		l.same(fmt.Sprintf("%s, %d parts", name, parts), dir, want, res, wantRes)
 	}
 }
 
@@ -180,7 +180,7 @@ func TestTrainKilled(t *testing.T) {
 		res := l.train(o)
 		l.same(fmt.Sprintf("killed after state %d", i), dir, want, res, wantRes)
 		if tm := res.Times; i == all.saved && tm.Train < wantRes.Times.Train/100 {
-			t.Errorf("times of a run that was finished before: %+v, want those of its sessions", tm)
+			t.Errorf("times of a run that was finished before: %+v, want those of its parts", tm)
 		}
 	}
 }
@@ -204,7 +204,7 @@ func TestTrainEpochs(t *testing.T) {
 		o = l.options(dir)
 		o.Resume, o.LoadSeconds, o.Started = true, 7, time.Now().Add(-time.Hour)
 		if res = l.train(o); res.Times.Load != 12 || res.Times.Total < 7200 {
-			t.Errorf("times of three sessions: %+v, want 12 s of loading and 2 hours in all", res.Times)
+			t.Errorf("times of three parts: %+v, want 12 s of loading and 2 hours in all", res.Times)
 		}
 		if res.LastTest != wantRes.LastTest || res.Epochs != 6 {
 			t.Errorf("capped at %d, then raised: %+v, want %+v", first, res, wantRes)

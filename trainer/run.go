@@ -111,7 +111,7 @@ type run struct {
 	phases  []phase
 	began   time.Time
 	saved   time.Time
-	before  Times // of earlier sessions of a resumed run
+	before  Times // of the earlier parts of a resumed run
 	task    *progress.Task
 	detail  func() string // of the task's line
 	stepped struct{ loss, weight float64 }
@@ -336,7 +336,7 @@ func (r *run) finish(ctx context.Context) (*Result, error) {
 	}, nil
 }
 
-// times returns the seconds of all sessions of the run.
+// times returns the seconds of all parts of the run, from one interruption to the next.
 func (r *run) times() Times {
 	t := r.Times
 	t.Load = r.before.Load + r.LoadSeconds

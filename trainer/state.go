@@ -41,7 +41,7 @@ type identity struct {
 // stateVersion changes when a field changes its meaning.
 const stateVersion = 1
 
-// Times are the seconds a run has spent, all its sessions together.
+// Times are the seconds a run has spent, all its parts, from one interruption to the next, together.
 type Times struct {
 	Load       float64 `json:"load_seconds"`
 	Norm       float64 `json:"norm_seconds"`

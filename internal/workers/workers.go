@@ -33,9 +33,9 @@ type Group struct {
 	runner  Runner
 	next    atomic.Int64
 	failed  atomic.Pointer[TaskPanic]
-	wake    []chan struct{} // one per helper, capacity 1
-	running sync.WaitGroup  // helpers with a token for the current call
-	alive   sync.WaitGroup  // helper goroutines
+	wake    []chan struct{} // one per goroutine, capacity 1
+	running sync.WaitGroup  // goroutines with a token for the current call
+	alive   sync.WaitGroup  // goroutines started by New
 }
 
 // TaskPanic is what Run and Do panic with when a task panicked.
@@ -93,15 +93,15 @@ func (g *Group) Do(n int, r Runner) {
 	}
 	g.runner, g.n = r, int64(n)
 	g.next.Store(0)
-	helpers := min(n, g.threads) - 1
-	g.running.Add(helpers)
-	for _, wake := range g.wake[:helpers] {
+	others := min(n, g.threads) - 1
+	g.running.Add(others)
+	for _, wake := range g.wake[:others] {
 		wake <- struct{}{}
 	}
 	g.work(0)
-	// A helper that has not woken up yet would find nothing left: take its token back
+	// A goroutine that has not woken up yet would find nothing left: take its token back
 	// rather than wait for it to be scheduled.
-	for _, wake := range g.wake[:helpers] {
+	for _, wake := range g.wake[:others] {
 		select {
 		case <-wake:
 			g.running.Done()
@@ -117,8 +117,8 @@ func (g *Group) Do(n int, r Runner) {
 	}
 }
 
-// Close ends the helpers and waits for them. No Run may be active; a later Run works
-// without helpers. Close may be called twice.
+// Close ends the goroutines and waits for them. No Run may be active; a later Run works
+// without them. Close may be called twice.
 func (g *Group) Close() {
 	if !g.busy.CompareAndSwap(false, true) {
 		return
