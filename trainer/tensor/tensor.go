@@ -77,7 +77,8 @@ type CSR struct {
 }
 
 // RandKey names a random stream: the same key gives the same bits on every backend
-// (Philox4x32-10; element i of an operation's output uses word i%4 of counter i/4).
+// (Philox4x32-10; element i of an operation's output uses word i%4 of counter i/4). The
+// generator's 64-bit key is what Key of internal/philox folds the fields into.
 type RandKey struct {
 	Seed, Step  uint64
 	Layer, Slot uint32
