@@ -248,12 +248,57 @@ func (t *table) parquet(f source, size int64) error {
 		return nil
 	}
 	for g := range r.NumRowGroups() {
+		for leaf := range leaves {
+			if err := t.checkPages(r.RowGroup(g), leaf, size); err != nil {
+				return err
+			}
+		}
 		if err := t.rowGroup(reader, g, leaves, positions, schema); err != nil {
 			return err
 		}
 	}
 	if t.rows != r.NumRows() {
 		return formats.BadInput(t.path, "%d rows, but the file promises %d; it is truncated or damaged", t.rows, r.NumRows())
+	}
+	return nil
+}
+
+// checkPages verifies that a column lies within the file and that its pages hold the values
+// that it promises. The library would allocate what it promises, and look for further pages
+// beyond its end for ever.
+func (t *table) checkPages(group *file.RowGroupReader, leaf int, size int64) error {
+	chunk, err := group.MetaData().ColumnChunk(leaf)
+	if err != nil {
+		return err
+	}
+	start, length := chunk.DataPageOffset(), chunk.TotalCompressedSize()
+	if chunk.HasDictionaryPage() {
+		start = min(start, chunk.DictionaryPageOffset())
+	}
+	if start < 0 || length < 0 || start > size || length > size-start {
+		return formats.BadInput(t.path, "column %d has %d bytes from byte %d on, but the file has %d", leaf, length, start, size)
+	}
+	pages, err := group.GetColumnPageReader(leaf)
+	if err != nil {
+		return err
+	}
+	for seen := int64(0); seen < chunk.NumValues(); {
+		if err := t.ctx.Err(); err != nil {
+			return err
+		}
+		if !pages.Next() {
+			return formats.BadInput(t.path, "column %d ends after %d of %d values; the file is truncated or damaged", leaf, seen, chunk.NumValues())
+		}
+		switch page := pages.Page().(type) {
+		case *file.DictionaryPage:
+		case nil:
+			return formats.BadInput(t.path, "column %d has an unreadable page", leaf)
+		default:
+			if page.NumValues() <= 0 {
+				return formats.BadInput(t.path, "column %d ends after %d of %d values; the file is truncated or damaged", leaf, seen, chunk.NumValues())
+			}
+			seen += int64(page.NumValues())
+		}
 	}
 	return nil
 }
