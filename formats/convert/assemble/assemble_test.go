@@ -18,7 +18,8 @@ func TestGraph(t *testing.T) {
 	}{
 		{"as it is", GraphOptions{}, &formats.Graph{Indptr: []int64{0, 2, 3, 4}, Indices: []int32{1, 2, 0, 2}, Weights: []float32{3, 1, 5, 7}}},
 		{
-			"undirected without loops", GraphOptions{Undirected: true, DropSelfLoops: true},
+			"undirected without loops",
+			GraphOptions{Undirected: true, DropSelfLoops: true},
 			&formats.Graph{Indptr: []int64{0, 2, 3, 4}, Indices: []int32{1, 2, 0, 0}, Weights: []float32{5, 1, 5, 1}},
 		},
 	}
