@@ -69,7 +69,7 @@ func checkLines(path, what string, lines, want int64) error {
 
 // readLabelData reads the labels in binary form.
 func (c *converter) readLabelData(ctx context.Context, n int) (l *labels, err error) {
-	path, err := c.src.onDisk(labelDataFile, c.tmp, c.o.Note)
+	path, err := c.src.onDisk(labelDataFile, c.work, c.o.Note)
 	if err != nil {
 		return nil, err
 	}

@@ -97,9 +97,10 @@ func (m *matrix) inFiles(ctx context.Context, s *spill, expected int64, source f
 	return errors.Join(s.out.Flush(), file.Close())
 }
 
-// open makes files for the rows lo…hi-1 so that each is likely to fit.
+// open makes files for the rows lo…hi-1 so that each is likely to fit; two at least, so that
+// dividing a file comes to an end.
 func (s *spill) open(lo, hi int, entries int64) ([]*bucket, error) {
-	count := min(maxBuckets, hi-lo, int(entries*4*2/s.budget)+1)
+	count := min(maxBuckets, hi-lo, int(entries*4*2/s.budget)+2)
 	width := (hi - lo + count - 1) / count
 	var buckets []*bucket
 	for at := lo; at < hi; at += width {
@@ -187,7 +188,7 @@ func (s *spill) sort(b *bucket) error {
 
 // divide distributes the entries of a file over smaller ones.
 func (s *spill) divide(b *bucket) (err error) {
-	parts, err := s.open(b.lo, b.hi, max(b.entries, s.budget/2))
+	parts, err := s.open(b.lo, b.hi, b.entries)
 	if err != nil {
 		return err
 	}
