@@ -23,7 +23,7 @@ func (s *Stepper) notFinite(what string, value float64, b *loader.Batch, index u
 
 // whereGradient names the layer whose gradient was the first to go wrong: the last such
 // layer of the model, since the backward pass begins there.
-func (s *Stepper) whereGradient(*loader.Batch) string {
+func (s *Stepper) whereGradient(b *loader.Batch) string {
 	for k := s.model.Seq.Len() - 1; k >= 0; k-- {
 		for _, p := range s.model.Seq.Layer(k).Params() {
 			if !p.Trained() {
@@ -35,7 +35,19 @@ func (s *Stepper) whereGradient(*loader.Batch) string {
 			}
 		}
 	}
+	s.reset()
+	if x, _ := s.inputs(b); s.allZero(x) {
+		// Rows of length 0 have no direction: their gradients grow by the inverse of the
+		// guards against dividing by 0.
+		return "all features of its nodes are 0 after standardisation, as those that are the same for every training node become; " +
+			"give the nodes features that differ, for example their degrees"
+	}
 	return "every gradient is finite, but the sum of their squares is too large"
+}
+
+func (s *Stepper) allZero(t tensor.Tensor) bool {
+	host := Download(s.q, t, nil)
+	return s.q.Sync() == nil && !slices.ContainsFunc(host, func(x float32) bool { return x != 0 })
 }
 
 // whereLoss names the first parameter, weight of the batch or, running the forward pass

@@ -423,3 +423,21 @@ func TestTrainRefuses(t *testing.T) {
 	_, err := Train(context.Background(), o)
 	wantError(t, "softmax on lists of labels", err, "test.yml:", "use loss: sigmoid")
 }
+
+// TestTrainWithoutInformation: features that are the same everywhere are 0 once
+// standardised, and the message says so instead of blaming the learning rate.
+func TestTrainWithoutInformation(t *testing.T) {
+	l := newLab(t)
+	d := *l.data
+	d.Features = formats.NewMatrix(make([]float32, d.NumNodes()*12), 12)
+	o := l.options(nil)
+	o.Data = &d
+	o.Config = parse(t, yaml("dim: 64; arch: 1-0-1-0; loss: softmax; bias: norm", "lr: 0.01; sample_coverage: 1", "end: 2; sampler: full_batch"))
+	_, err := Train(context.Background(), o)
+	if err != nil && (!errors.Is(err, ErrNotFinite) || !strings.Contains(err.Error(), "are 0 after standardisation")) {
+		t.Errorf("Train with features of 0 = %v, want ErrNotFinite and the cause", err)
+	}
+	if err == nil {
+		t.Error("Train with features of 0 succeeded, want ErrNotFinite")
+	}
+}

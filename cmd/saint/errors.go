@@ -40,6 +40,7 @@ func exitCode(err error) int {
 		config   *trainconfig.Error
 		mismatch *trainer.MismatchError
 		exists   *rundir.ExistsError
+		busy     *rundir.BusyError
 		input    *formats.InputError
 	)
 	switch {
@@ -47,7 +48,7 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.Is(err, trainer.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &mismatch), errors.As(err, &exists):
+	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &mismatch), errors.As(err, &exists), errors.As(err, &busy):
 		return exitUsage
 	case errors.As(err, &input):
 		return exitInput

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/saint-gnn/saint/trainer/rundir"
 )
 
 func TestResumeRaisesEpochs(t *testing.T) {
@@ -33,6 +36,23 @@ func TestResumeRaisesEpochs(t *testing.T) {
 	if !bytes.Equal(lastOf(t, dir), lastOf(t, want)) {
 		t.Error("resuming a finished run changes it")
 	}
+}
+
+func TestResumeWhileAnotherProcessTrains(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("run folders are not locked on Windows")
+	}
+	dir, _ := train(t, writeConfig(t, "softmax", "2"))
+	other, err := rundir.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	saint(t, "train", "--resume", dir).fails(t, exitUsage, "another process is training")
+	other.Unlock()
+	must(t, "train", "--resume", dir)
 }
 
 func TestResumeFromAnotherFolder(t *testing.T) {

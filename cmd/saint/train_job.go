@@ -40,6 +40,10 @@ func runTrain(ctx context.Context, o trainOptions, e *env) error {
 		if dir, err = rundir.Open(o.Resume); err != nil {
 			return err
 		}
+		if err := dir.Lock(); err != nil {
+			return err
+		}
+		defer dir.Unlock()
 		if err := o.takeFrom(dir); err != nil {
 			return err
 		}
@@ -175,6 +179,7 @@ func (j *job) run(ctx context.Context, seed uint64, dir *rundir.Dir, path string
 	if err != nil {
 		return nil, err
 	}
+	defer dir.Unlock()
 	j.env.log.Info("run folder " + dir.Path)
 	o := j.options(seed, dir, resume)
 	log := newEpochLog(j, "")
@@ -197,10 +202,14 @@ func (j *job) run(ctx context.Context, seed uint64, dir *rundir.Dir, path string
 	return r, j.out.result(r)
 }
 
-// open makes or reopens a run's folder.
+// open makes or reopens a run's folder, which other processes then leave alone.
 func (j *job) open(dir *rundir.Dir, path string, seed uint64, config *trainconfig.Config) (*rundir.Dir, error) {
 	if dir == nil {
-		return rundir.Create(path, j.info(seed, config), config.Resolved())
+		dir, err := rundir.Create(path, j.info(seed, config), config.Resolved())
+		if err == nil {
+			err = dir.Lock()
+		}
+		return dir, err
 	}
 	dir.Info.Epochs, dir.Info.Ended, dir.Info.Baseline = j.Epochs, "", j.Baseline && config == j.config
 	return dir, dir.SetState(rundir.Running, nil)

@@ -53,6 +53,8 @@ type Info struct {
 type Dir struct {
 	Path string
 	Info Info
+
+	lock *os.File // nil: not locked
 }
 
 // Create makes the folder of a new run with run.json and config.yml in it, all at once: a
