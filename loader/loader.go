@@ -107,19 +107,13 @@ type Config struct {
 	Alloc memory.Allocator
 }
 
-// BatchesPerEpoch returns ceil(|V_train| / budget), GraphSAINT's length of an epoch.
-func (c *Config) BatchesPerEpoch() int {
-	budget := max(1, c.Sampler.Budget())
-	return (len(c.Env.Train) + budget - 1) / budget
-}
-
 // Meta describes the batches that c makes, for [Batch.Record]. The data set's name and the
 // sampler's parameters as JSON are only passed on.
 func (c *Config) Meta(dataset, sampler string) arrowrec.Meta {
 	m := arrowrec.Meta{
 		Dataset: dataset, Sampler: sampler, Seed: c.Seed, Phase: c.Phase,
 		NumNodes: c.Env.Graph.NumNodes(), NumTrainEdges: c.Env.Graph.NumEdges(),
-		BatchesPerEpoch: c.BatchesPerEpoch(), Labels: arrowrec.NoLabels, EdgeIDs: true,
+		BatchesPerEpoch: samplers.BatchesPerEpoch(c.Sampler, c.Env), Labels: arrowrec.NoLabels, EdgeIDs: true,
 	}
 	if c.Features != nil {
 		m.NumFeatures = c.Features.Dim()

@@ -21,6 +21,13 @@ type Sampler interface {
 	SampleNodes(r *rand.Rand, s *Scratch, dst []int32) []int32
 }
 
+// BatchesPerEpoch returns ceil(len(env.Train)/Budget), at least 1: GraphSAINT's length of an
+// epoch.
+func BatchesPerEpoch(s Sampler, env Env) int {
+	budget := max(s.Budget(), 1)
+	return max((len(env.Train)+budget-1)/budget, 1)
+}
+
 // SubgraphSampler is for samplers whose edges are not the induced ones.
 type SubgraphSampler interface {
 	Sampler

@@ -190,7 +190,7 @@ func (r *run) buildPhases() error {
 			end = min(end, r.MaxEpochs)
 		}
 		if end > first {
-			r.phases = append(r.phases, phase{sampler: s, first: first, end: end, steps: StepsPerEpoch(s, env), config: p})
+			r.phases = append(r.phases, phase{sampler: s, first: first, end: end, steps: uint64(samplers.BatchesPerEpoch(s, env)), config: p})
 		}
 		first = max(first, end)
 	}
@@ -232,12 +232,6 @@ type askedParams struct {
 func (a *askedParams) Decode(into any) error {
 	a.asked = true
 	return a.Section.Decode(into)
-}
-
-// StepsPerEpoch returns ceil(training nodes / budget), at least 1.
-func StepsPerEpoch(s samplers.Sampler, env samplers.Env) uint64 {
-	budget := max(s.Budget(), 1)
-	return uint64(max((len(env.Train)+budget-1)/budget, 1))
 }
 
 func (r *run) buildModel() (err error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/urfave/cli/v2"
@@ -120,28 +119,22 @@ func openSource(ctx context.Context, e *env, o sampleOptions, cfg *trainconfig.C
 	if err := p.Params.Unused(); err != nil {
 		return nil, err
 	}
-	steps := trainer.StepsPerEpoch(s, env)
 	if o.count == 0 {
-		o.count = int(min(steps, math.MaxInt32))
+		o.count = samplers.BatchesPerEpoch(s, env)
 	}
 	norm, err := estimate(ctx, e, o, cfg, s, env)
 	if err != nil {
 		return nil, err
-	}
-	src := &sampleSource{count: o.count, meta: arrowrec.Meta{
-		Dataset: ds.Name, Sampler: p.SamplerJSON(), Seed: o.seed, Phase: o.phase, NumNodes: ds.NumNodes(), NumTrainEdges: ds.Train.NumEdges(),
-		BatchesPerEpoch: int(min(steps, math.MaxInt32)), Labels: arrowrec.SingleLabels, NumClasses: ds.Labels.NumClasses, EdgeIDs: o.edgeIDs,
-	}}
-	if ds.Labels.IsMulti() {
-		src.meta.Labels = arrowrec.MultiLabels
 	}
 	config := loader.Config{
 		Env: env, Sampler: s, Norm: norm, Labels: &ds.Labels, Symmetric: ds.Train.Symmetric(), Workers: o.workers, Prefetch: 2,
 		Seed: o.seed, Phase: o.phase, To: uint64(o.count), Alloc: memory.DefaultAllocator,
 	}
 	if o.features {
-		config.Features, src.meta.NumFeatures = ds.Features, ds.Features.Dim()
+		config.Features = ds.Features
 	}
+	src := &sampleSource{count: o.count, meta: config.Meta(ds.Name, p.SamplerJSON())}
+	src.meta.EdgeIDs = o.edgeIDs
 	src.pipeline, err = loader.Open(ctx, config)
 	return src, err
 }

@@ -34,7 +34,7 @@ func (d *Dir) Lock() error {
 		if errors.Is(err, errLocked) {
 			return &BusyError{Path: d.Path}
 		}
-		return nil //nolint:nilerr // file systems without locks are used at one's own risk
+		return nil // a file system without locks is used at its owner's risk
 	}
 	d.lock = f
 	return nil
