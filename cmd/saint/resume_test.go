@@ -78,6 +78,7 @@ func TestResumeRefused(t *testing.T) {
 	}{
 		{"no run", []string{"--resume", t.TempDir()}, exitInput, "not a run folder"},
 		{"other seed", []string{"--resume", dir, "--seed", "2"}, exitUsage, "has seed 1"},
+		{"other interval of scores", []string{"--resume", dir, "--eval_train_every", "2"}, exitUsage, "was started with 15"},
 		{"other configuration", []string{"--resume", dir, "--train_config", "rw.yml"}, exitUsage, "is not the configuration"},
 		{"other data", []string{"--resume", dir, "--data_prefix", "synth:tiny?seed=2", "--quiet"}, exitUsage, "does not hold the data"},
 		{"fewer epochs", []string{"--resume", dir, "--epochs", "2"}, exitUsage, "can only raise"},

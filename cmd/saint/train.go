@@ -20,6 +20,7 @@ type trainOptions struct {
 
 	Seed            uint64
 	SeedGiven       bool
+	ScoreGiven      bool // --eval_train_every was given
 	Epochs, Runs    int
 	RunDir, Resume  string
 	CheckpointEvery time.Duration
@@ -66,7 +67,7 @@ func newTrainCommand(e *env) *cli.Command {
 			o := trainOptions{
 				DataPrefix: c.String("data_prefix"), Config: c.String("train_config"), GPU: c.Int("gpu"), Workers: c.Int("num_cpu_core"),
 				DirLog: c.String("dir_log"), EvalTrainEvery: c.Int("eval_train_every"), InitFrom: c.String("saved_model_path"),
-				EdgeWeight: c.Bool("edge_weight"), Seed: c.Uint64("seed"), SeedGiven: c.IsSet("seed"), Epochs: c.Int("epochs"),
+				EdgeWeight: c.Bool("edge_weight"), Seed: c.Uint64("seed"), SeedGiven: c.IsSet("seed"), ScoreGiven: c.IsSet("eval_train_every"), Epochs: c.Int("epochs"),
 				Runs: c.Int("runs"), RunDir: c.String("run_dir"), Resume: c.String("resume"),
 				CheckpointEvery: c.Duration("checkpoint_every"), NoCache: c.Bool("no_cache"), Baseline: c.Bool("baseline"),
 			}
@@ -139,6 +140,8 @@ func (o *trainOptions) takeFrom(d *rundir.Dir) error {
 		return usagef("--seed %d: the run in %s has seed %d; leave the flag out", o.Seed, d.Path, d.Info.Seed)
 	case o.EdgeWeight && !d.Info.EdgeWeight:
 		return usagef("--edge_weight: the run in %s was started without it; leave the flag out", d.Path)
+	case o.ScoreGiven && o.EvalTrainEvery != d.Info.ScoreEvery:
+		return usagef("--eval_train_every %d: the run in %s was started with %d; leave the flag out", o.EvalTrainEvery, d.Path, d.Info.ScoreEvery)
 	}
 	if o.DataPrefix == "" {
 		o.DataPrefix = d.Info.Data
