@@ -16,6 +16,7 @@ import (
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/formats/npy"
+	"github.com/saint-gnn/saint/internal/memlimit"
 )
 
 // maxRatio is the most that a deflated byte can unpack to: two bits stand for 258 bytes.
@@ -86,6 +87,10 @@ func list(path string, content io.ReaderAt, size int64) (*Archive, error) {
 	return a, nil
 }
 
+// maxBytes bounds an array that is read as a whole: a small file can declare a thousand
+// times its size. Tests lower it.
+var maxBytes = memlimit.Bytes
+
 // Names returns the names of the arrays in the order of the archive. The slice belongs to
 // the archive.
 func (a *Archive) Names() []string { return a.names }
@@ -104,6 +109,9 @@ func (a *Archive) Read(name string) (*npy.Array, error) {
 		return nil, err
 	}
 	defer r.Close() //nolint:errcheck // nothing is written; what counts is the checksum below
+	if src.Size > maxBytes() {
+		return nil, formats.BadInput(a.path, "array %s takes %d bytes, more than the %d that this process may use", name, src.Size, maxBytes())
+	}
 	arr, err := npy.Read(r, src)
 	if err != nil {
 		return nil, err

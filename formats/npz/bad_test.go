@@ -256,3 +256,30 @@ func BenchmarkReadCSR(b *testing.B) {
 		})
 	}
 }
+
+// TestReadBeyondMemory: a member that is larger than memory is refused before anything of
+// its size is allocated.
+func TestReadBeyondMemory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "big.npz")
+	if err := WriteFile(path, true, []Entry{{Name: "a", Shape: []int{1000}, Data: make([]float64, 1000)}}); err != nil {
+		t.Fatal(err)
+	}
+	limit := maxBytes
+	defer func() { maxBytes = limit }()
+	for _, tt := range []struct {
+		limit int64
+		ok    bool
+	}{{4096, false}, {1 << 20, true}} {
+		maxBytes = func() int64 { return tt.limit }
+		a, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = a.Read("a")
+		var in *formats.InputError
+		if ok := err == nil; ok != tt.ok || !ok && (!errors.As(err, &in) || !strings.Contains(err.Error(), "than the 4096 that this process may use")) {
+			t.Errorf("Read with %d bytes of memory = %v, want success: %v", tt.limit, err, tt.ok)
+		}
+		a.Close()
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/sourcegraph/conc"
 
 	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/internal/memlimit"
 )
 
 // Options say how to load a folder. The zero value loads an unweighted graph and keeps the
@@ -36,7 +37,7 @@ func (o *Options) setDefaults() {
 		o.Logf = func(string, ...any) {}
 	}
 	if o.MaxResident == 0 {
-		o.MaxResident = memoryLimit() / 2
+		o.MaxResident = memlimit.Bytes() / 2
 	}
 }
 
@@ -190,7 +191,7 @@ func (l *loader) assemble() (*formats.RawDataset, error) {
 	if err := l.roles.checkRange(n); err != nil {
 		return nil, err
 	}
-	if size := int64(n) * int64(l.labels.classes); size > memoryLimit() {
+	if size := int64(n) * int64(l.labels.classes); size > memlimit.Bytes() {
 		return nil, badFile(l.labels.path, "%d classes for %d nodes need %d bytes, more than this process may use",
 			l.labels.classes, n, size)
 	}

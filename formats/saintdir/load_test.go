@@ -384,20 +384,6 @@ func TestMissingFolderNamesTheDownload(t *testing.T) {
 	}
 }
 
-func TestMemTotal(t *testing.T) {
-	if got := memTotal([]byte("Foo: 1 kB\nMemTotal:       1024 kB\n")); got != 1<<20 {
-		t.Errorf("memTotal = %d, want %d", got, 1<<20)
-	}
-	for _, text := range []string{"", "MemTotal:", "MemTotal: x kB", "MemTotal: -1 kB", "MemTotal: 9223372036854775807 kB"} {
-		if got := memTotal([]byte(text)); got != 1<<63-1 {
-			t.Errorf("memTotal(%q) = %d, want no limit", text, got)
-		}
-	}
-	if got := memoryLimit(); got < 1<<20 {
-		t.Errorf("memoryLimit() = %d, want at least a megabyte", got)
-	}
-}
-
 func TestReadFeaturesInSegments(t *testing.T) {
 	path := filepath.Join(t.TempDir(), featsFile)
 	want := make([]float32, 100*3)
