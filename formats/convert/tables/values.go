@@ -4,7 +4,6 @@ import (
 	"math"
 	"strconv"
 
-	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 )
 
@@ -89,15 +88,6 @@ func (c *Column) Text(i int) (s string, ok bool, err error) {
 		return "", false, c.errorf(i, "values of type %s, want text or whole numbers", c.DataType())
 	}
 	return strconv.FormatInt(v, 10), ok, nil
-}
-
-// IsText reports whether the column holds text.
-func (c *Column) IsText() bool {
-	switch c.DataType().ID() {
-	case arrow.STRING, arrow.LARGE_STRING, arrow.BINARY:
-		return true
-	}
-	return false
 }
 
 // List returns the values of list i; ok is false for null, and err tells of a column that
