@@ -26,7 +26,8 @@ func newConvertOGBCommand(e *env) *cli.Command {
 			&cli.StringFlag{Name: "in", Usage: "`FOLDER` of the set, which holds raw and split, or its .zip"},
 			&cli.StringFlag{Name: "out", Usage: "data `FOLDER` to write; must be new or empty"},
 			&cli.BoolFlag{Name: "undirected", Usage: "add the inverse of every edge (the default for known sets)"},
-			&cli.BoolFlag{Name: "directed", Usage: "keep edges as they are: u,v means that u aggregates from v"},
+			&cli.BoolFlag{Name: "directed", Usage: "keep edges as they are"},
+			rowsFlag(),
 			&cli.StringFlag{Name: "split", Usage: "`NAME` of a folder below split (default: the set's own)"},
 			&cli.StringFlag{Name: "memory", Value: "4GiB", Usage: "bound on memory; a larger graph passes through files beside --out. `SIZE` such as 512MiB or 16GiB"},
 			&cli.IntFlag{Name: "num_cpu_core", DefaultText: "all cores", Usage: "`N` goroutines that parse; the result does not depend on it"},
@@ -52,6 +53,10 @@ func convertOGB(ctx context.Context, e *env, c *cli.Context) error {
 		o.Direction = ogb.Undirected
 	case c.Bool("directed"):
 		o.Direction = ogb.Directed
+	}
+	var err error
+	if o.TargetRows, err = targetRows(c); err != nil {
+		return err
 	}
 	var ok bool
 	if o.Memory, ok = parseSize(c.String("memory")); !ok {

@@ -57,7 +57,8 @@ func edgeFlags(undirectedIsDefault bool) []cli.Flag {
 	}
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "undirected", Usage: "add the inverse of every edge" + mark[0]},
-		&cli.BoolFlag{Name: "directed", Usage: "keep edges as they are: the target aggregates from the source" + mark[1]},
+		&cli.BoolFlag{Name: "directed", Usage: "keep edges as they are" + mark[1]},
+		rowsFlag(),
 		&cli.BoolFlag{Name: "drop_self_loops", Usage: "leave edges from a node to itself out"},
 	}
 }
@@ -67,8 +68,25 @@ func graphOptions(c *cli.Context, undirectedIsDefault bool) (assemble.GraphOptio
 	if c.Bool("undirected") && c.Bool("directed") {
 		return assemble.GraphOptions{}, usagef("--undirected and --directed exclude each other")
 	}
+	target, err := targetRows(c)
+	if err != nil {
+		return assemble.GraphOptions{}, err
+	}
 	undirected := c.Bool("undirected") || undirectedIsDefault && !c.Bool("directed")
-	return assemble.GraphOptions{Undirected: undirected, DropSelfLoops: c.Bool("drop_self_loops")}, nil
+	return assemble.GraphOptions{TargetRows: target, Undirected: undirected, DropSelfLoops: c.Bool("drop_self_loops")}, nil
+}
+
+// rowsFlag says which end of a directed edge aggregates.
+func rowsFlag() cli.Flag {
+	return &cli.StringFlag{Name: "rows", Value: "source", Usage: "`END` of a directed edge that aggregates from the other: source or target"}
+}
+
+func targetRows(c *cli.Context) (bool, error) {
+	rows := c.String("rows")
+	if rows != "source" && rows != "target" {
+		return false, usagef("--rows is %q, want source or target", rows)
+	}
+	return rows == "target", nil
 }
 
 // splitFlags choose the roles.

@@ -64,7 +64,7 @@ func Read(ctx context.Context, path string, o Options) (*formats.RawDataset, err
 		return nil, assemble.InFile(edgePath, err)
 	}
 	o.WarnGraph(edgePath, counts, o.GraphOptions)
-	o.WarnDirected(edgePath, g)
+	o.WarnDirected(edgePath, g, o.GraphOptions)
 	raw.Full = g
 	if raw.Dim == 0 {
 		o.Warnf("%s: no such array; the number of neighbours becomes the only feature", r.Path("x"))

@@ -134,10 +134,14 @@ func (r *Reports) WarnGraph(path string, c Counts, o GraphOptions) {
 	}
 }
 
-// WarnDirected says that a graph has edges in one direction only.
-func (r *Reports) WarnDirected(path string, g *formats.Graph) {
-	if !g.Symmetric() {
-		r.Warnf("%s: some edges go one way only, so messages flow one way; --undirected adds the inverse ones", path)
+// WarnDirected says which end aggregates if a graph has edges in one direction only.
+func (r *Reports) WarnDirected(path string, g *formats.Graph, o GraphOptions) {
+	switch {
+	case o.Undirected || g.Symmetric():
+	case o.TargetRows:
+		r.Warnf("%s: some edges go one way only; the target of an edge aggregates from its source (--rows source turns that round, --undirected adds the inverse edges)", path)
+	default:
+		r.Warnf("%s: some edges go one way only; the source of an edge aggregates from its target (--rows target turns that round, --undirected adds the inverse edges)", path)
 	}
 }
 

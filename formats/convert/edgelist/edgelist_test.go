@@ -93,7 +93,7 @@ func TestRowsAndWeights(t *testing.T) {
 	z.Close()
 	f.Close()
 	got, err := Read(t.Context(), path, Options{
-		Features: x, Labels: y, Weight: "3", Split: assemble.Split{Path: put(t, "role.json", `{"tr":[0,1],"va":[2],"te":[]}`)},
+		Features: x, Labels: y, Weight: "3", GraphOptions: assemble.GraphOptions{TargetRows: true}, Split: assemble.Split{Path: put(t, "role.json", `{"tr":[0,1],"va":[2],"te":[]}`)},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -365,9 +365,7 @@ func (r *reader) assemble(path string) (*Result, error) {
 	}
 	raw.Full = g
 	o.WarnGraph(path, counts, o.GraphOptions)
-	if !o.Undirected {
-		o.WarnDirected(path, g)
-	}
+	o.WarnDirected(path, g, o.GraphOptions)
 	if r.labels.NumClasses == 0 {
 		if err := r.placeLabels(n); err != nil {
 			return nil, assemble.InFile(o.Labels, err)

@@ -223,7 +223,7 @@ func (g *graphFile) add(source, target int32, weight float64, removed bool) {
 		if removed {
 			g.removed = append(g.removed, int64(len(e.Src)))
 		}
-		e.Dst, e.Src = append(e.Dst, row), append(e.Src, col)
+		e.Src, e.Dst = append(e.Src, row), append(e.Dst, col)
 		if g.weighted {
 			e.Weights = append(e.Weights, float32(weight))
 		}

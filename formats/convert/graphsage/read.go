@@ -126,7 +126,7 @@ type edge struct{ row, col int32 }
 func (g *graphFile) droppedTraining() map[edge]bool {
 	dropped := map[edge]bool{}
 	for _, i := range g.removed {
-		e := edge{g.edges.Dst[i], g.edges.Src[i]}
+		e := edge{g.edges.Src[i], g.edges.Dst[i]}
 		if g.role[e.row] == assemble.Train && g.role[e.col] == assemble.Train {
 			dropped[e] = true
 		}

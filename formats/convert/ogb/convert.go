@@ -35,8 +35,8 @@ type converter struct {
 // class_map.json or, for very large sets, role.npz and labels.npy. The folder is complete or
 // not there at all. The same input gives the same bytes.
 //
-// Edge u,v of the input becomes the entry of row u, column v, so that u aggregates from v;
-// undirected graphs have its mirror image too. Mistakes in the input are *formats.InputError;
+// Edge u,v of the input becomes the entry of row u, column v, so that u aggregates from v, or
+// the other way round with Options.TargetRows; undirected graphs have its mirror image too. Mistakes in the input are *formats.InputError;
 // options that do not fit it are *OptionError.
 func Convert(ctx context.Context, in, out string, o Options) (*Summary, error) {
 	o.setDefaults()
@@ -100,7 +100,10 @@ func unwrapped(err error) error {
 // direction decides whether inverse edges are added.
 func (c *converter) direction() error {
 	switch {
+	case c.o.Direction == Directed && c.o.TargetRows:
+		c.o.Note("edges are kept as they are; of an edge u,v, v aggregates from u (--rows source turns that round)")
 	case c.o.Direction == Directed:
+		c.o.Note("edges are kept as they are; of an edge u,v, u aggregates from v (--rows target turns that round)")
 	case c.o.Direction == Undirected:
 		c.sum.Undirected = true
 	case c.known == nil:
@@ -291,6 +294,9 @@ func (c *converter) assemble(ctx context.Context, s *split, l *labels, declared 
 // build reads the edges: into memory if they and the matrix fit, else into the files of m.
 func (c *converter) build(ctx context.Context, m *matrix, declared int64, source func(func(pairs) error) error, keep bool) (*edgeList, error) {
 	n := len(m.roles)
+	if c.o.TargetRows && !c.sum.Undirected {
+		source = turned(source)
+	}
 	entries := declared
 	if c.sum.Undirected {
 		entries *= 2
@@ -319,6 +325,18 @@ func (c *converter) build(ctx context.Context, m *matrix, declared int64, source
 		return nil, badOption("%d nodes and %d edges take %d MiB at least; raise --memory", n, declared, (c.fixed(n)+least)>>20+1)
 	}
 	return nil, m.inFiles(ctx, s, declared, source)
+}
+
+// turned delivers edges with their ends exchanged.
+func turned(source func(func(pairs) error) error) func(func(pairs) error) error {
+	return func(take func(pairs) error) error {
+		return source(func(p pairs) error {
+			for i := 0; i+1 < len(p); i += 2 {
+				p[i], p[i+1] = p[i+1], p[i]
+			}
+			return take(p)
+		})
+	}
 }
 
 // writeSmall writes the adjacencies, roles and labels.

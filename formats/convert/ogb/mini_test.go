@@ -333,6 +333,34 @@ func TestProteinsDirected(t *testing.T) {
 	m.check(t, out, false)
 }
 
+// TestTargetRows turns the edges of directed sets round, also where they pass through files.
+func TestTargetRows(t *testing.T) {
+	a, b := arxivMini(), papers(t, true)
+	for name, c := range map[string]struct {
+		m  *mini
+		in string
+		o  Options
+	}{
+		"text":         {a, a.folder(t, "arxiv"), Options{Direction: Directed, TargetRows: true}},
+		"binary":       {b, b.folder(t, "papers100M-bin"), Options{Direction: Directed, TargetRows: true}},
+		"no effect on": {a, a.folder(t, "arxiv"), Options{TargetRows: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out")
+			s, err := Convert(t.Context(), c.in, out, c.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := *c.m
+			m.edges = slices.Clone(m.edges)
+			for i, e := range m.edges {
+				m.edges[i] = [2]int32{e[1], e[0]}
+			}
+			m.check(t, out, s.Undirected)
+		})
+	}
+}
+
 // TestSameBytes converts with other numbers of workers.
 func TestSameBytes(t *testing.T) {
 	m := products()

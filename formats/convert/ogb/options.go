@@ -16,7 +16,8 @@ const (
 	Default Direction = iota
 	// Undirected stores every edge in both directions.
 	Undirected
-	// Directed stores edges as the file has them: an entry in row u, column v for u,v.
+	// Directed stores edges as the file has them: an entry in row u, column v for u,v, or the
+	// other way round with Options.TargetRows.
 	Directed
 )
 
@@ -26,6 +27,9 @@ const DefaultMemory = 4 << 30
 // Options say how to convert. The zero value is usable.
 type Options struct {
 	Direction Direction
+	// TargetRows makes edge u,v the entry of row v, column u. Of undirected graphs it changes
+	// nothing.
+	TargetRows bool
 	// Split is a folder below split/; empty: the set's own, or the only one.
 	Split string
 	// Memory is about the bytes that the conversion may hold at a time. Where the graph

@@ -243,7 +243,7 @@ func (r *reader) graph(indptrName, indicesName string, edges int) (*formats.Grap
 			rows[e] = int32(v)
 		}
 	}
-	g, counts, err := assemble.Graph(r.ctx, n, &assemble.Edges{Src: cols, Dst: rows}, assemble.GraphOptions{})
+	g, counts, err := assemble.Graph(r.ctx, n, &assemble.Edges{Src: rows, Dst: cols}, assemble.GraphOptions{})
 	if counts.Merged > 0 {
 		r.options.Warnf("%s: %d entries repeat an edge and were merged with it", r.path(indicesName), counts.Merged)
 	}

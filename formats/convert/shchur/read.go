@@ -29,8 +29,8 @@ type reader struct {
 	options *Options
 }
 
-// Read reads and checks the archive at path. Row v of the adjacency lists the nodes that v
-// aggregates from. Errors about the content are *formats.InputError.
+// Read reads and checks the archive at path. The adjacency is taken as it is, unless the
+// options say otherwise: row v lists the nodes that v aggregates from. Errors about the content are *formats.InputError.
 func Read(ctx context.Context, path string, o Options) (*formats.RawDataset, error) {
 	a, err := npz.Open(path)
 	if err != nil {
@@ -157,7 +157,7 @@ func (r *reader) graph(ctx context.Context) (*formats.Graph, error) {
 	if m.rows != m.cols || m.rows == 0 {
 		return nil, formats.BadInput(r.path, "the adjacency is %d x %d, want a square matrix with at least one node", m.rows, m.cols)
 	}
-	e := &assemble.Edges{Src: m.indices, Dst: make([]int32, len(m.indices))}
+	e := &assemble.Edges{Src: make([]int32, len(m.indices)), Dst: m.indices}
 	if r.options.EdgeWeight {
 		if e.Weights, err = r.values("adj", len(m.indices)); err != nil {
 			return nil, err
@@ -165,7 +165,7 @@ func (r *reader) graph(ctx context.Context) (*formats.Graph, error) {
 	}
 	for v := range m.rows {
 		for i := m.indptr[v]; i < m.indptr[v+1]; i++ {
-			e.Dst[i] = int32(v)
+			e.Src[i] = int32(v)
 		}
 	}
 	g, counts, err := assemble.Graph(ctx, m.rows, e, r.options.GraphOptions)
@@ -173,7 +173,7 @@ func (r *reader) graph(ctx context.Context) (*formats.Graph, error) {
 		return nil, assemble.InFile(r.path, err)
 	}
 	r.options.WarnGraph(r.path, counts, r.options.GraphOptions)
-	r.options.WarnDirected(r.path, g)
+	r.options.WarnDirected(r.path, g, r.options.GraphOptions)
 	return g, nil
 }
 

@@ -292,8 +292,8 @@ func (r *reader) graphs(raw *formats.RawDataset) error {
 	}
 	r.options.WarnGraph(r.path, counts, r.options.GraphOptions)
 	raw.Full = full
+	r.options.WarnDirected(r.path, full, r.options.GraphOptions)
 	if !hasTrain {
-		r.options.WarnDirected(r.path, full)
 		return nil
 	}
 	raw.Train, _, err = assemble.Graph(r.ctx, n, &r.train, r.options.GraphOptions)

@@ -281,8 +281,8 @@ func (w *writer) edges(schema *arrow.Schema, out recordWriter) error {
 	}
 	for v := range full.NumNodes() {
 		for e := full.Indptr[v]; e < full.Indptr[v+1]; e++ {
-			src.Append(full.Indices[e])
-			dst.Append(int32(v))
+			src.Append(int32(v))
+			dst.Append(full.Indices[e])
 			if full.Weights != nil {
 				weight.Append(full.Weights[e])
 			}
