@@ -65,6 +65,21 @@ func (s *Scaling) apply(rows []float32) {
 	}
 }
 
+// checkRange returns an error that names the first value that apply makes infinite.
+func (s *Scaling) checkRange(src FeatureStore) error {
+	dim := src.Dim()
+	return eachBlock(src, nil, statRows, func(_, row int, block []float32) error {
+		for i, x := range block {
+			j := i % dim
+			if y := (float64(x) - s.Mean[j]) * s.InvStd[j]; math.IsInf(float64(float32(y)), 0) {
+				return fmt.Errorf("value at row %d, column %d is %v: that is %.3g standard deviations of the training nodes from their mean, beyond float32; scale or drop the column",
+					row+i/dim, j, x, math.Abs(y))
+			}
+		}
+		return nil
+	})
+}
+
 // scaled is a FeatureStore that standardises the rows of another one as they are read.
 type scaled struct {
 	FeatureStore

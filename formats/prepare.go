@@ -82,7 +82,11 @@ func (d *RawDataset) Validate() error {
 	if err := d.check(x); err != nil {
 		return d.inputError(err)
 	}
-	if _, err := scanFeatures(x); err != nil {
+	_, most, err := scanFeatures(x)
+	if err == nil {
+		_, err = scalingOf(x, d.Train, d.TrainNodes, most)
+	}
+	if err != nil {
 		return d.inputError(err)
 	}
 	return nil
@@ -104,16 +108,30 @@ func (d *RawDataset) prepare(src FeatureStore) (*Dataset, Scaling, error) {
 	if err := ds.Labels.rebase(); err != nil {
 		return nil, Scaling{}, err
 	}
-	featureHash, err := scanFeatures(src)
+	featureHash, most, err := scanFeatures(src)
 	if err != nil {
 		return nil, Scaling{}, err
 	}
 	ds.Fingerprint = ds.fingerprint(src.Dim(), featureHash)
-	s, err := ColumnScaling(src, statisticsNodes(ds.Train, ds.TrainNodes))
-	if err != nil {
-		return nil, Scaling{}, &PartError{Part: PartFeatures, Err: err}
+	s, err := scalingOf(src, ds.Train, ds.TrainNodes, most)
+	return ds, s, err
+}
+
+// scalingOf returns the scaling of features whose magnitude is at most most, after checking
+// that no standardised value is beyond float32: a column that is nearly constant among the
+// training nodes can carry another node's value there.
+func scalingOf(src FeatureStore, train *Graph, trainNodes []int32, most float64) (Scaling, error) {
+	s, err := ColumnScaling(src, statisticsNodes(train, trainNodes))
+	for j := 0; j < len(s.Mean) && err == nil; j++ {
+		if (most+math.Abs(s.Mean[j]))*s.InvStd[j] > math.MaxFloat32 {
+			err = s.checkRange(src)
+			break
+		}
 	}
-	return ds, s, nil
+	if err != nil {
+		return Scaling{}, &PartError{Part: PartFeatures, Err: err}
+	}
+	return s, nil
 }
 
 // statisticsNodes returns the training nodes whose features define the standardisation.
@@ -177,18 +195,22 @@ func (l *Labels) rebase() error {
 // hashBytes is the size of the pieces that are hashed in parallel; part of the fingerprint.
 const hashBytes = 1 << 20
 
-// scanFeatures checks that all features are finite and returns their digest: the SHA-256 of
-// the digests of groups of rows. It reads all rows once.
-func scanFeatures(src FeatureStore) ([]byte, error) {
+// scanFeatures checks that all features are finite and returns their digest, the SHA-256 of
+// the digests of groups of rows, and the greatest magnitude. It reads all rows once.
+func scanFeatures(src FeatureStore) (digest []byte, most float64, err error) {
 	dim := src.Dim()
 	perChunk := max(1, hashBytes/4/dim)
 	digests := make([]byte, chunks(src.Rows(), perChunk)*sha256.Size)
 	states := make([]hash.Hash, chunks(src.Rows(), perChunk))
-	err := eachBlock(src, nil, perChunk, func(chunk, row int, block []float32) error {
-		if i := firstNotFinite(block); i >= 0 {
+	greatest := make([]uint32, chunks(src.Rows(), perChunk))
+	err = eachBlock(src, nil, perChunk, func(chunk, row int, block []float32) error {
+		g := magnitude(block)
+		if g >= notFinite {
+			i := firstNotFinite(block)
 			return fmt.Errorf("value at row %d, column %d is %v, want a finite number",
 				row+i/dim, i%dim, block[i])
 		}
+		greatest[chunk] = max(greatest[chunk], g)
 		if states[chunk] == nil {
 			states[chunk] = sha256.New()
 		}
@@ -200,17 +222,32 @@ func scanFeatures(src FeatureStore) ([]byte, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, &PartError{Part: PartFeatures, Err: err}
+		return nil, 0, &PartError{Part: PartFeatures, Err: err}
 	}
 	sum := sha256.Sum256(digests)
-	return sum[:], nil
+	g := uint32(0)
+	for _, x := range greatest {
+		g = max(g, x)
+	}
+	return sum[:], float64(math.Float32frombits(g)), nil
+}
+
+// notFinite is the least magnitude of an infinity or NaN, as bits.
+const notFinite = 0x7f800000
+
+// magnitude returns the greatest |x|, as the bits of a float32: they are in its order.
+func magnitude(x []float32) uint32 {
+	m := uint32(0)
+	for _, v := range x {
+		m = max(m, math.Float32bits(v)&^(1<<31))
+	}
+	return m
 }
 
 // firstNotFinite returns the position of the first NaN or infinity, or -1.
 func firstNotFinite(x []float32) int {
-	const exponent = 0x7f800000 // all ones: NaN or infinity
 	for i, v := range x {
-		if math.Float32bits(v)&exponent == exponent {
+		if math.Float32bits(v)&notFinite == notFinite {
 			return i
 		}
 	}

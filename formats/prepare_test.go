@@ -297,6 +297,9 @@ func TestPrepareFindsWhatIsWrong(t *testing.T) {
 		{"few rows", PartFeatures, "4 rows for 5 nodes", func(d *RawDataset) { d.Features = d.Features[2:] }},
 		{"feature is not a number", PartFeatures, "row 3, column 1 is NaN", func(d *RawDataset) { d.Features[7] = nan }},
 		{"infinite feature", PartFeatures, "row 0, column 0 is +Inf", func(d *RawDataset) { d.Features[0] = inf }},
+		{"infinite once standardised", PartFeatures, "row 2, column 0 is 1e+20: that is 2e+40 standard deviations", func(d *RawDataset) {
+			d.Features[0], d.Features[2], d.Features[4] = 0, 1e-20, 1e20
+		}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -310,6 +313,11 @@ func TestPrepareFindsWhatIsWrong(t *testing.T) {
 			}
 			if part.Part != test.part || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("Prepare() = %v, want an error of the %s with %q", err, test.part, test.want)
+			}
+			d = sample()
+			test.edit(d)
+			if same := d.Validate(); same == nil || same.Error() != err.Error() {
+				t.Errorf("Validate() = %v, want %v", same, err)
 			}
 		})
 	}
@@ -446,7 +454,7 @@ func BenchmarkPrepareFeatures(b *testing.B) {
 	b.Run("scan", func(b *testing.B) {
 		b.SetBytes(4 * rows * dim)
 		for b.Loop() {
-			if _, err := scanFeatures(NewMatrix(m, dim)); err != nil {
+			if _, _, err := scanFeatures(NewMatrix(m, dim)); err != nil {
 				b.Fatal(err)
 			}
 		}
