@@ -2,7 +2,6 @@ package arrays
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -93,22 +92,3 @@ func TestBadArrays(t *testing.T) {
 }
 
 func nan() float64 { zero := 0.0; return zero / zero }
-
-func FuzzRead(f *testing.F) {
-	text, err := os.ReadFile(archive(f, good()))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(text)
-	f.Fuzz(func(t *testing.T, text []byte) {
-		path := filepath.Join(t.TempDir(), "a.npz")
-		if err := os.WriteFile(path, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if raw, err := Read(t.Context(), path, Options{}); err == nil {
-			if err := raw.Validate(); err != nil {
-				t.Errorf("Read accepts what Validate refuses: %v", err)
-			}
-		}
-	})
-}

@@ -148,17 +148,3 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("Read after cancel = %v, want context.Canceled", err)
 	}
 }
-
-func FuzzRead(f *testing.F) {
-	f.Add(goodGraph, goodIDs, goodClasses)
-	f.Add(`{"directed":true,"edges":[{"source":0,"target":1}],"nodes":[{"id":0,"val":0,"test":0},{"id":1}]}`, `{"0":0,"1":1}`, `{"0":[0,1],"1":[1,1]}`)
-	f.Fuzz(func(t *testing.T, graph, ids, classes string) {
-		raw, err := Read(t.Context(), write(t, graph, ids, classes), ReadOptions{})
-		if err != nil {
-			return
-		}
-		if err := raw.Validate(); err != nil {
-			t.Errorf("Read accepts what Validate refuses: %v", err)
-		}
-	})
-}

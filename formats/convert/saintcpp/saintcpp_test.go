@@ -147,28 +147,3 @@ func TestBadFolders(t *testing.T) {
 		})
 	}
 }
-
-func FuzzRead(f *testing.F) {
-	dir := folder(f, false)
-	read := func(name string) []byte {
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			f.Fatal(err)
-		}
-		return b
-	}
-	f.Add(read(dimsFile), read(fullIndptrFile), read(fullIndicesFile), read(labelsFile), read(extraFile))
-	f.Fuzz(func(t *testing.T, dims, indptr, indices, labels, extra []byte) {
-		dir := folder(t, false)
-		for name, b := range map[string][]byte{dimsFile: dims, fullIndptrFile: indptr, fullIndicesFile: indices, labelsFile: labels, extraFile: extra} {
-			if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if raw, err := Read(t.Context(), dir, ReadOptions{}); err == nil {
-			if err := raw.Validate(); err != nil {
-				t.Errorf("Read accepts what Validate refuses: %v", err)
-			}
-		}
-	})
-}

@@ -218,7 +218,8 @@ func (r *reader) sparseFeatures(n int) (assemble.Matrix, error) {
 	// The dense form must be in proportion to what is stored: a few bytes must not ask for
 	// all memory.
 	const free, perEntry = 1 << 30, 4 << 10
-	if size := 4 * int64(s.rows) * int64(s.cols); s.cols < 1 || s.rows != n || size > free+perEntry*int64(len(s.indices)) {
+	most := (free + perEntry*int64(len(s.indices))) / 4 / int64(max(1, s.rows)) // of columns; the product may be beyond int64
+	if s.cols < 1 || s.rows != n || int64(s.cols) > most {
 		return assemble.Matrix{}, formats.BadInput(r.path, "features are %d x %d with %d entries for %d nodes: too sparse or of the wrong shape", s.rows, s.cols, len(s.indices), n)
 	}
 	values, err := r.values("attr", len(s.indices))

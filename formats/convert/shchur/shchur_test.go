@@ -2,7 +2,6 @@ package shchur
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -91,23 +90,4 @@ func TestBadArchives(t *testing.T) {
 			}
 		})
 	}
-}
-
-func FuzzRead(f *testing.F) {
-	text, err := os.ReadFile(archive(f, good()))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(text)
-	f.Fuzz(func(t *testing.T, text []byte) {
-		path := filepath.Join(t.TempDir(), "a.npz")
-		if err := os.WriteFile(path, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if raw, err := Read(t.Context(), path, Options{Split: split}); err == nil {
-			if err := raw.Validate(); err != nil {
-				t.Errorf("Read accepts what Validate refuses: %v", err)
-			}
-		}
-	})
 }
