@@ -102,6 +102,7 @@ func TestBadFiles(t *testing.T) {
 		{"shape not closed", shape("(4,"), 63, `shape holds "", want a number`},
 		{"shape with a hole", shape("(4,,1)"), 63, `shape holds ""`},
 		{"negative", shape("(-4, -1)"), 61, "negative number -4"},
+		{"leading zero", shape("(2, 02)"), 64, "shape holds 02, want a number without leading zeros"},
 		{"float", shape("(4.0,)"), 61, `"4.0", want a number`},
 		{"word", shape("(None,)"), 61, `"None", want a number`},
 		{"beyond int64", shape("(9223372036854775808,)"), 61, "too large"},

@@ -200,6 +200,9 @@ func (p *dictParser) extent() (int, error) {
 	case err != nil || d > math.MaxInt:
 		p.at = start
 		return 0, fmt.Errorf("shape holds %s, which is too large for this machine", digits)
+	case len(digits) > 1 && digits[0] == '0': // Python's numbers do not begin so, and NumPy refuses them
+		p.at = start
+		return 0, fmt.Errorf("shape holds %s, want a number without leading zeros", digits)
 	case d < 0:
 		p.at = start
 		return 0, fmt.Errorf("shape holds the negative number %d", d)
