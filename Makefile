@@ -24,6 +24,7 @@ make bench        all benchmarks (BENCH=regexp PKG=./internal/...)
 make cover        test coverage, total and by function in cover.out
 make generate     write the assembly of the kernels anew from its generators
 make fuzz         every fuzz target in turn (FUZZTIME=30s)
+make interop      files and scores against NumPy, SciPy, Arrow, scikit-learn, … (needs Python 3.10 to 3.13)
 make golden       write the reference values of the tests anew (needs Python with PyTorch)
 
 make test-race    tests under the race detector (needs a C compiler)
@@ -39,7 +40,7 @@ make tidy         go mod tidy
 make clean        remove bin and cover.out
 endef
 
-.PHONY: help demo build test check bench cover generate fuzz golden test-race test-noasm test-isa \
+.PHONY: help demo build test check bench cover generate fuzz interop golden test-race test-noasm test-isa \
 	test-release test-nocgo build-all cross lint fmt tidy tidy-check generate-check clean
 
 help:
@@ -74,6 +75,10 @@ generate:
 
 fuzz:
 	@sh tools/fuzz.sh $(FUZZTIME)
+
+# The packages are installed into .tools on first use.
+interop:
+	@GO='$(GO)' sh tools/interop/run.sh
 
 golden:
 	@set -e; for script in $$(find . -name make_golden.py); do echo $$script; python3 $$script; done

@@ -44,7 +44,28 @@ var datasets = []dataset{
 		name: "ogbn-papers100M", words: []string{"papers100m"}, split: "time", arrays: true,
 		nodes: 111059956, edges: 1615685872, features: 128, labels: 172, train: 1207179, valid: 125265, test: 214338,
 	},
-	{name: "ogbn-mag", words: []string{"mag"}, hetero: true, split: "time"},
+	{name: "ogbn-mag", words: []string{"mag"}, hetero: true, split: "time", labels: 349},
+}
+
+// Set is what the benchmark says about one of its node property sets.
+type Set struct {
+	Name         string
+	Split        string // the folder below split
+	AddInverse   bool   // the files hold every edge once, the inverse ones are to be added
+	Hetero       bool   // several types of nodes and edges; such a set is not converted
+	EdgeFeatures bool   // edges have features, nodes have none
+	MultiLabel   bool
+	Labels       int // classes, or tasks of a multi-label set
+}
+
+// Sets returns the benchmark's node property sets as they are known here.
+func Sets() []Set {
+	sets := make([]Set, len(datasets))
+	for i := range datasets {
+		d := &datasets[i]
+		sets[i] = Set{d.name, d.split, d.inverse, d.hetero, d.edgeToNode, d.multi, d.labels}
+	}
+	return sets
 }
 
 // recognise finds the set that the last element of path is named after: "ogbn_products",
