@@ -111,8 +111,8 @@ func (d *deferredQueue) SpMM(alpha float32, a *tensor.CSR, x tensor.Tensor, beta
 	d.later(func() { d.Queue.SpMM(alpha, &m, x, beta, y) })
 }
 
-func (d *deferredQueue) GatherRows(src, idx, dst tensor.Tensor) {
-	d.later(func() { d.Queue.GatherRows(src, idx, dst) })
+func (d *deferredQueue) GatherRows(src, idx tensor.Tensor, drop tensor.Drop, dst tensor.Tensor) {
+	d.later(func() { d.Queue.GatherRows(src, idx, drop, dst) })
 }
 
 func (d *deferredQueue) Axpby(alpha float32, x tensor.Tensor, beta float32, y tensor.Tensor) {
@@ -125,13 +125,13 @@ func (d *deferredQueue) Dropout(p float32, key tensor.RandKey, x, y tensor.Tenso
 	d.later(func() { d.Queue.Dropout(p, key, x, y) })
 }
 
-func (d *deferredQueue) BiasActNorm(act tensor.Act, bias, scale, offset, x, y, mean, rstd tensor.Tensor) {
-	d.later(func() { d.Queue.BiasActNorm(act, bias, scale, offset, x, y, mean, rstd) })
+func (d *deferredQueue) BiasActNorm(act tensor.Act, bias, scale, offset, x tensor.Tensor, drop tensor.Drop, y, mean, rstd tensor.Tensor) {
+	d.later(func() { d.Queue.BiasActNorm(act, bias, scale, offset, x, drop, y, mean, rstd) })
 }
 
-func (d *deferredQueue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, dy, dx, dbias, dscale, doffset tensor.Tensor) {
+func (d *deferredQueue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, dy tensor.Tensor, drop tensor.Drop, dx, dbias, dscale, doffset tensor.Tensor) {
 	d.later(func() {
-		d.Queue.BiasActNormBackward(act, bias, scale, mean, rstd, x, dy, dx, dbias, dscale, doffset)
+		d.Queue.BiasActNormBackward(act, bias, scale, mean, rstd, x, dy, drop, dx, dbias, dscale, doffset)
 	})
 }
 

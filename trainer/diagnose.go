@@ -72,8 +72,10 @@ func (s *Stepper) whereLoss(b *loader.Batch) string {
 	if i := s.firstBad(h); i >= 0 {
 		return fmt.Sprintf("the features of node %d have one", b.Nodes[i/h.Cols])
 	}
+	dropped := s.ctx.Dropped
+	defer func() { s.ctx.Dropped = dropped }()
 	for k := range s.model.Seq.Len() {
-		s.ctx.Layer = k
+		s.ctx.Layer, s.ctx.Dropped = k, dropped && k == 0
 		y := s.model.Seq.Layer(k).Forward(&s.ctx, graph, h)
 		s.ctx.EndLayer()
 		if i := s.firstBad(y); i >= 0 {

@@ -146,7 +146,9 @@ func (s *Stepper) inputs(b *loader.Batch) (tensor.Tensor, nn.Local) {
 	var x tensor.Tensor
 	if s.feats.Present() {
 		x = s.arena.Alloc(tensor.F32, n, s.feats.Cols)
-		s.q.GatherRows(s.feats, s.place.ints(s.arena, s.q, slotNodes, b.Nodes), x)
+		drop := s.model.Seq.InputDrop(&s.ctx)
+		s.ctx.Dropped = drop.P > 0
+		s.q.GatherRows(s.feats, s.place.ints(s.arena, s.q, slotNodes, b.Nodes), drop, x)
 	} else {
 		x = s.place.put(s.arena, s.q, slotFeatures, tensor.F32, n, len(b.Features)/n, bytesOf(b.Features))
 		s.arena.Retain(x) // the placer has a reference of its own

@@ -14,6 +14,8 @@ type gatherJob struct {
 	width, from, to     int // bytes of a row, and from row to row in src and dst
 	bad                 firstBad
 	rowsPerTask, rowsTo int
+	drop                dropper
+	x, y                matrix[float32] // src and dst where elements are dropped
 }
 
 // RunTask copies a block of rows.
@@ -25,15 +27,23 @@ func (j *gatherJob) RunTask(_, task int) {
 			j.bad.note(i)
 			return
 		}
+		if j.drop.on {
+			j.drop.row(i, 0, j.x.row(k), j.y.row(i))
+			continue
+		}
 		copy(j.dst[i*j.to:i*j.to+j.width], j.src[k*j.from:k*j.from+j.width])
 	}
 }
 
-// GatherRows computes dst[i] = src[idx[i]]. An index outside src fails the queue.
-func (q *Queue) GatherRows(src, idx, dst tensor.Tensor) {
+// GatherRows computes dst[i] = drop(src[idx[i]]). An index outside src fails the queue.
+func (q *Queue) GatherRows(src, idx tensor.Tensor, drop tensor.Drop, dst tensor.Tensor) {
 	want("GatherRows", "src", src, dst.Type, src.Rows, dst.Cols)
 	want("GatherRows", "idx", idx, tensor.I32, dst.Rows, 1)
 	want("GatherRows", "dst", dst, dst.Type, dst.Rows, dst.Cols)
+	drops := dropOf("GatherRows", drop, dst)
+	if drops.on {
+		matrixOf("GatherRows", "dst", dst)
+	}
 	if !q.ready(src, idx, dst) || dst.Rows == 0 || dst.Cols == 0 {
 		return
 	}
@@ -42,6 +52,9 @@ func (q *Queue) GatherRows(src, idx, dst tensor.Tensor) {
 	j.src, j.dst, j.idx, j.srcRows = bytesOf(src), bytesOf(dst), view[int32](idx), src.Rows
 	j.width, j.from, j.to = dst.Cols*size, src.Stride*size, dst.Stride*size
 	j.rowsTo, j.rowsPerTask = dst.Rows, max(1, 4*flatBlock/j.width)
+	if j.drop = drops; drops.on {
+		j.x, j.y = view[float32](src), view[float32](dst)
+	}
 	j.bad.reset()
 	q.group.Do(tasks(dst.Rows, j.rowsPerTask), j)
 	if i := j.bad.index(); i >= 0 {

@@ -17,6 +17,7 @@ type normJob struct {
 	x, y                matrix[float32]
 	norm                bool
 	mean, rstd          matrix[float32]
+	drop                dropper
 	rowsPerTask         int
 }
 
@@ -26,15 +27,22 @@ func (j *normJob) RunTask(_, task int) {
 	for i := lo; i < min(lo+j.rowsPerTask, j.x.rows); i++ {
 		y := j.y.row(i)
 		sum := rows.BiasAct(j.act, j.x.row(i), j.bias, y)
-		if !j.norm {
-			continue
+		if j.norm {
+			j.standardize(i, sum, y)
 		}
-		n := float32(len(y))
-		mean := sum / n
-		rstd := float32(1 / math.Sqrt(float64(rows.SquaresAround(y, mean)/n)+normEps))
-		j.mean.s[i*j.mean.stride], j.rstd.s[i*j.rstd.stride] = mean, rstd
-		rows.Standardize(y, mean, rstd, j.scale, j.offset)
+		if j.drop.on {
+			j.drop.row(i, 0, y, y)
+		}
 	}
+}
+
+// standardize does the norm of row i, whose sum is known.
+func (j *normJob) standardize(i int, sum float32, y []float32) {
+	n := float32(len(y))
+	mean := sum / n
+	rstd := float32(1 / math.Sqrt(float64(rows.SquaresAround(y, mean)/n)+normEps))
+	j.mean.s[i*j.mean.stride], j.rstd.s[i*j.rstd.stride] = mean, rstd
+	rows.Standardize(y, mean, rstd, j.scale, j.offset)
 }
 
 // kernelAct returns the kernels' name of an activation.
@@ -50,19 +58,20 @@ func kernelAct(op string, a tensor.Act) rows.Act {
 	panic(&tensor.ShapeError{Op: op, Got: fmt.Sprintf("activation %d", a), Want: "one of package tensor"})
 }
 
-// BiasActNorm computes a = act(x + bias); y = (a-mean)*rstd*scale + offset.
-func (q *Queue) BiasActNorm(act tensor.Act, bias, scale, offset, x, y, mean, rstd tensor.Tensor) {
+// BiasActNorm computes a = act(x + bias); y = drop((a-mean)*rstd*scale + offset).
+func (q *Queue) BiasActNorm(act tensor.Act, bias, scale, offset, x tensor.Tensor, drop tensor.Drop, y, mean, rstd tensor.Tensor) {
 	const op = "BiasActNorm"
 	matrixOf(op, "x", x)
 	want(op, "y", y, tensor.F32, x.Rows, x.Cols)
 	checkBiasNorm(op, x.Rows, x.Cols, bias, scale, mean, rstd)
 	option(op, "offset", offset, 1, x.Cols)
 	together(op, "scale, offset", scale, offset)
+	drops := dropOf(op, drop, y)
 	if !q.ready(bias, scale, offset, x, y, mean, rstd) || x.Cols == 0 {
 		return
 	}
 	j := &q.norm
-	j.act, j.norm = kernelAct(op, act), scale.Present()
+	j.act, j.norm, j.drop = kernelAct(op, act), scale.Present(), drops
 	j.bias = view[float32](bias).s
 	if j.bias == nil {
 		j.bias = q.zeroRow(x.Cols)
@@ -89,6 +98,7 @@ type normBackJob struct {
 	mean, rstd  matrix[float32]
 	x, dy, dx   matrix[float32]
 	norm        bool
+	drop        dropper
 	part        []float32 // for each task: dbias, dscale, doffset
 	a           []float32 // for each worker: one row
 }
@@ -102,6 +112,10 @@ func (j *normBackJob) RunTask(worker, task int) {
 	xhat := j.a[worker*cols:][:cols]
 	for i := task * rowBlock; i < min((task+1)*rowBlock, j.x.rows); i++ {
 		x, dy, dx := j.x.row(i), j.dy.row(i), j.dx.row(i)
+		if j.drop.on {
+			j.drop.row(i, 0, dy, dx)
+			dy = dx
+		}
 		if !j.norm {
 			rows.ActGrad(j.act, x, j.bias, dy, dx, dbias)
 			continue
@@ -115,7 +129,7 @@ func (j *normBackJob) RunTask(worker, task int) {
 }
 
 // BiasActNormBackward computes dx = gradient with respect to x; dbias, dscale, doffset += theirs.
-func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, dy, dx, dbias, dscale, doffset tensor.Tensor) {
+func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, dy tensor.Tensor, drop tensor.Drop, dx, dbias, dscale, doffset tensor.Tensor) {
 	const op = "BiasActNormBackward"
 	matrixOf(op, "x", x)
 	want(op, "dy", dy, tensor.F32, x.Rows, x.Cols)
@@ -126,11 +140,12 @@ func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, 
 	option(op, "doffset", doffset, 1, x.Cols)
 	together(op, "bias, dbias", bias, dbias)
 	together(op, "scale, dscale, doffset", scale, dscale, doffset)
+	drops := dropOf(op, drop, dy)
 	if !q.ready(bias, scale, mean, rstd, x, dy, dx, dbias, dscale, doffset) || x.Cols == 0 {
 		return
 	}
 	j := &q.normBack
-	j.act, j.norm = kernelAct(op, act), scale.Present()
+	j.act, j.norm, j.drop = kernelAct(op, act), scale.Present(), drops
 	j.bias, j.scale = view[float32](bias).s, view[float32](scale).s
 	if j.bias == nil {
 		j.bias = q.zeroRow(x.Cols)

@@ -28,7 +28,9 @@ func TestBadData(t *testing.T) {
 		name, want string
 		call       func(q tensor.Queue, x, idx, w, one tensor.Tensor)
 	}{
-		{"gather", "index 9 at 1", func(q tensor.Queue, x, idx, _, _ tensor.Tensor) { q.GatherRows(x, idx, x.RowRange(0, 3)) }},
+		{"gather", "index 9 at 1", func(q tensor.Queue, x, idx, _, _ tensor.Tensor) {
+			q.GatherRows(x, idx, tensor.Drop{}, x.RowRange(0, 3))
+		}},
 		{"softmax", "class 9 of row 1", func(q tensor.Queue, x, idx, w, one tensor.Tensor) {
 			q.SoftmaxXent(x.RowRange(0, 3), idx, w, one, tensor.Tensor{})
 		}},

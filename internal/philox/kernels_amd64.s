@@ -4,6 +4,22 @@
 
 #include "textflag.h"
 
+DATA blockOrderAVX2<>+0(SB)/8, $0x0000000000000000
+DATA blockOrderAVX2<>+8(SB)/8, $0x0000000000000002
+DATA blockOrderAVX2<>+16(SB)/8, $0x0000000000000001
+DATA blockOrderAVX2<>+24(SB)/8, $0x0000000000000003
+GLOBL blockOrderAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA blockOrderAVX512<>+0(SB)/8, $0x0000000000000000
+DATA blockOrderAVX512<>+8(SB)/8, $0x0000000000000004
+DATA blockOrderAVX512<>+16(SB)/8, $0x0000000000000001
+DATA blockOrderAVX512<>+24(SB)/8, $0x0000000000000005
+DATA blockOrderAVX512<>+32(SB)/8, $0x0000000000000002
+DATA blockOrderAVX512<>+40(SB)/8, $0x0000000000000006
+DATA blockOrderAVX512<>+48(SB)/8, $0x0000000000000003
+DATA blockOrderAVX512<>+56(SB)/8, $0x0000000000000007
+GLOBL blockOrderAVX512<>(SB), RODATA|NOPTR, $64
+
 // func wordsAVX2(n int, ctr uint64, key uint64, dst *uint32)
 // Requires: AVX, AVX2
 TEXT ·wordsAVX2(SB), NOSPLIT, $640-32
@@ -102,10 +118,10 @@ TEXT ·wordsAVX2(SB), NOSPLIT, $640-32
 	VMOVQ        DX, X2
 	VPBROADCASTQ X2, Y2
 	VPBROADCASTQ ctr+8(FP), Y3
-	VPADDQ       blockOrder<>+0(SB), Y3, Y3
+	VPADDQ       blockOrderAVX2<>+0(SB), Y3, Y3
 
-loop:
-	VMOVDQA     Y3, Y4
+wordsAVX2_loop:
+	VMOVAPS     Y3, Y4
 	VPSRLQ      $0x20, Y3, Y5
 	VPXOR       Y6, Y6, Y6
 	VPXOR       Y7, Y7, Y7
@@ -190,22 +206,516 @@ loop:
 	VPXOR       Y6, Y9, Y9
 	VPXOR       Y4, Y8, Y8
 	VPSLLQ      $0x20, Y7, Y7
-	VPSLLQ      $0x20, Y5, Y5
 	VPBLENDD    $0xaa, Y7, Y9, Y4
+	VPSLLQ      $0x20, Y5, Y5
 	VPBLENDD    $0xaa, Y5, Y8, Y5
 	VPUNPCKLQDQ Y5, Y4, Y6
 	VPUNPCKHQDQ Y5, Y4, Y4
-	VMOVDQU     Y6, (CX)
-	VMOVDQU     Y4, 32(CX)
 	VPADDQ      Y2, Y3, Y3
+	VMOVUPS     Y6, (CX)
+	VMOVUPS     Y4, 32(CX)
 	ADDQ        $0x40, CX
 	SUBQ        $0x10, AX
-	JNZ         loop
+	JNZ         wordsAVX2_loop
 	VZEROUPPER
 	RET
 
-DATA blockOrder<>+0(SB)/8, $0x0000000000000000
-DATA blockOrder<>+8(SB)/8, $0x0000000000000002
-DATA blockOrder<>+16(SB)/8, $0x0000000000000001
-DATA blockOrder<>+24(SB)/8, $0x0000000000000003
-GLOBL blockOrder<>(SB), RODATA|NOPTR, $32
+// func dropAVX2(n int, ctr uint64, key uint64, threshold uint32, scale float32, x *float32, y *float32)
+// Requires: AVX, AVX2
+TEXT ·dropAVX2(SB), NOSPLIT, $640-48
+	MOVQ         n+0(FP), AX
+	MOVQ         x+32(FP), CX
+	MOVQ         y+40(FP), DX
+	VBROADCASTSS threshold+24(FP), Y0
+	VBROADCASTSS scale+28(FP), Y1
+	MOVQ         key+16(FP), BX
+	MOVL         BX, SI
+	SHRQ         $0x20, BX
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, (SP)
+	ADDL         $0x9e3779b9, SI
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 32(SP)
+	ADDL         $0xbb67ae85, BX
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 64(SP)
+	ADDL         $0x9e3779b9, SI
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 96(SP)
+	ADDL         $0xbb67ae85, BX
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 128(SP)
+	ADDL         $0x9e3779b9, SI
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 160(SP)
+	ADDL         $0xbb67ae85, BX
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 192(SP)
+	ADDL         $0x9e3779b9, SI
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 224(SP)
+	ADDL         $0xbb67ae85, BX
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 256(SP)
+	ADDL         $0x9e3779b9, SI
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 288(SP)
+	ADDL         $0xbb67ae85, BX
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 320(SP)
+	ADDL         $0x9e3779b9, SI
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 352(SP)
+	ADDL         $0xbb67ae85, BX
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 384(SP)
+	ADDL         $0x9e3779b9, SI
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 416(SP)
+	ADDL         $0xbb67ae85, BX
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 448(SP)
+	ADDL         $0x9e3779b9, SI
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 480(SP)
+	ADDL         $0xbb67ae85, BX
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 512(SP)
+	ADDL         $0x9e3779b9, SI
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 544(SP)
+	ADDL         $0xbb67ae85, BX
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 576(SP)
+	ADDL         $0x9e3779b9, SI
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 608(SP)
+	ADDL         $0xbb67ae85, BX
+	MOVQ         $0x00000000d2511f53, BX
+	VMOVQ        BX, X2
+	VPBROADCASTQ X2, Y2
+	MOVQ         $0x00000000cd9e8d57, BX
+	VMOVQ        BX, X3
+	VPBROADCASTQ X3, Y3
+	MOVQ         $0x0000000000000004, BX
+	VMOVQ        BX, X4
+	VPBROADCASTQ X4, Y4
+	VPBROADCASTQ ctr+8(FP), Y5
+	VPADDQ       blockOrderAVX2<>+0(SB), Y5, Y5
+
+dropAVX2_loop:
+	VMOVAPS     Y5, Y6
+	VPSRLQ      $0x20, Y5, Y7
+	VPXOR       Y8, Y8, Y8
+	VPXOR       Y9, Y9, Y9
+	VPMULUDQ    Y2, Y6, Y6
+	VPMULUDQ    Y3, Y8, Y8
+	VPSRLQ      $0x20, Y8, Y11
+	VPSRLQ      $0x20, Y6, Y10
+	VPXOR       (SP), Y7, Y7
+	VPXOR       32(SP), Y9, Y9
+	VPXOR       Y7, Y11, Y11
+	VPXOR       Y9, Y10, Y10
+	VPMULUDQ    Y2, Y11, Y7
+	VPMULUDQ    Y3, Y10, Y9
+	VPSRLQ      $0x20, Y9, Y11
+	VPSRLQ      $0x20, Y7, Y10
+	VPXOR       64(SP), Y8, Y8
+	VPXOR       96(SP), Y6, Y6
+	VPXOR       Y8, Y11, Y11
+	VPXOR       Y6, Y10, Y10
+	VPMULUDQ    Y2, Y11, Y6
+	VPMULUDQ    Y3, Y10, Y8
+	VPSRLQ      $0x20, Y8, Y11
+	VPSRLQ      $0x20, Y6, Y10
+	VPXOR       128(SP), Y9, Y9
+	VPXOR       160(SP), Y7, Y7
+	VPXOR       Y9, Y11, Y11
+	VPXOR       Y7, Y10, Y10
+	VPMULUDQ    Y2, Y11, Y7
+	VPMULUDQ    Y3, Y10, Y9
+	VPSRLQ      $0x20, Y9, Y11
+	VPSRLQ      $0x20, Y7, Y10
+	VPXOR       192(SP), Y8, Y8
+	VPXOR       224(SP), Y6, Y6
+	VPXOR       Y8, Y11, Y11
+	VPXOR       Y6, Y10, Y10
+	VPMULUDQ    Y2, Y11, Y6
+	VPMULUDQ    Y3, Y10, Y8
+	VPSRLQ      $0x20, Y8, Y11
+	VPSRLQ      $0x20, Y6, Y10
+	VPXOR       256(SP), Y9, Y9
+	VPXOR       288(SP), Y7, Y7
+	VPXOR       Y9, Y11, Y11
+	VPXOR       Y7, Y10, Y10
+	VPMULUDQ    Y2, Y11, Y7
+	VPMULUDQ    Y3, Y10, Y9
+	VPSRLQ      $0x20, Y9, Y11
+	VPSRLQ      $0x20, Y7, Y10
+	VPXOR       320(SP), Y8, Y8
+	VPXOR       352(SP), Y6, Y6
+	VPXOR       Y8, Y11, Y11
+	VPXOR       Y6, Y10, Y10
+	VPMULUDQ    Y2, Y11, Y6
+	VPMULUDQ    Y3, Y10, Y8
+	VPSRLQ      $0x20, Y8, Y11
+	VPSRLQ      $0x20, Y6, Y10
+	VPXOR       384(SP), Y9, Y9
+	VPXOR       416(SP), Y7, Y7
+	VPXOR       Y9, Y11, Y11
+	VPXOR       Y7, Y10, Y10
+	VPMULUDQ    Y2, Y11, Y7
+	VPMULUDQ    Y3, Y10, Y9
+	VPSRLQ      $0x20, Y9, Y11
+	VPSRLQ      $0x20, Y7, Y10
+	VPXOR       448(SP), Y8, Y8
+	VPXOR       480(SP), Y6, Y6
+	VPXOR       Y8, Y11, Y11
+	VPXOR       Y6, Y10, Y10
+	VPMULUDQ    Y2, Y11, Y6
+	VPMULUDQ    Y3, Y10, Y8
+	VPSRLQ      $0x20, Y8, Y11
+	VPSRLQ      $0x20, Y6, Y10
+	VPXOR       512(SP), Y9, Y9
+	VPXOR       544(SP), Y7, Y7
+	VPXOR       Y9, Y11, Y11
+	VPXOR       Y7, Y10, Y10
+	VPMULUDQ    Y2, Y11, Y7
+	VPMULUDQ    Y3, Y10, Y9
+	VPSRLQ      $0x20, Y9, Y11
+	VPSRLQ      $0x20, Y7, Y10
+	VPXOR       576(SP), Y8, Y8
+	VPXOR       608(SP), Y6, Y6
+	VPXOR       Y8, Y11, Y11
+	VPXOR       Y6, Y10, Y10
+	VPSLLQ      $0x20, Y9, Y9
+	VPBLENDD    $0xaa, Y9, Y11, Y6
+	VPSLLQ      $0x20, Y7, Y7
+	VPBLENDD    $0xaa, Y7, Y10, Y7
+	VPUNPCKLQDQ Y7, Y6, Y8
+	VPUNPCKHQDQ Y7, Y6, Y6
+	VPADDQ      Y4, Y5, Y5
+	VPMAXUD     Y0, Y8, Y7
+	VPCMPEQD    Y8, Y7, Y7
+	VMULPS      (CX), Y1, Y8
+	VANDPS      Y7, Y8, Y8
+	VMOVUPS     Y8, (DX)
+	VPMAXUD     Y0, Y6, Y7
+	VPCMPEQD    Y6, Y7, Y7
+	VMULPS      32(CX), Y1, Y6
+	VANDPS      Y7, Y6, Y6
+	VMOVUPS     Y6, 32(DX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, AX
+	JNZ         dropAVX2_loop
+	VZEROUPPER
+	RET
+
+// func wordsAVX512(n int, ctr uint64, key uint64, dst *uint32)
+// Requires: AVX, AVX512F
+TEXT ·wordsAVX512(SB), NOSPLIT, $80-32
+	MOVQ         n+0(FP), AX
+	MOVQ         dst+24(FP), CX
+	MOVQ         key+16(FP), DX
+	MOVL         DX, BX
+	SHRQ         $0x20, DX
+	MOVL         BX, (SP)
+	ADDL         $0x9e3779b9, BX
+	MOVL         DX, 4(SP)
+	ADDL         $0xbb67ae85, DX
+	MOVL         BX, 8(SP)
+	ADDL         $0x9e3779b9, BX
+	MOVL         DX, 12(SP)
+	ADDL         $0xbb67ae85, DX
+	MOVL         BX, 16(SP)
+	ADDL         $0x9e3779b9, BX
+	MOVL         DX, 20(SP)
+	ADDL         $0xbb67ae85, DX
+	MOVL         BX, 24(SP)
+	ADDL         $0x9e3779b9, BX
+	MOVL         DX, 28(SP)
+	ADDL         $0xbb67ae85, DX
+	MOVL         BX, 32(SP)
+	ADDL         $0x9e3779b9, BX
+	MOVL         DX, 36(SP)
+	ADDL         $0xbb67ae85, DX
+	MOVL         BX, 40(SP)
+	ADDL         $0x9e3779b9, BX
+	MOVL         DX, 44(SP)
+	ADDL         $0xbb67ae85, DX
+	MOVL         BX, 48(SP)
+	ADDL         $0x9e3779b9, BX
+	MOVL         DX, 52(SP)
+	ADDL         $0xbb67ae85, DX
+	MOVL         BX, 56(SP)
+	ADDL         $0x9e3779b9, BX
+	MOVL         DX, 60(SP)
+	ADDL         $0xbb67ae85, DX
+	MOVL         BX, 64(SP)
+	ADDL         $0x9e3779b9, BX
+	MOVL         DX, 68(SP)
+	ADDL         $0xbb67ae85, DX
+	MOVL         BX, 72(SP)
+	ADDL         $0x9e3779b9, BX
+	MOVL         DX, 76(SP)
+	ADDL         $0xbb67ae85, DX
+	MOVQ         $0x00000000d2511f53, DX
+	VMOVQ        DX, X0
+	VPBROADCASTQ X0, Z0
+	MOVQ         $0x00000000cd9e8d57, DX
+	VMOVQ        DX, X3
+	VPBROADCASTQ X3, Z3
+	MOVQ         $0x0000000000000008, DX
+	VMOVQ        DX, X4
+	VPBROADCASTQ X4, Z4
+	VPBROADCASTQ ctr+8(FP), Z5
+	VPADDQ       blockOrderAVX512<>+0(SB), Z5, Z5
+	MOVL         $0x0000aaaa, DX
+	KMOVW        DX, K1
+
+wordsAVX512_loop:
+	VMOVAPS         Z5, Z6
+	VPSRLQ          $0x20, Z5, Z7
+	VPXORD          Z1, Z1, Z1
+	VPXORD          Z2, Z2, Z2
+	VPMULUDQ        Z0, Z6, Z6
+	VPMULUDQ        Z3, Z1, Z8
+	VPSHUFD         $0xf5, Z8, Z10
+	VPSHUFD         $0xf5, Z6, Z9
+	VPTERNLOGD.BCST $0x96, (SP), Z7, Z10
+	VPTERNLOGD.BCST $0x96, 4(SP), Z2, Z9
+	VPMULUDQ        Z0, Z10, Z7
+	VPMULUDQ        Z3, Z9, Z9
+	VPSHUFD         $0xf5, Z9, Z11
+	VPSHUFD         $0xf5, Z7, Z10
+	VPTERNLOGD.BCST $0x96, 8(SP), Z8, Z11
+	VPTERNLOGD.BCST $0x96, 12(SP), Z6, Z10
+	VPMULUDQ        Z0, Z11, Z6
+	VPMULUDQ        Z3, Z10, Z8
+	VPSHUFD         $0xf5, Z8, Z11
+	VPSHUFD         $0xf5, Z6, Z10
+	VPTERNLOGD.BCST $0x96, 16(SP), Z9, Z11
+	VPTERNLOGD.BCST $0x96, 20(SP), Z7, Z10
+	VPMULUDQ        Z0, Z11, Z7
+	VPMULUDQ        Z3, Z10, Z9
+	VPSHUFD         $0xf5, Z9, Z11
+	VPSHUFD         $0xf5, Z7, Z10
+	VPTERNLOGD.BCST $0x96, 24(SP), Z8, Z11
+	VPTERNLOGD.BCST $0x96, 28(SP), Z6, Z10
+	VPMULUDQ        Z0, Z11, Z6
+	VPMULUDQ        Z3, Z10, Z8
+	VPSHUFD         $0xf5, Z8, Z11
+	VPSHUFD         $0xf5, Z6, Z10
+	VPTERNLOGD.BCST $0x96, 32(SP), Z9, Z11
+	VPTERNLOGD.BCST $0x96, 36(SP), Z7, Z10
+	VPMULUDQ        Z0, Z11, Z7
+	VPMULUDQ        Z3, Z10, Z9
+	VPSHUFD         $0xf5, Z9, Z11
+	VPSHUFD         $0xf5, Z7, Z10
+	VPTERNLOGD.BCST $0x96, 40(SP), Z8, Z11
+	VPTERNLOGD.BCST $0x96, 44(SP), Z6, Z10
+	VPMULUDQ        Z0, Z11, Z6
+	VPMULUDQ        Z3, Z10, Z8
+	VPSHUFD         $0xf5, Z8, Z11
+	VPSHUFD         $0xf5, Z6, Z10
+	VPTERNLOGD.BCST $0x96, 48(SP), Z9, Z11
+	VPTERNLOGD.BCST $0x96, 52(SP), Z7, Z10
+	VPMULUDQ        Z0, Z11, Z7
+	VPMULUDQ        Z3, Z10, Z9
+	VPSHUFD         $0xf5, Z9, Z11
+	VPSHUFD         $0xf5, Z7, Z10
+	VPTERNLOGD.BCST $0x96, 56(SP), Z8, Z11
+	VPTERNLOGD.BCST $0x96, 60(SP), Z6, Z10
+	VPMULUDQ        Z0, Z11, Z6
+	VPMULUDQ        Z3, Z10, Z8
+	VPSHUFD         $0xf5, Z8, Z11
+	VPSHUFD         $0xf5, Z6, Z10
+	VPTERNLOGD.BCST $0x96, 64(SP), Z9, Z11
+	VPTERNLOGD.BCST $0x96, 68(SP), Z7, Z10
+	VPMULUDQ        Z0, Z11, Z7
+	VPMULUDQ        Z3, Z10, Z9
+	VPSHUFD         $0xf5, Z9, Z11
+	VPSHUFD         $0xf5, Z7, Z10
+	VPTERNLOGD.BCST $0x96, 72(SP), Z8, Z11
+	VPTERNLOGD.BCST $0x96, 76(SP), Z6, Z10
+	VPSHUFD         $0xa0, Z9, K1, Z11
+	VPSHUFD         $0xa0, Z7, K1, Z10
+	VPUNPCKLQDQ     Z10, Z11, Z6
+	VPUNPCKHQDQ     Z10, Z11, Z7
+	VPADDQ          Z4, Z5, Z5
+	VMOVUPS         Z6, (CX)
+	VMOVUPS         Z7, 64(CX)
+	ADDQ            $0x80, CX
+	SUBQ            $0x20, AX
+	JNZ             wordsAVX512_loop
+	VZEROUPPER
+	RET
+
+// func dropAVX512(n int, ctr uint64, key uint64, threshold uint32, scale float32, x *float32, y *float32)
+// Requires: AVX, AVX512F
+TEXT ·dropAVX512(SB), NOSPLIT, $80-48
+	MOVQ         n+0(FP), AX
+	MOVQ         x+32(FP), CX
+	MOVQ         y+40(FP), DX
+	VBROADCASTSS threshold+24(FP), Z0
+	VBROADCASTSS scale+28(FP), Z1
+	MOVQ         key+16(FP), BX
+	MOVL         BX, SI
+	SHRQ         $0x20, BX
+	MOVL         SI, (SP)
+	ADDL         $0x9e3779b9, SI
+	MOVL         BX, 4(SP)
+	ADDL         $0xbb67ae85, BX
+	MOVL         SI, 8(SP)
+	ADDL         $0x9e3779b9, SI
+	MOVL         BX, 12(SP)
+	ADDL         $0xbb67ae85, BX
+	MOVL         SI, 16(SP)
+	ADDL         $0x9e3779b9, SI
+	MOVL         BX, 20(SP)
+	ADDL         $0xbb67ae85, BX
+	MOVL         SI, 24(SP)
+	ADDL         $0x9e3779b9, SI
+	MOVL         BX, 28(SP)
+	ADDL         $0xbb67ae85, BX
+	MOVL         SI, 32(SP)
+	ADDL         $0x9e3779b9, SI
+	MOVL         BX, 36(SP)
+	ADDL         $0xbb67ae85, BX
+	MOVL         SI, 40(SP)
+	ADDL         $0x9e3779b9, SI
+	MOVL         BX, 44(SP)
+	ADDL         $0xbb67ae85, BX
+	MOVL         SI, 48(SP)
+	ADDL         $0x9e3779b9, SI
+	MOVL         BX, 52(SP)
+	ADDL         $0xbb67ae85, BX
+	MOVL         SI, 56(SP)
+	ADDL         $0x9e3779b9, SI
+	MOVL         BX, 60(SP)
+	ADDL         $0xbb67ae85, BX
+	MOVL         SI, 64(SP)
+	ADDL         $0x9e3779b9, SI
+	MOVL         BX, 68(SP)
+	ADDL         $0xbb67ae85, BX
+	MOVL         SI, 72(SP)
+	ADDL         $0x9e3779b9, SI
+	MOVL         BX, 76(SP)
+	ADDL         $0xbb67ae85, BX
+	MOVQ         $0x00000000d2511f53, BX
+	VMOVQ        BX, X2
+	VPBROADCASTQ X2, Z2
+	MOVQ         $0x00000000cd9e8d57, BX
+	VMOVQ        BX, X5
+	VPBROADCASTQ X5, Z5
+	MOVQ         $0x0000000000000008, BX
+	VMOVQ        BX, X6
+	VPBROADCASTQ X6, Z6
+	VPBROADCASTQ ctr+8(FP), Z7
+	VPADDQ       blockOrderAVX512<>+0(SB), Z7, Z7
+	MOVL         $0x0000aaaa, BX
+	KMOVW        BX, K1
+
+dropAVX512_loop:
+	VMOVAPS         Z7, Z8
+	VPSRLQ          $0x20, Z7, Z9
+	VPXORD          Z3, Z3, Z3
+	VPXORD          Z4, Z4, Z4
+	VPMULUDQ        Z2, Z8, Z8
+	VPMULUDQ        Z5, Z3, Z10
+	VPSHUFD         $0xf5, Z10, Z12
+	VPSHUFD         $0xf5, Z8, Z11
+	VPTERNLOGD.BCST $0x96, (SP), Z9, Z12
+	VPTERNLOGD.BCST $0x96, 4(SP), Z4, Z11
+	VPMULUDQ        Z2, Z12, Z9
+	VPMULUDQ        Z5, Z11, Z11
+	VPSHUFD         $0xf5, Z11, Z13
+	VPSHUFD         $0xf5, Z9, Z12
+	VPTERNLOGD.BCST $0x96, 8(SP), Z10, Z13
+	VPTERNLOGD.BCST $0x96, 12(SP), Z8, Z12
+	VPMULUDQ        Z2, Z13, Z8
+	VPMULUDQ        Z5, Z12, Z10
+	VPSHUFD         $0xf5, Z10, Z13
+	VPSHUFD         $0xf5, Z8, Z12
+	VPTERNLOGD.BCST $0x96, 16(SP), Z11, Z13
+	VPTERNLOGD.BCST $0x96, 20(SP), Z9, Z12
+	VPMULUDQ        Z2, Z13, Z9
+	VPMULUDQ        Z5, Z12, Z11
+	VPSHUFD         $0xf5, Z11, Z13
+	VPSHUFD         $0xf5, Z9, Z12
+	VPTERNLOGD.BCST $0x96, 24(SP), Z10, Z13
+	VPTERNLOGD.BCST $0x96, 28(SP), Z8, Z12
+	VPMULUDQ        Z2, Z13, Z8
+	VPMULUDQ        Z5, Z12, Z10
+	VPSHUFD         $0xf5, Z10, Z13
+	VPSHUFD         $0xf5, Z8, Z12
+	VPTERNLOGD.BCST $0x96, 32(SP), Z11, Z13
+	VPTERNLOGD.BCST $0x96, 36(SP), Z9, Z12
+	VPMULUDQ        Z2, Z13, Z9
+	VPMULUDQ        Z5, Z12, Z11
+	VPSHUFD         $0xf5, Z11, Z13
+	VPSHUFD         $0xf5, Z9, Z12
+	VPTERNLOGD.BCST $0x96, 40(SP), Z10, Z13
+	VPTERNLOGD.BCST $0x96, 44(SP), Z8, Z12
+	VPMULUDQ        Z2, Z13, Z8
+	VPMULUDQ        Z5, Z12, Z10
+	VPSHUFD         $0xf5, Z10, Z13
+	VPSHUFD         $0xf5, Z8, Z12
+	VPTERNLOGD.BCST $0x96, 48(SP), Z11, Z13
+	VPTERNLOGD.BCST $0x96, 52(SP), Z9, Z12
+	VPMULUDQ        Z2, Z13, Z9
+	VPMULUDQ        Z5, Z12, Z11
+	VPSHUFD         $0xf5, Z11, Z13
+	VPSHUFD         $0xf5, Z9, Z12
+	VPTERNLOGD.BCST $0x96, 56(SP), Z10, Z13
+	VPTERNLOGD.BCST $0x96, 60(SP), Z8, Z12
+	VPMULUDQ        Z2, Z13, Z8
+	VPMULUDQ        Z5, Z12, Z10
+	VPSHUFD         $0xf5, Z10, Z13
+	VPSHUFD         $0xf5, Z8, Z12
+	VPTERNLOGD.BCST $0x96, 64(SP), Z11, Z13
+	VPTERNLOGD.BCST $0x96, 68(SP), Z9, Z12
+	VPMULUDQ        Z2, Z13, Z9
+	VPMULUDQ        Z5, Z12, Z11
+	VPSHUFD         $0xf5, Z11, Z13
+	VPSHUFD         $0xf5, Z9, Z12
+	VPTERNLOGD.BCST $0x96, 72(SP), Z10, Z13
+	VPTERNLOGD.BCST $0x96, 76(SP), Z8, Z12
+	VPSHUFD         $0xa0, Z11, K1, Z13
+	VPSHUFD         $0xa0, Z9, K1, Z12
+	VPUNPCKLQDQ     Z12, Z13, Z8
+	VPUNPCKHQDQ     Z12, Z13, Z9
+	VPADDQ          Z6, Z7, Z7
+	VPCMPUD         $0x05, Z0, Z8, K2
+	VMULPS.Z        (CX), Z1, K2, Z8
+	VMOVUPS         Z8, (DX)
+	VPCMPUD         $0x05, Z0, Z9, K2
+	VMULPS.Z        64(CX), Z1, K2, Z8
+	VMOVUPS         Z8, 64(DX)
+	ADDQ            $0x80, CX
+	ADDQ            $0x80, DX
+	SUBQ            $0x20, AX
+	JNZ             dropAVX512_loop
+	VZEROUPPER
+	RET

@@ -4,6 +4,8 @@
 // dropout mask need not be stored.
 package philox
 
+import "math"
+
 // Constants of the paper: the multipliers and the Weyl increments of the key.
 const (
 	mul0  = 0xD2511F53
@@ -46,6 +48,41 @@ func Words(key, first uint64, dst []uint32) {
 		var w [4]uint32
 		w[0], w[1], w[2], w[3] = Block(uint32(ctr), uint32(ctr>>32), 0, 0, k0, k1)
 		copy(dst, w[:])
+	}
+}
+
+// Drop is dropout without a mask in memory: y[j] = x[j]*scale where word number first+j of the
+// stream of key is at least threshold (see Threshold), else 0. y may be x; both must have the
+// same length.
+func Drop(key, first, threshold uint64, scale float32, x, y []float32) {
+	y = y[:len(x)]
+	if threshold > math.MaxUint32 {
+		clear(y)
+		return
+	}
+	t := uint32(threshold)
+	if skip := first % 4; skip != 0 {
+		n := min(len(x), int(4-skip))
+		dropBlock(key, first/4, t, scale, x[:n], y[:n], int(skip))
+		x, y, first = x[n:], y[n:], first+uint64(n)
+	}
+	ctr := first / 4
+	n := drops(key, ctr, t, scale, x, y)
+	x, y, ctr = x[n:], y[n:], ctr+uint64(n/4)
+	for ; len(x) > 0; ctr++ {
+		n := min(len(x), 4)
+		dropBlock(key, ctr, t, scale, x[:n], y[:n], 0)
+		x, y = x[n:], y[n:]
+	}
+}
+
+// dropBlock does the elements of block ctr from its word number skip on.
+func dropBlock(key, ctr uint64, threshold uint32, scale float32, x, y []float32, skip int) {
+	var w [4]uint32
+	w[0], w[1], w[2], w[3] = Block(uint32(ctr), uint32(ctr>>32), 0, 0, uint32(key), uint32(key>>32))
+	for i, v := range x {
+		m := uint32((int64(w[skip+i]) - int64(threshold)) >> 63) // all ones where dropped
+		y[i] = math.Float32frombits(math.Float32bits(v*scale) &^ m)
 	}
 }
 

@@ -104,3 +104,48 @@ func BenchmarkWords(b *testing.B) {
 		philox.Words(1, 0, dst)
 	}
 }
+
+// Every length, start and rate equals Words with a comparison, and nothing beside is written.
+func TestDrop(t *testing.T) {
+	for _, p := range []float32{0, 0.1, 0.5, 0x1p-32, 1} {
+		for first := uint64(1<<34 - 8); first < 1<<34; first++ {
+			for n := range 100 {
+				testDrop(t, p, first, n)
+			}
+		}
+	}
+}
+
+func testDrop(t *testing.T, p float32, first uint64, n int) {
+	t.Helper()
+	const key, guard = 0x0123456789abcdef, 77
+	threshold, scale := philox.Threshold(p), 1/(1-min(p, 0.9))
+	x, words, y := make([]float32, n), make([]uint32, n), make([]float32, n+2)
+	for i := range x {
+		x[i] = float32(i + 1)
+	}
+	y[0], y[n+1] = guard, guard
+	philox.Words(key, first, words)
+	philox.Drop(key, first, threshold, scale, x, y[1:n+1])
+	if y[0] != guard || y[n+1] != guard {
+		t.Fatalf("Drop(p=%g, first=%d, n=%d) wrote outside", p, first, n)
+	}
+	philox.Drop(key, first, threshold, scale, x, x)
+	for i, w := range words {
+		want := float32(0)
+		if uint64(w) >= threshold {
+			want = float32(i+1) * scale
+		}
+		if y[i+1] != want || x[i] != want {
+			t.Fatalf("Drop(p=%g, first=%d, n=%d)[%d] = %g, in place %g, want %g", p, first, n, i, y[i+1], x[i], want)
+		}
+	}
+}
+
+func BenchmarkDrop(b *testing.B) {
+	x := make([]float32, 1<<12)
+	b.SetBytes(int64(len(x)) * 4)
+	for b.Loop() {
+		philox.Drop(1, 0, philox.Threshold(0.1), 1/0.9, x, x)
+	}
+}

@@ -8,3 +8,18 @@ package philox
 //
 //go:noescape
 func wordsAVX2(n int, ctr uint64, key uint64, dst *uint32)
+
+// dropAVX2 computes y = x scale where words of n/4 blocks from block ctr on are >= threshold, else 0. n is a multiple of 16 and at least 16.
+//
+//go:noescape
+func dropAVX2(n int, ctr uint64, key uint64, threshold uint32, scale float32, x *float32, y *float32)
+
+// wordsAVX512 writes the words of n/4 blocks from block ctr on. n is a multiple of 32 and at least 32.
+//
+//go:noescape
+func wordsAVX512(n int, ctr uint64, key uint64, dst *uint32)
+
+// dropAVX512 computes y = x scale where words of n/4 blocks from block ctr on are >= threshold, else 0. n is a multiple of 32 and at least 32.
+//
+//go:noescape
+func dropAVX512(n int, ctr uint64, key uint64, threshold uint32, scale float32, x *float32, y *float32)

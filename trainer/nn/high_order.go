@@ -226,7 +226,28 @@ func (l *HighOrder) Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tensor 
 	return y
 }
 
-func (l *HighOrder) dropsOut(c *Context) bool { return c.Train && l.dropout > 0 }
+// dropsOut reports whether the layer itself drops its input out.
+func (l *HighOrder) dropsOut(c *Context) bool { return c.Train && l.dropout > 0 && !c.Dropped }
+
+// InputDrop returns the layer's dropout.
+func (l *HighOrder) InputDrop(c *Context, layer int) tensor.Drop {
+	if l.dropout == 0 {
+		return tensor.Drop{}
+	}
+	key := tensor.RandKey{Seed: c.Seed, Step: c.Step, Layer: uint32(layer), Slot: slotX}
+	return tensor.Drop{P: l.dropout, Key: key, Width: l.in}
+}
+
+// DropsOutput returns true where hops write their columns of the output once and for all.
+func (l *HighOrder) DropsOutput() bool { return l.batch == nil && (!l.sum || l.order == 0) }
+
+// dropOut returns the dropout of the columns of hop i.
+func (l *HighOrder) dropOut(c *Context, i int) tensor.Drop {
+	if c.DropOut.P == 0 {
+		return tensor.Drop{}
+	}
+	return c.DropOut.At(i * l.dim)
+}
 
 // hopScratch holds the temporaries that hops reuse within one call.
 type hopScratch struct {
@@ -297,7 +318,7 @@ func (l *HighOrder) activate(c *Context, s *hopScratch, i int, z, y tensor.Tenso
 		}
 		out = s.h
 	}
-	c.Q.BiasActNorm(l.act, h.bias.Value, scale, offset, z, out, mean, rstd)
+	c.Q.BiasActNorm(l.act, h.bias.Value, scale, offset, z, l.dropOut(c, i), out, mean, rstd)
 	if h.scale != nil {
 		c.Save(hopSlot(i, hopMean), mean, Exact)
 		c.Save(hopSlot(i, hopRstd), rstd, Exact)

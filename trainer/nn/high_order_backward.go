@@ -98,7 +98,7 @@ func (l *HighOrder) activateBackward(c *Context, i int, dy, dz tensor.Tensor) {
 		scale, dscale, doffset = h.scale.Value, h.scale.Grad, h.offset.Grad
 		mean, rstd = c.Load(hopSlot(i, hopMean)), c.Load(hopSlot(i, hopRstd))
 	}
-	c.Q.BiasActNormBackward(l.act, h.bias.Value, scale, mean, rstd, z, dy, dz, h.bias.Grad, dscale, doffset)
+	c.Q.BiasActNormBackward(l.act, h.bias.Value, scale, mean, rstd, z, dy, l.dropOut(c, i), dz, h.bias.Grad, dscale, doffset)
 }
 
 // normalizeBackward returns the gradient of the joined hops. It computes them again from
@@ -110,13 +110,13 @@ func (l *HighOrder) normalizeBackward(c *Context, dy tensor.Tensor) tensor.Tenso
 		l.z[i] = c.Load(hopSlot(i, hopZ))
 		bias := l.hops[i].bias.Value
 		if !l.sum || i == 0 {
-			c.Q.BiasActNorm(l.act, bias, none, none, l.z[i], l.joined(i, joined), none, none)
+			c.Q.BiasActNorm(l.act, bias, none, none, l.z[i], tensor.Drop{}, l.joined(i, joined), none, none)
 			continue
 		}
 		if !h.Present() {
 			h = c.Temp(tensor.F32, dy.Rows, l.dim)
 		}
-		c.Q.BiasActNorm(l.act, bias, none, none, l.z[i], h, none, none)
+		c.Q.BiasActNorm(l.act, bias, none, none, l.z[i], tensor.Drop{}, h, none, none)
 		c.Q.Axpby(1, h, 1, joined)
 	}
 	b := l.batch

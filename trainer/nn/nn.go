@@ -33,6 +33,11 @@ type Context struct {
 	Step  uint64
 	Layer int // position of the running layer, set by the container
 
+	// Who writes the input of a layer that drops elements out can drop them on the way. The
+	// container then sets, for Forward and Backward of both layers,
+	DropOut tensor.Drop // what the running layer (a Dropper) drops from its output
+	Dropped bool        // that the running layer's input comes dropped out
+
 	temps []tensor.Tensor
 	sweep *sweeper
 }
@@ -125,6 +130,18 @@ type Layer interface {
 	// Backward returns dx (absent unless needDX) and adds to every Param.Grad. It must not
 	// modify dy.
 	Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tensor.Tensor
+}
+
+// Dropper is a layer that starts with dropout, or can end with that of the layer after it.
+type Dropper interface {
+	Layer
+	// InputDrop returns the dropout of the layer's input when it runs as number layer of c;
+	// the zero Drop if there is none. The layer leaves it out where c.Dropped is set, and in
+	// Backward then returns the gradient of its input as it came.
+	InputDrop(c *Context, layer int) tensor.Drop
+	// DropsOutput reports whether the layer applies c.DropOut to its output; dy of Backward is
+	// then the gradient of what it returned.
+	DropsOutput() bool
 }
 
 // Projector is a layer that can aggregate a projection of its input instead of the input:

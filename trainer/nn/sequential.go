@@ -35,12 +35,49 @@ func (s *Sequential) Params() []*Param { return s.params }
 // OutDim returns the width of the output.
 func (s *Sequential) OutDim() int { return s.layers[len(s.layers)-1].OutDim() }
 
+// InputDrop returns the dropout of the first layer's input, for who writes it: with
+// Context.Dropped set, Forward and Backward take x as dropped out. The zero Drop if there is
+// none.
+func (s *Sequential) InputDrop(c *Context) tensor.Drop { return s.dropBefore(c, 0) }
+
+// dropBefore returns the dropout of the input of layer i.
+func (s *Sequential) dropBefore(c *Context, i int) tensor.Drop {
+	if c.Train && i < len(s.layers) {
+		if l, ok := s.layers[i].(Dropper); ok {
+			return l.InputDrop(c, i)
+		}
+	}
+	return tensor.Drop{}
+}
+
+// enter makes layer i the running one and fuses the dropout between it and its neighbours.
+// first is whether the input of the first layer comes dropped out.
+func (s *Sequential) enter(c *Context, i int, first bool) {
+	c.Layer, c.DropOut, c.Dropped = i, tensor.Drop{}, first
+	if i > 0 {
+		c.Dropped = s.fuses(i-1) && s.dropBefore(c, i).P > 0
+	}
+	if s.fuses(i) {
+		c.DropOut = s.dropBefore(c, i+1)
+	}
+}
+
+// fuses reports whether layer i can drop out what it returns.
+func (s *Sequential) fuses(i int) bool {
+	l, ok := s.layers[i].(Dropper)
+	return ok && l.DropsOutput()
+}
+
+// leave ends the fusions; Context.Dropped becomes what it was.
+func (s *Sequential) leave(c *Context, first bool) { c.DropOut, c.Dropped = tensor.Drop{}, first }
+
 // Forward returns the output of the last layer for x (NumSrc×in); the caller releases it.
 // x stays the caller's.
 func (s *Sequential) Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tensor {
-	h := x
+	h, first := x, c.Dropped
+	defer s.leave(c, first)
 	for i, l := range s.layers {
-		c.Layer = i
+		s.enter(c, i, first)
 		y := l.Forward(c, g, h)
 		c.EndLayer()
 		if i > 0 {
@@ -55,10 +92,11 @@ func (s *Sequential) Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tensor
 // and returns the gradient of its input, which the caller releases (absent unless needDX).
 // dy stays the caller's. It uses what Forward saved, so one Backward follows one Forward.
 func (s *Sequential) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tensor.Tensor {
-	d := dy
+	d, first := dy, c.Dropped
+	defer s.leave(c, first)
 	last := len(s.layers) - 1
 	for i := last; i >= 0; i-- {
-		c.Layer = i
+		s.enter(c, i, first)
 		dx := s.layers[i].Backward(c, g, d, i > 0 || needDX)
 		c.EndLayer()
 		if i < last {

@@ -8,6 +8,7 @@ import (
 	"github.com/saint-gnn/saint/trainer/actmem"
 	"github.com/saint-gnn/saint/trainer/nn"
 	"github.com/saint-gnn/saint/trainer/nn/nntest"
+	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
 // mixed is a model with every kind of layer: both sides of W, dropout, batch norm.
@@ -81,4 +82,51 @@ func TestOutOfMemory(t *testing.T) {
 	if failed < 10 || succeeded == 0 {
 		t.Errorf("%d limits failed and %d succeeded, want many and at least one", failed, succeeded)
 	}
+}
+
+// alone hides that a layer can share dropout with its neighbours.
+type alone struct{ nn.Layer }
+
+// TestFusedDropout: dropping out on the way gives the bits of dropping out on arrival.
+func TestFusedDropout(t *testing.T) {
+	for _, m := range []nn.ModelSpec{mixed("norm", "concat"), mixed("bias", "concat"), mixed("norm", "mean"), mixed("norm-nn", "concat")} {
+		want := trainDropped(t, m, true, false)
+		for _, dropped := range []bool{false, true} {
+			got := trainDropped(t, m, false, dropped)
+			for i := range want {
+				if !slices.Equal(got[i], want[i]) {
+					t.Errorf("%s %s, input dropped %t: parameter %d differs from that of dropout on arrival", m.Bias, m.Aggr, dropped, i)
+				}
+			}
+		}
+	}
+}
+
+// trainDropped returns the parameters after some steps, with layers that hide what they can
+// share, or with an input that comes dropped out.
+func trainDropped(t *testing.T, m nn.ModelSpec, hide, dropped bool) (out [][]float32) {
+	t.Helper()
+	r := benchTrainee(t, 2, 200, 5, m)
+	if hide {
+		plain := &nn.Sequential{}
+		for i := range r.model.Len() {
+			plain.Add(r.model.Name(i), alone{r.model.Layer(i)})
+		}
+		r.model = plain
+	}
+	x := r.x
+	for range 3 {
+		if d := r.model.InputDrop(&r.ctx); dropped {
+			r.ctx.Dropped = true
+			r.x = r.params.Alloc(tensor.F32, x.Rows, x.Cols)
+			r.q.Dropout(d.P, d.Key, x, r.x)
+		}
+		if err := r.run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range r.model.Params() {
+		out = append(out, nntest.Download(r.q, p.Value))
+	}
+	return out
 }

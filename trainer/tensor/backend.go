@@ -62,8 +62,8 @@ type Queue interface {
 	Gemm(transA, transB bool, alpha float32, a, b Tensor, beta float32, c Tensor)
 	// SpMM: y = alpha a x + beta y, beta 0 or 1.
 	SpMM(alpha float32, a *CSR, x Tensor, beta float32, y Tensor)
-	// GatherRows: dst[i] = src[idx[i]], idx n×1 I32; any element type.
-	GatherRows(src, idx, dst Tensor)
+	// GatherRows: dst[i] = drop(src[idx[i]]), idx n×1 I32; any element type, drop for F32 only.
+	GatherRows(src, idx Tensor, drop Drop, dst Tensor)
 	// Axpby: y = alpha x + beta y. With alpha 1, beta 0 a strided copy. Rows==1 x is
 	// broadcast over the rows of y.
 	Axpby(alpha float32, x Tensor, beta float32, y Tensor)
@@ -75,15 +75,16 @@ type Queue interface {
 	// pass calls it again on dy. y may be x.
 	Dropout(p float32, key RandKey, x, y Tensor)
 
-	// BiasActNorm: a = act(x + bias); y = (a-mean)*rstd*scale + offset with mean and
+	// BiasActNorm: a = act(x + bias); y = drop((a-mean)*rstd*scale + offset) with mean and
 	// rstd = 1/sqrt(var+1e-9) over the columns of each row (population variance, GraphSAINT's
 	// "norm"), written to mean, rstd (Rows×1). bias, or scale with offset, mean, rstd, may
 	// be absent: no bias, no norm. y may be x or a column range of a wider tensor.
-	BiasActNorm(act Act, bias, scale, offset, x, y, mean, rstd Tensor)
+	BiasActNorm(act Act, bias, scale, offset, x Tensor, drop Drop, y, mean, rstd Tensor)
 	// BiasActNormBackward: dx = gradient with respect to x; dbias, dscale, doffset += theirs.
+	// drop is BiasActNorm's, so that dy is the gradient of what came out of it.
 	// x is the input that BiasActNorm got (so y must not have overwritten it). dx may be dy
 	// where the column ranges are the same.
-	BiasActNormBackward(act Act, bias, scale, mean, rstd, x, dy, dx, dbias, dscale, doffset Tensor)
+	BiasActNormBackward(act Act, bias, scale, mean, rstd, x, dy Tensor, drop Drop, dx, dbias, dscale, doffset Tensor)
 
 	// BatchNorm: y = (x-mean)/sqrt(var+eps)*scale + offset with mean and population variance
 	// over the rows of each column, written to mean, rstd (1×Cols). y may be x.

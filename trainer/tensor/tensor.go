@@ -84,6 +84,23 @@ type RandKey struct {
 	Layer, Slot uint32
 }
 
+// Drop is dropout within another operation, which spares a pass over memory: the values v of a
+// matrix count as v/(1-P) where kept, else 0. Element (i,j) is kept if the key's word number
+// i*Width+Col+j is at least P*2^32: the matrix is the columns from Col on of one that is Width
+// wide, so that column ranges written one by one get the mask that Queue.Dropout would give
+// the whole. The zero Drop keeps everything as it is.
+type Drop struct {
+	P          float32 // at least 0 and below 1
+	Key        RandKey
+	Col, Width int
+}
+
+// At returns the dropout of the columns from col on of what d drops from.
+func (d Drop) At(col int) Drop {
+	d.Col += col
+	return d
+}
+
 // Act is an elementwise activation function.
 type Act uint8
 

@@ -98,14 +98,6 @@ func normGrad(act Act, x, bias, scale, xhat []float32, rstd, g, gx float32, dy, 
 	normGradGo(act, x[n:], bias[n:], scale[n:], xhat[n:], rstd, g, gx, dy[n:], dx[n:], dbias[n:])
 }
 
-func drop(words []uint32, threshold uint32, scale float32, x, y []float32) {
-	n := whole(len(words))
-	if n > 0 {
-		dropAVX2(n, &words[0], threshold, scale, &x[0], &y[0])
-	}
-	dropGo(words[n:], threshold, scale, x[n:], y[n:])
-}
-
 func adam(s *AdamStep, grad, m, v, value []float32) {
 	n := whole(len(grad))
 	if n > 0 {

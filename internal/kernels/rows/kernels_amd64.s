@@ -482,37 +482,6 @@ normSums_loop:
 	VZEROUPPER
 	RET
 
-// func dropAVX2(n int, words *uint32, threshold uint32, scale float32, x *float32, y *float32)
-// Requires: AVX, AVX2
-TEXT ·dropAVX2(SB), NOSPLIT, $0-40
-	MOVQ         n+0(FP), AX
-	MOVQ         words+8(FP), CX
-	MOVQ         x+24(FP), DX
-	MOVQ         y+32(FP), BX
-	VBROADCASTSS threshold+16(FP), Y0
-	VBROADCASTSS scale+20(FP), Y1
-
-drop_loop:
-	VMOVUPS  (CX), Y2
-	VPMAXUD  Y0, Y2, Y3
-	VPCMPEQD Y2, Y3, Y3
-	VMULPS   (DX), Y1, Y2
-	VANDPS   Y3, Y2, Y2
-	VMOVUPS  Y2, (BX)
-	VMOVUPS  32(CX), Y2
-	VPMAXUD  Y0, Y2, Y3
-	VPCMPEQD Y2, Y3, Y3
-	VMULPS   32(DX), Y1, Y2
-	VANDPS   Y3, Y2, Y2
-	VMOVUPS  Y2, 32(BX)
-	ADDQ     $0x40, CX
-	ADDQ     $0x40, DX
-	ADDQ     $0x40, BX
-	SUBQ     $0x10, AX
-	JNZ      drop_loop
-	VZEROUPPER
-	RET
-
 // func adamAVX2(n int, grad *float32, m *float32, v *float32, value *float32, c *[10]float32)
 // Requires: AVX, FMA3
 TEXT ·adamAVX2(SB), NOSPLIT, $0-48

@@ -20,10 +20,6 @@ func normGrad(act Act, x, bias, scale, xhat []float32, rstd, g, gx float32, dy, 
 	normGradGo(act, x, bias, scale, xhat, rstd, g, gx, dy, dx, dbias)
 }
 
-func drop(words []uint32, threshold uint32, scale float32, x, y []float32) {
-	dropGo(words, threshold, scale, x, y)
-}
-
 func adam(s *AdamStep, grad, m, v, value []float32) { adamGo(s, grad, m, v, value) }
 
 func expNeg(x []float32, sign uint32, top float64, e []float64) { expNegGo(x, sign, top, e) }

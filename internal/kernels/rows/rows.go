@@ -1,5 +1,5 @@
 // Package rows holds the loops over one row of a layer's output: activation, row norm and
-// their gradients, dropout, Adam. They use the calling goroutine alone. Slices of one call
+// their gradients, exponentials, Adam. They use the calling goroutine alone. Slices of one call
 // must have the same length, or the call panics; unless a function says otherwise, an output
 // may be the same slice as an input but must not overlap one in part. Sums are taken in a
 // fixed number of lanes that depends on the instruction set. NaN stays NaN.
@@ -54,16 +54,6 @@ func ActGrad(act Act, x, bias, dy, dx, dbias []float32) {
 func NormGrad(act Act, x, bias, scale, xhat []float32, rstd, g, gx float32, dy, dx, dbias []float32) {
 	n := len(x)
 	normGrad(act, x, bias[:n], scale[:n], xhat[:n], rstd, g, gx, dy[:n], dx[:n], dbias[:n])
-}
-
-// Drop computes y = x*scale where words >= threshold, else 0.
-func Drop(words []uint32, threshold uint64, scale float32, x, y []float32) {
-	n := len(words)
-	if threshold > math.MaxUint32 {
-		clear(y[:n])
-		return
-	}
-	drop(words, uint32(threshold), scale, x[:n], y[:n])
 }
 
 // ExpDiff computes e = exp(x-top) for x <= top with a relative error below 1e-11. Below
@@ -213,14 +203,6 @@ func normGradGo(act Act, x, bias, scale, xhat []float32, rstd, g, gx float32, dy
 		dx[i] = rstd * (v*scale[i] - g - xhat[i]*gx)
 	}
 	actGradGo(act, x, bias, dx, dx, dbias)
-}
-
-func dropGo(words []uint32, threshold uint32, scale float32, x, y []float32) {
-	x, y = x[:len(words)], y[:len(words)]
-	for i, w := range words {
-		m := uint32((int64(w) - int64(threshold)) >> 63) // all ones where dropped
-		y[i] = math.Float32frombits(math.Float32bits(x[i]*scale) &^ m)
-	}
 }
 
 func adamGo(s *AdamStep, grad, m, v, value []float32) {

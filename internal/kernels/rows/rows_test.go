@@ -130,24 +130,6 @@ func twins(o *operands) {
 		}
 	}
 
-	words := make([]uint32, o.n)
-	for i := range words {
-		words[i] = o.r.Uint32()
-		if i%5 == 0 {
-			words[i] = 0x80000000 - uint32(i%2)
-		}
-	}
-	y := o.next()
-	wantY := copyOf(y)
-	o.name = "Drop"
-	for _, threshold := range []uint64{0, 1, 0x80000000, math.MaxUint32} {
-		dropGo(words, uint32(threshold), 1.25, x, wantY)
-		Drop(words, threshold, 1.25, x, y)
-		o.same("y", y, wantY)
-	}
-	Drop(words, 1<<32, 1, x, y)
-	o.same("y", y, make([]float32, o.n))
-
 	grad, m, v, value := o.next(), o.next(), o.next(), o.next()
 	for i := range v {
 		v[i] = float32(math.Abs(float64(v[i])))

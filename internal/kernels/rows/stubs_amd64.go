@@ -64,11 +64,6 @@ func standardizeAVX2(n int, y *float32, mean float32, rstd float32, scale *float
 //go:noescape
 func normSumsAVX2(n int, a *float32, mean float32, rstd float32, dy *float32, scale *float32, dscale *float32, doffset *float32, sums *[16]float32)
 
-// dropAVX2 computes y = x scale where words >= threshold, else 0. n is a multiple of 16 and at least 16.
-//
-//go:noescape
-func dropAVX2(n int, words *uint32, threshold uint32, scale float32, x *float32, y *float32)
-
 // adamAVX2 does one update; c is factor, -bound, bound, beta1, 1-beta1, beta2, 1-beta2, corr2, eps, rate. n is a multiple of 16 and at least 16.
 //
 //go:noescape

@@ -41,10 +41,10 @@ func runNotFinite(e *env) {
 	weight, class := e.f32(one, func(int) float64 { return 1 }), e.i32(one, func(int) float64 { return 0 })
 	two := e.f32(shape{1, 2, false}, func(i int) float64 { return []float64{1, math.NaN()}[i] })
 	for _, act := range []tensor.Act{tensor.Identity, tensor.ReLU, tensor.LeakyReLU} {
-		e.q.BiasActNorm(act, tensor.Tensor{}, tensor.Tensor{}, tensor.Tensor{}, x.Tensor, y.Tensor, tensor.Tensor{}, tensor.Tensor{})
+		e.q.BiasActNorm(act, tensor.Tensor{}, tensor.Tensor{}, tensor.Tensor{}, x.Tensor, tensor.Drop{}, y.Tensor, tensor.Tensor{}, tensor.Tensor{})
 		nan("BiasActNorm", y)
 		e.q.BiasActNormBackward(act, tensor.Tensor{}, tensor.Tensor{}, tensor.Tensor{}, tensor.Tensor{},
-			weight.Tensor, x.Tensor, y.Tensor, tensor.Tensor{}, tensor.Tensor{}, tensor.Tensor{})
+			weight.Tensor, x.Tensor, tensor.Drop{}, y.Tensor, tensor.Tensor{}, tensor.Tensor{}, tensor.Tensor{})
 		nan("BiasActNormBackward", y)
 	}
 	e.q.Dropout(0, tensor.RandKey{}, x.Tensor, y.Tensor)
@@ -68,7 +68,7 @@ func runNotFinite(e *env) {
 	e.q.Adam(h, sum.Tensor, weight.Tensor, m.Tensor, v.Tensor, value.Tensor)
 	nan("Adam", value)
 	inf := e.f32(one, func(int) float64 { return math.Inf(-1) })
-	e.q.BiasActNorm(tensor.ReLU, tensor.Tensor{}, tensor.Tensor{}, tensor.Tensor{}, inf.Tensor, y.Tensor, tensor.Tensor{}, tensor.Tensor{})
+	e.q.BiasActNorm(tensor.ReLU, tensor.Tensor{}, tensor.Tensor{}, tensor.Tensor{}, inf.Tensor, tensor.Drop{}, y.Tensor, tensor.Tensor{}, tensor.Tensor{})
 	y.equals("ReLU of -Inf", []float64{0}, 0)
 }
 
@@ -105,20 +105,23 @@ func runShapeErrors(e *env) {
 		{"Gemm absent", func() { q.Gemm(false, false, 1, none, b, 0, a) }},
 		{"SpMM source", func() { q.SpMM(1, csr, a, 0, a) }},
 		{"SpMM result", func() { q.SpMM(1, csr, b, 0, a) }},
-		{"GatherRows columns", func() { q.GatherRows(b, idx, a) }},
-		{"GatherRows index type", func() { q.GatherRows(a, col, a) }},
-		{"GatherRows type", func() { q.GatherRows(u8, idx, a) }},
-		{"GatherRows absent", func() { q.GatherRows(a, idx, none) }},
+		{"GatherRows columns", func() { q.GatherRows(b, idx, tensor.Drop{}, a) }},
+		{"GatherRows index type", func() { q.GatherRows(a, col, tensor.Drop{}, a) }},
+		{"GatherRows type", func() { q.GatherRows(u8, idx, tensor.Drop{}, a) }},
+		{"GatherRows absent", func() { q.GatherRows(a, idx, tensor.Drop{}, none) }},
 		{"Fill absent", func() { q.Fill(0, none) }},
 		{"Axpby", func() { q.Axpby(1, b, 1, a) }},
 		{"Dropout", func() { q.Dropout(0.5, tensor.RandKey{}, b, a) }},
 		{"Dropout rate", func() { q.Dropout(1.5, tensor.RandKey{}, a, a) }},
-		{"BiasActNorm y", func() { q.BiasActNorm(tensor.ReLU, none, none, none, a, b, none, none) }},
-		{"BiasActNorm bias", func() { q.BiasActNorm(tensor.ReLU, col, none, none, a, a, none, none) }},
-		{"BiasActNorm no mean", func() { q.BiasActNorm(tensor.ReLU, none, row, row, a, a, none, none) }},
-		{"BiasActNorm no offset", func() { q.BiasActNorm(tensor.ReLU, none, row, none, a, a, col, col) }},
+		{"BiasActNorm y", func() { q.BiasActNorm(tensor.ReLU, none, none, none, a, tensor.Drop{}, b, none, none) }},
+		{"BiasActNorm drop", func() { q.BiasActNorm(tensor.ReLU, none, none, none, a, tensor.Drop{P: 0.5, Width: 1}, a, none, none) }},
+		{"BiasActNorm drop rate", func() { q.BiasActNorm(tensor.ReLU, none, none, none, a, tensor.Drop{P: 1.5, Width: 99}, a, none, none) }},
+		{"GatherRows drop type", func() { q.GatherRows(u8, idx, tensor.Drop{P: 0.5, Width: 99}, u8) }},
+		{"BiasActNorm bias", func() { q.BiasActNorm(tensor.ReLU, col, none, none, a, tensor.Drop{}, a, none, none) }},
+		{"BiasActNorm no mean", func() { q.BiasActNorm(tensor.ReLU, none, row, row, a, tensor.Drop{}, a, none, none) }},
+		{"BiasActNorm no offset", func() { q.BiasActNorm(tensor.ReLU, none, row, none, a, tensor.Drop{}, a, col, col) }},
 		{"BiasActNormBackward", func() {
-			q.BiasActNormBackward(tensor.ReLU, row, none, none, none, a, a, a, none, none, none)
+			q.BiasActNormBackward(tensor.ReLU, row, none, none, none, a, a, tensor.Drop{}, a, none, none, none)
 		}},
 		{"BatchNorm", func() { q.BatchNorm(1e-5, 0.1, row, row, a, a, col, row, none, none) }},
 		{"BatchNorm running", func() { q.BatchNorm(1e-5, 0.1, row, row, a, a, row, row, row, none) }},

@@ -10,7 +10,7 @@ import (
 )
 
 func moveBuilds() []build {
-	bs := []build{gatherF32, gatherBytes, fillCase}
+	bs := []build{gatherF32, gatherDrop, gatherBytes, fillCase}
 	for _, v := range []struct {
 		alpha, beta float32
 		broadcast   bool
@@ -30,10 +30,31 @@ func gatherF32(e *env, s shape) Case {
 	return Case{
 		Name:  "GatherRows/f32",
 		Bytes: size(idx, dst, dst),
-		Call:  func() { e.q.GatherRows(src.Tensor, idx.Tensor, dst.Tensor) },
+		Call:  func() { e.q.GatherRows(src.Tensor, idx.Tensor, tensor.Drop{}, dst.Tensor) },
 		outs:  []*operand{dst},
 		check: func() {
 			dst.is("dst", func(i, j int) float64 { return src.at(int(idx.ref[i]), j) }, exact)
+			src.unchanged("src")
+		},
+	}
+}
+
+func gatherDrop(e *env, s shape) Case {
+	src := e.normal(shape{2*s.rows + 1, s.cols, s.strided})
+	idx := e.i32(s.column(), func(int) float64 { return float64(e.rnd.IntN(2*s.rows + 1)) })
+	dst := e.undefined(s)
+	drop := someDrop(s)
+	return Case{
+		Name:  "GatherRows/drop",
+		Bytes: size(idx, dst, dst),
+		Call:  func() { e.q.GatherRows(src.Tensor, idx.Tensor, drop, dst.Tensor) },
+		outs:  []*operand{dst},
+		check: func() {
+			var want []float64
+			for i := range s.rows {
+				want = append(want, dropped(drop, i, src.refRow(int(idx.ref[i])))...)
+			}
+			dst.is("dst", func(i, j int) float64 { return want[i*s.cols+j] }, func(i, j int) float64 { return 1e-6 * math.Abs(src.at(int(idx.ref[i]), j)) })
 			src.unchanged("src")
 		},
 	}
@@ -48,7 +69,7 @@ func gatherBytes(e *env, s shape) Case {
 	return Case{
 		Name:  "GatherRows/u8",
 		Bytes: size(idx, dst, dst),
-		Call:  func() { e.q.GatherRows(src.Tensor, idx.Tensor, dst.Tensor) },
+		Call:  func() { e.q.GatherRows(src.Tensor, idx.Tensor, tensor.Drop{}, dst.Tensor) },
 		outs:  []*operand{dst},
 		check: func() {
 			want := make([]byte, 0, s.rows*s.cols)

@@ -89,11 +89,12 @@ func normBuilds() []build {
 	var bs []build
 	for _, a := range []tensor.Act{tensor.Identity, tensor.ReLU, tensor.LeakyReLU} {
 		for _, v := range []normVariant{
-			{a, false, false, false},
-			{a, true, false, true},
-			{a, false, true, false},
-			{a, true, true, false},
-			{a, true, true, true},
+			{a, false, false, false, false},
+			{a, true, false, true, true},
+			{a, false, true, false, false},
+			{a, true, true, false, true},
+			{a, true, true, true, false},
+			{a, true, true, true, true},
 		} {
 			bs = append(bs,
 				func(e *env, s shape) Case { return normCase(e, s, v) },
@@ -107,10 +108,37 @@ type normVariant struct {
 	act        tensor.Act
 	bias, norm bool
 	inPlace    bool // y is x; in the backward pass dx is dy
+	drop       bool
 }
 
 func (v normVariant) String() string {
-	return fmt.Sprintf("act=%d-bias=%t-norm=%t-inplace=%t", v.act, v.bias, v.norm, v.inPlace)
+	return fmt.Sprintf("act=%d-bias=%t-norm=%t-inplace=%t-drop=%t", v.act, v.bias, v.norm, v.inPlace, v.drop)
+}
+
+// dropOf returns the dropout of a variant: of columns in the middle of a wider matrix.
+func (v normVariant) dropOf(s shape) tensor.Drop {
+	if !v.drop {
+		return tensor.Drop{}
+	}
+	return someDrop(s)
+}
+
+func someDrop(s shape) tensor.Drop {
+	return tensor.Drop{P: 0.3, Key: tensor.RandKey{Seed: 3, Step: 4, Layer: 1}, Col: 5, Width: s.cols + 9}
+}
+
+// dropped applies d to row i.
+func dropped(d tensor.Drop, i int, x []float64) []float64 {
+	if d.P == 0 {
+		return x
+	}
+	y := make([]float64, len(x))
+	for j, v := range x {
+		if kept(d.Key, d.P, i*d.Width+d.Col+j) {
+			y[j] = v / (1 - float64(d.P))
+		}
+	}
+	return y
 }
 
 // ifWanted returns an operand or nil.
@@ -146,14 +174,14 @@ func normCase(e *env, s shape, v normVariant) Case {
 		Name:  "BiasActNorm/" + v.String(),
 		Bytes: size(x, y),
 		Call: func() {
-			e.q.BiasActNorm(v.act, tensorOf(bias), tensorOf(scale), tensorOf(offset), x.Tensor, y.Tensor, tensorOf(mean), tensorOf(rstd))
+			e.q.BiasActNorm(v.act, tensorOf(bias), tensorOf(scale), tensorOf(offset), x.Tensor, v.dropOf(s), y.Tensor, tensorOf(mean), tensorOf(rstd))
 		},
 		outs: []*operand{y},
 		check: func() {
 			var wantY, wantMean, wantRstd []float64
 			for i := range s.rows {
 				r, m, sd := normRow(v.act, refOf(bias), refOf(scale), refOf(offset), x.refRow(i))
-				wantY = append(wantY, r...)
+				wantY = append(wantY, dropped(v.dropOf(s), i, r)...)
 				wantMean = append(wantMean, m)
 				wantRstd = append(wantRstd, sd)
 			}
@@ -193,7 +221,7 @@ func normBackwardCase(e *env, s shape, v normVariant) Case {
 		Bytes: size(x, dy, dx),
 		Call: func() {
 			e.q.BiasActNormBackward(v.act, tensorOf(bias), tensorOf(scale), tensorOf(mean), tensorOf(rstd),
-				x.Tensor, dy.Tensor, dx.Tensor, tensorOf(dbias), tensorOf(dscale), tensorOf(doffset))
+				x.Tensor, dy.Tensor, v.dropOf(s), dx.Tensor, tensorOf(dbias), tensorOf(dscale), tensorOf(doffset))
 		},
 		outs: outs,
 		check: func() {
@@ -202,7 +230,7 @@ func normBackwardCase(e *env, s shape, v normVariant) Case {
 			slack := 0.0
 			for i := range s.rows {
 				slack += 2e-9 * rstds[i] * rstds[i]
-				want = append(want, normRowBackward(v.act, refOf(bias), refOf(scale), x.refRow(i), dy.refRow(i), db, ds, do)...)
+				want = append(want, normRowBackward(v.act, refOf(bias), refOf(scale), x.refRow(i), dropped(v.dropOf(s), i, dy.refRow(i)), db, ds, do)...)
 			}
 			// A row with a variance near 0, above all one of a single column, is a difference
 			// of equal numbers times the square of rstd.

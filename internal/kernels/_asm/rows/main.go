@@ -36,7 +36,6 @@ func main() {
 	squaresAround()
 	standardize()
 	normSums()
-	drop()
 	adam()
 	expNeg()
 	Generate()
@@ -340,21 +339,6 @@ func expNeg() {
 	JNZ(LabelRef("expNeg_loop"))
 	VZEROUPPER()
 	RET()
-}
-
-func drop() {
-	var scale, threshold vec
-	begin("drop", "func(n int, words *uint32, threshold uint32, scale float32, x, y *float32)",
-		"computes y = x scale where words >= threshold, else 0.", []string{"words", "x", "y"},
-		func() { threshold, scale = broadcast("threshold"), broadcast("scale") },
-		func(p map[string]reg.Register, i int) {
-			w, m, v := load(at(p["words"], i)), YMM(), YMM()
-			VPMAXUD(threshold, w, m)
-			VPCMPEQD(w, m, m)
-			VMULPS(at(p["x"], i), scale, v)
-			VANDPS(m, v, v)
-			VMOVUPS(v, at(p["y"], i))
-		}, nothing)
 }
 
 func adam() {
