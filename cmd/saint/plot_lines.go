@@ -1,0 +1,79 @@
+package main
+
+import (
+	"image/color"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/saint-gnn/saint/internal/atomicfile"
+)
+
+// lineStyles tell lines apart, also for readers who see few colours and on paper.
+var lineStyles = []struct {
+	color  color.Color
+	dashes []vg.Length
+}{
+	{splitColors[0], nil},
+	{splitColors[1], []vg.Length{vg.Points(6), vg.Points(2)}},
+	{splitColors[2], []vg.Length{vg.Points(2), vg.Points(2)}},
+	{color.RGBA{R: 0xcc, G: 0x79, B: 0xa7, A: 0xff}, []vg.Length{vg.Points(8), vg.Points(2), vg.Points(2), vg.Points(2)}},
+	{color.RGBA{R: 0x56, G: 0xb4, B: 0xe9, A: 0xff}, nil},
+	{color.RGBA{R: 0x40, G: 0x40, B: 0x40, A: 0xff}, []vg.Length{vg.Points(4), vg.Points(4)}},
+}
+
+// checkPlotName finds a --plot that cannot be written before any work is done; "" is none.
+func checkPlotName(path string) error {
+	if ext := strings.ToLower(filepath.Ext(path)); path != "" && ext != ".svg" && ext != ".png" {
+		return usagef("--plot %s: want a name that ends in .svg or .png", path)
+	}
+	return checkPlotPath(path)
+}
+
+// addLine draws points in the i-th style; without points it draws nothing.
+func addLine(p *plot.Plot, name string, points plotter.XYs, i int) error {
+	if len(points) == 0 {
+		return nil
+	}
+	line, err := plotter.NewLine(points)
+	if err != nil {
+		return err
+	}
+	style := lineStyles[i%len(lineStyles)]
+	line.Color, line.Width, line.Dashes = style.color, vg.Points(1.6), style.dashes
+	p.Add(line)
+	if name != "" {
+		p.Legend.Add(name, line)
+	}
+	return nil
+}
+
+// savePlot writes one panel as SVG or PNG by the ending of path; the file is complete or not
+// there at all.
+func savePlot(path string, p *plot.Plot) error {
+	const width, height = 17 * vg.Centimeter, 10.5 * vg.Centimeter
+	var canvas interface {
+		vg.CanvasSizer
+		io.WriterTo
+	}
+	if strings.EqualFold(filepath.Ext(path), ".svg") {
+		canvas = vgsvg.New(width, height)
+	} else {
+		canvas = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(plotDPI))}
+	}
+	dc := draw.New(canvas)
+	dc.SetColor(color.White)
+	dc.Fill(dc.Path())
+	p.Draw(draw.Crop(dc, 3*vg.Millimeter, -5*vg.Millimeter, 3*vg.Millimeter, -3*vg.Millimeter))
+	return atomicfile.Write(path, func(w io.Writer) error {
+		_, err := canvas.WriteTo(w)
+		return err
+	})
+}
