@@ -186,16 +186,18 @@ func FuzzLines(f *testing.F) {
 		err := eachLine(t.Context(), "f", strings.NewReader(string(text)), textOptions{}, idFirst, func(r row) error {
 			word, err := r.text(0)
 			if err == nil {
-				_, err = id.intern(word)
+				var v int32
+				v, err = id.intern(word)
+				id.note([]int32{v})
 			}
 			if err == nil {
 				_, err = r.float(1)
 			}
 			return err
 		})
-		final := id.sort()
-		if len(final) != id.count() {
-			t.Errorf("%d numbers for %d ids (%v)", len(final), id.count(), err)
+		count := id.count()
+		if id.number(); len(id.names) != count {
+			t.Errorf("%d numbers for %d ids (%v)", len(id.names), count, err)
 		}
 	})
 }

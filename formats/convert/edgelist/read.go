@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -49,10 +48,11 @@ type reader struct {
 	options *Options
 	text    textOptions
 	ids     ids
-	edges   assemble.Edges
+	edges   []assemble.Edges // pieces of the list
 
-	matrix    assemble.Matrix // features, rows in the order of featIDs
-	featIDs   []int32         // nil: the rows are the nodes
+	matrix    assemble.Matrix // features whose rows are the nodes
+	features  []featureRows   // others
+	featDim   int
 	labels    formats.Labels
 	labelled  []bool
 	names     []string // of classes
@@ -163,62 +163,6 @@ func column(names []string, count int, want string, usual []string, otherwise in
 	return otherwise, nil
 }
 
-// readEdges reads the list of edges.
-func (r *reader) readEdges(path string) error {
-	o := r.options
-	text := r.text
-	if text.header == HeaderAuto && !isNumberOrEmpty(o.Source, o.Target, o.Weight) {
-		text.header = HeaderYes
-	}
-	weighted := o.Weight != ""
-	choose := func(names []string, count int) ([]int, error) {
-		src, err := column(names, count, o.Source, []string{"src", "source", "from", "u", "head"}, 0)
-		if err != nil {
-			return nil, err
-		}
-		dst, err := column(names, count, o.Target, []string{"dst", "target", "to", "v", "tail"}, 1)
-		if err != nil || !weighted {
-			return []int{src, dst}, err
-		}
-		weight, err := column(names, count, o.Weight, nil, 2)
-		return []int{src, dst, weight}, err
-	}
-	e := &r.edges
-	return eachRow(r.ctx, path, text, choose, func(line row) error {
-		var ends [2]int32
-		for i := range ends {
-			id, err := line.text(i)
-			if err != nil {
-				return err
-			}
-			if ends[i], err = r.ids.intern(id); err != nil {
-				return line.errorf("%w", err)
-			}
-		}
-		e.Src, e.Dst = append(e.Src, ends[0]), append(e.Dst, ends[1])
-		if weighted {
-			w, err := weight(line)
-			if err != nil {
-				return err
-			}
-			e.Weights = append(e.Weights, w)
-		}
-		if len(e.Src)%assemble.StepEvery == 0 {
-			return o.Step(r.ctx, "edges", int64(len(e.Src)), 0)
-		}
-		return nil
-	})
-}
-
-// weight returns the third chosen value of a row.
-func weight(line row) (float32, error) {
-	w, err := line.float(2)
-	if err == nil && (!(w >= 0) || w > math.MaxFloat32) {
-		err = line.errorf("weight %v, want a finite number that is not negative", w)
-	}
-	return float32(w), err
-}
-
 func isNumberOrEmpty(words ...string) bool {
 	for _, w := range words {
 		if _, err := strconv.Atoi(w); err != nil && w != "" {
@@ -250,7 +194,7 @@ func idFirst(names []string, count int) ([]int, error) {
 // node.
 func (r *reader) eachNode(path string, take func(v int32, line row, width int) error) error {
 	width := 0
-	seen := map[int32]bool{}
+	var seen nodeSet
 	return eachRow(r.ctx, path, r.text, func(names []string, count int) ([]int, error) {
 		width = count - 1
 		return idFirst(names, count)
@@ -263,31 +207,11 @@ func (r *reader) eachNode(path string, take func(v int32, line row, width int) e
 		if err != nil {
 			return line.errorf("%w", err)
 		}
-		if seen[v] {
+		if !seen.add(v) {
 			return line.errorf("node %.40q comes twice", id)
 		}
-		seen[v] = true
+		r.ids.note([]int32{v})
 		return take(v, line, width)
-	})
-}
-
-func (r *reader) readFeatures(path string) error {
-	m := &r.matrix
-	return r.eachNode(path, func(v int32, line row, width int) error {
-		m.Dim = width
-		for i := range width {
-			x, err := line.float(i + 1)
-			if err != nil {
-				return err
-			}
-			if math.IsNaN(x) || math.Abs(x) > math.MaxFloat32 {
-				return line.errorf("feature %d is %v, want a finite number", i+1, x)
-			}
-			m.Values = append(m.Values, float32(x))
-		}
-		m.Rows++
-		r.featIDs = append(r.featIDs, v)
-		return r.ctx.Err()
 	})
 }
 
@@ -337,29 +261,11 @@ func (r *reader) readRoles(path string) error {
 	})
 }
 
-// renumber replaces the numbers of first appearance by the final ones.
-func (r *reader) renumber() {
-	final := r.ids.sort()
-	for _, nodes := range [][]int32{r.edges.Src, r.edges.Dst, r.featIDs, r.labelRows.nodes} {
-		for i, v := range nodes {
-			nodes[i] = final[v]
-		}
-	}
-	if r.roles == nil {
-		return
-	}
-	roles := make(map[int32]assemble.Role, len(r.roles))
-	for v, role := range r.roles {
-		roles[final[v]] = role
-	}
-	r.roles = roles
-}
-
 // assemble puts the data set together.
 func (r *reader) assemble(path string) (*Result, error) {
 	o, n := r.options, r.ids.count()
 	raw := &formats.RawDataset{Name: strings.SplitN(filepath.Base(path), ".", 2)[0]}
-	g, counts, err := assemble.Graph(r.ctx, n, &r.edges, o.GraphOptions)
+	g, counts, err := assemble.GraphOf(r.ctx, n, r.edges, o.GraphOptions)
 	if err != nil {
 		return nil, assemble.InFile(path, err)
 	}
@@ -386,32 +292,6 @@ func (r *reader) assemble(path string) (*Result, error) {
 		return nil, err
 	}
 	return &Result{Data: raw, IDs: r.ids.names, LabelNames: r.names}, nil
-}
-
-// placeFeatures puts the rows where their nodes are.
-func (r *reader) placeFeatures(raw *formats.RawDataset) error {
-	n, m := raw.Full.NumNodes(), &r.matrix
-	switch {
-	case r.options.Features == "":
-		r.options.Warnf("no features: the number of neighbours becomes the only feature")
-		raw.Features, raw.Dim = assemble.DegreeFeatures(raw.Full), 1
-		return nil
-	case r.featIDs == nil && m.Dim > 0:
-		raw.Features, raw.Dim = m.Values, m.Dim
-		return assemble.CheckRows(r.options.Features, "features", m.Rows, n)
-	}
-	has := make([]bool, n)
-	for _, v := range r.featIDs {
-		has[v] = true
-	}
-	if missing := slices.Index(has, false); missing >= 0 {
-		return formats.BadInput(r.options.Features, "node %s has no features", r.name(missing))
-	}
-	raw.Features, raw.Dim = make([]float32, n*m.Dim), m.Dim
-	for i, v := range r.featIDs {
-		copy(raw.Features[int(v)*m.Dim:(int(v)+1)*m.Dim], m.Values[i*m.Dim:])
-	}
-	return nil
 }
 
 // name returns the id of a node for messages.

@@ -10,7 +10,9 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unsafe"
 
+	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/saint-gnn/saint/formats"
@@ -54,20 +56,27 @@ func eachRow(ctx context.Context, path string, o textOptions, choose chooser, ta
 	if isTable(path) {
 		return eachTableRow(ctx, path, choose, take)
 	}
-	f, err := os.Open(path)
+	f, r, err := openText(path)
 	if err != nil {
-		return assemble.InFile(path, err)
+		return err
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
-	var r io.Reader = f
-	if strings.HasSuffix(path, ".gz") {
-		z, err := gzip.NewReader(bufio.NewReaderSize(f, 1<<18))
-		if err != nil {
-			return formats.BadInput(path, "gzip: %w", err)
-		}
-		r = z
-	}
 	return eachLine(ctx, path, r, o, choose, take)
+}
+
+// openText opens a text file, which may be compressed.
+func openText(path string) (f *os.File, r io.Reader, err error) {
+	if f, err = os.Open(path); err != nil {
+		return nil, nil, assemble.InFile(path, err)
+	}
+	if !strings.HasSuffix(path, ".gz") {
+		return f, f, nil
+	}
+	z, err := gzip.NewReader(bufio.NewReaderSize(f, 1<<18))
+	if err != nil {
+		return nil, nil, errors.Join(formats.BadInput(path, "gzip: %w", err), f.Close())
+	}
+	return f, z, nil
 }
 
 // isTable reports whether the file holds a Parquet or Arrow table, by its name.
@@ -90,7 +99,15 @@ type tableRow struct {
 }
 
 func (r *tableRow) text(i int) ([]byte, error) {
-	s, _, err := r.columns[i].Text(r.i)
+	c := &r.columns[i]
+	if id := c.DataType().ID(); arrow.IsInteger(id) && id != arrow.UINT64 {
+		v, ok, err := c.Int(r.i)
+		if r.buf = r.buf[:0]; ok {
+			r.buf = strconv.AppendInt(r.buf, v, 10)
+		}
+		return r.buf, err
+	}
+	s, _, err := c.Text(r.i)
 	r.buf = append(r.buf[:0], s...)
 	return bytes.TrimSpace(r.buf), err
 }
@@ -136,7 +153,9 @@ type lineRow struct {
 	path      string
 	line      int
 	fields    [][]byte
-	positions []int
+	positions []int // of the chosen values
+	columns   int
+	delimiter byte
 }
 
 func (r *lineRow) text(i int) ([]byte, error) {
@@ -145,7 +164,7 @@ func (r *lineRow) text(i int) ([]byte, error) {
 
 func (r *lineRow) float(i int) (float64, error) {
 	field := r.fields[r.positions[i]]
-	x, err := strconv.ParseFloat(string(field), 64)
+	x, err := strconv.ParseFloat(unsafe.String(unsafe.SliceData(field), len(field)), 64) // an error has a copy
 	if err != nil {
 		return 0, r.errorf("column %d is %.40q, want a number", r.positions[i]+1, field)
 	}
@@ -156,14 +175,14 @@ func (r *lineRow) errorf(format string, args ...any) error {
 	return &formats.InputError{Path: r.path, Offset: -1, Line: r.line, Err: fmt.Errorf(format, args...)}
 }
 
-// lines reads lines of bounded length.
-type lines struct {
+// lineReader reads lines of bounded length.
+type lineReader struct {
 	r    *bufio.Reader
 	long []byte // a line longer than the reader's buffer
 }
 
 // next returns the next line without its end, valid until the next call.
-func (l *lines) next() ([]byte, error) {
+func (l *lineReader) next() ([]byte, error) {
 	l.long = l.long[:0]
 	for {
 		part, err := l.r.ReadSlice('\n')
@@ -186,7 +205,7 @@ func (l *lines) next() ([]byte, error) {
 
 // eachLine calls take for every line that is not blank and no comment (# or %).
 func eachLine(ctx context.Context, path string, in io.Reader, o textOptions, choose chooser, take func(row) error) error {
-	l := lines{r: bufio.NewReaderSize(in, 1<<18)}
+	l := lineReader{r: bufio.NewReaderSize(in, 1<<18)}
 	r := lineRow{path: path}
 	for {
 		line, err := l.next()
@@ -201,12 +220,17 @@ func eachLine(ctx context.Context, path string, in io.Reader, o textOptions, cho
 			return ctx.Err()
 		}
 		if r.line == 1 {
-			line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
+			line = bytes.TrimPrefix(line, []byte(byteOrderMark))
 		}
-		if line = bytes.TrimRight(line, " "); len(line) == 0 || line[0] == '#' || line[0] == '%' {
+		if line = bytes.TrimRight(line, " "); isComment(line) {
 			continue
 		}
-		isHeader, err := r.cut(line, &o, choose)
+		isHeader := false
+		if r.positions == nil {
+			isHeader, err = r.start(line, o, choose)
+		} else {
+			err = r.cut(line)
+		}
 		if err == nil && !isHeader {
 			err = take(&r)
 		}
@@ -216,27 +240,31 @@ func eachLine(ctx context.Context, path string, in io.Reader, o textOptions, cho
 	}
 }
 
-// cut splits a line into fields; of the first line it says whether it is the header.
-func (r *lineRow) cut(line []byte, o *textOptions, choose chooser) (isHeader bool, err error) {
-	first := r.positions == nil
-	if first && o.delimiter == 0 {
-		o.delimiter = guessDelimiter(line)
+const byteOrderMark = "\xef\xbb\xbf"
+
+// isComment reports whether a line without its end holds no data.
+func isComment(line []byte) bool { return len(line) == 0 || line[0] == '#' || line[0] == '%' }
+
+// cut splits a line into fields.
+func (r *lineRow) cut(line []byte) (err error) {
+	if r.fields, err = split(r.fields[:0], line, r.delimiter); err != nil {
+		return r.errorf("%w", err)
 	}
-	before := len(r.fields)
-	if r.fields, err = split(r.fields[:0], line, o.delimiter); err != nil {
-		return false, r.errorf("%w", err)
+	if len(r.fields) != r.columns {
+		return r.errorf("%d columns, but earlier lines have %d", len(r.fields), r.columns)
 	}
-	if first {
-		return r.start(o.header, choose)
-	}
-	if len(r.fields) != before {
-		return false, r.errorf("%d columns, but earlier lines have %d", len(r.fields), before)
-	}
-	return false, nil
+	return nil
 }
 
-// start decides whether the first line names the columns, and chooses among them.
-func (r *lineRow) start(h Header, choose chooser) (isHeader bool, err error) {
+// start splits the first line, decides whether it names the columns, and chooses among them.
+func (r *lineRow) start(line []byte, o textOptions, choose chooser) (isHeader bool, err error) {
+	if r.delimiter = o.delimiter; r.delimiter == 0 {
+		r.delimiter = guessDelimiter(line)
+	}
+	if r.fields, err = split(r.fields[:0], line, r.delimiter); err != nil {
+		return false, r.errorf("%w", err)
+	}
+	r.columns = len(r.fields)
 	names := make([]string, len(r.fields))
 	numbers := 0
 	for i, f := range r.fields {
@@ -245,7 +273,7 @@ func (r *lineRow) start(h Header, choose chooser) (isHeader bool, err error) {
 			numbers++
 		}
 	}
-	isHeader = h == HeaderYes || h == HeaderAuto && numbers == 0 && knownName(names)
+	isHeader = o.header == HeaderYes || o.header == HeaderAuto && numbers == 0 && knownName(names)
 	if !isHeader {
 		names = nil
 	}

@@ -10,14 +10,14 @@ import (
 	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/sourcegraph/conc/stream"
 
 	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/formats/convert/lines"
 )
 
 // blockBytes is the size of the blocks of text that are parsed at a time, and the greatest
 // length of a line.
-const blockBytes = 1 << 20
+const blockBytes = lines.BlockBytes
 
 // lineError is a mistake in a block: line and column count from 1 within it.
 type lineError struct {
@@ -86,7 +86,7 @@ func (t *text) columns() (int, error) {
 }
 
 // readError says what it means that the text breaks off behind so many lines.
-func (t *text) readError(lines int64, err error) error {
+func (t *text) readError(count int64, err error) error {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		err = errors.New("the gzip file is truncated here; download it again")
@@ -95,126 +95,31 @@ func (t *text) readError(lines int64, err error) error {
 	default:
 		err = fmt.Errorf("the gzip file cannot be read here: %w", cause(err))
 	}
-	return &formats.InputError{Path: t.path, Line: int(lines) + 1, Offset: -1, Err: err}
+	return &formats.InputError{Path: t.path, Line: int(count) + 1, Offset: -1, Err: err}
 }
 
 // blockError turns a failure to read behind so many lines into one for the user.
-type blockError func(lines int64, err error) error
+type blockError func(count int64, err error) error
 
 // scanner splits a text into blocks of whole lines and parses several at once.
 type scanner struct {
 	path    string
 	workers int
 	broken  blockError
-	after   func(lines int64) // progress, after each block in order
+	after   func(count int64) // progress, after each block in order
 }
 
-// scanLines calls parse for blocks of whole lines on several goroutines, and take for the
-// results one at a time in the order of the text. parse must not keep its argument. It
-// returns the number of lines. The error is that of the first line that has one.
+// scanLines is lines.Scan with this package's mistakes.
 func scanLines[T any](ctx context.Context, s *scanner, r io.Reader, parse func([]byte) (T, *lineError), take func(T) error) (int64, error) {
-	var (
-		lines  int64 // owned by the callbacks, which run one at a time
-		failed error
-		stop   atomic.Bool
-	)
-	free := make(chan []byte, 4*s.workers+4)
-	fail := func(err error) { failed = err; stop.Store(true) }
-	tasks := stream.New().WithMaxGoroutines(s.workers)
-	err := eachBlock(ctx, r, free, &stop, func(block []byte) {
-		tasks.Go(func() stream.Callback {
-			result, bad := parse(block)
-			n := int64(countLines(block))
-			return func() {
-				select {
-				case free <- block[:0]:
-				default:
-				}
-				switch {
-				case failed != nil:
-				case bad != nil:
-					fail(&formats.InputError{Path: s.path, Line: int(lines) + bad.line, Col: bad.col, Offset: -1, Err: bad.err})
-				default:
-					if err := take(result); err != nil {
-						fail(err)
-						return
-					}
-					lines += n
-					s.after(lines)
-				}
-			}
-		})
-	})
-	tasks.Wait()
-	switch {
-	case failed != nil:
-		return lines, failed
-	case errors.Is(err, errLongLine):
-		return lines, &formats.InputError{Path: s.path, Line: int(lines) + 1, Offset: -1, Err: err}
-	case err != nil && ctx.Err() == nil:
-		return lines, s.broken(lines, err)
-	}
-	return lines, err
-}
-
-var errLongLine = fmt.Errorf("the line is longer than %d bytes", blockBytes)
-
-// eachBlock calls do for blocks that end with a line; only the last may lack its newline.
-// Buffers come from free if there are any. It ends early, without an error, if stop is set.
-func eachBlock(ctx context.Context, r io.Reader, free chan []byte, stop *atomic.Bool, do func([]byte)) error {
-	var rest []byte // what follows the last newline
-	for !stop.Load() {
-		if err := ctx.Err(); err != nil {
-			return err
+	scan := &lines.Scanner{Path: s.path, Workers: s.workers, Broken: s.broken, After: s.after}
+	return lines.Scan(ctx, scan, r, func(block []byte) (T, *lines.Mistake) {
+		result, bad := parse(block)
+		if bad != nil {
+			return result, &lines.Mistake{Line: bad.line, Col: bad.col, Err: bad.err}
 		}
-		var block []byte
-		select {
-		case block = <-free:
-		default:
-			block = make([]byte, 0, blockBytes)
-		}
-		block = append(block, rest...)
-		rest = nil
-		block, err := fill(r, block)
-		end := errors.Is(err, io.EOF)
-		cut := bytes.LastIndexByte(block, '\n') + 1
-		if end {
-			cut = len(block)
-		}
-		if cut == 0 && err == nil {
-			return errLongLine
-		}
-		rest = append(rest, block[cut:]...)
-		if cut > 0 {
-			do(block[:cut])
-		}
-		if end {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fill reads until block's capacity is used; at the end of r it returns io.EOF itself.
-func fill(r io.Reader, block []byte) ([]byte, error) {
-	for len(block) < cap(block) {
-		n, err := r.Read(block[len(block):cap(block)])
-		block = block[:len(block)+n]
-		if err != nil {
-			return block, err
-		}
-	}
-	return block, nil
+		return result, nil
+	}, take)
 }
 
 // countLines returns the number of lines of a block; the last may lack its newline.
-func countLines(block []byte) int {
-	n := bytes.Count(block, []byte{'\n'})
-	if len(block) > 0 && block[len(block)-1] != '\n' {
-		n++
-	}
-	return n
-}
+func countLines(block []byte) int { return lines.Count(block) }
