@@ -104,6 +104,7 @@ func TestBadFiles(t *testing.T) {
 		{"weight word", in(`"weight": 1.0`, `"weight": heavy`), goodIDs, goodClasses, graphSuffix, "want a number"},
 		{"deep", `{"x": ` + strings.Repeat("[", 1000), goodIDs, goodClasses, graphSuffix, "nested deeper"},
 		{"escape", `{"\q": 1}`, goodIDs, goodClasses, graphSuffix, `unknown escape \q`},
+		{"escaped end of line", "{\"\\\r\": 1}", goodIDs, goodClasses, graphSuffix, `unknown escape: \ before byte 0x0d`},
 		{"directed late", in(`"directed": false`, `"x": 1`)[:len(goodGraph)-18] + `}], "directed": true}`, goodIDs, goodClasses, graphSuffix, "d-G.json"},
 		{"nobody trains", strings.ReplaceAll(goodGraph, `"test": false`, `"test": 1`), goodIDs, goodClasses, graphSuffix, "validation"},
 		{"row twice", goodGraph, `{"a": 0, "bé": 1, "c": 1}`, goodClasses, idSuffix, "row 1 belongs to two nodes"},

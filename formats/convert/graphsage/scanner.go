@@ -237,7 +237,11 @@ func (s *scanner) escape() error {
 		s.text = append(s.text, values[i])
 		return nil
 	}
-	if c != 'u' {
+	switch {
+	case c == 'u':
+	case c < ' ' || c > '~': // not to be printed
+		return s.errorf("unknown escape: \\ before byte 0x%02x", c)
+	default:
 		return s.errorf("unknown escape \\%c", c)
 	}
 	s.pos++
