@@ -1,6 +1,7 @@
 package trainconfig
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -240,6 +241,15 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
+// yamlBreaks counts at least the line breaks that YAML knows.
+func yamlBreaks(data []byte) int {
+	n := 0
+	for _, b := range []string{"\n", "\r", "\u0085", "\u2028", "\u2029"} {
+		n += bytes.Count(data, []byte(b))
+	}
+	return n
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(good))
 	for _, name := range Names() {
@@ -253,9 +263,23 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("network: &x\n  - *x\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := Parse("fuzz.yml", data)
-		if err == nil {
-			if _, err := Parse("again", c.Resolved()); err != nil {
-				t.Errorf("the resolved text does not parse: %v\n%s", err, c.Resolved())
+		if err != nil {
+			var bad *Error
+			if !errors.As(err, &bad) || bad.File != "fuzz.yml" || bad.Line < 0 || bad.Line > 1+yamlBreaks(data) {
+				t.Errorf("error %#v, want one that names a line of the file", err)
+			}
+			return
+		}
+		again, err := Parse("fuzz.yml", c.Resolved())
+		if err != nil {
+			t.Fatalf("the resolved text does not parse: %v\n%s", err, c.Resolved())
+		}
+		if !bytes.Equal(again.Resolved(), c.Resolved()) || again.Hash() != c.Hash() {
+			t.Errorf("resolved:\n%s\nresolved again:\n%s", c.Resolved(), again.Resolved())
+		}
+		for i := range c.Phases {
+			if got, want := again.Phases[i].SamplerJSON(), c.Phases[i].SamplerJSON(); got != want {
+				t.Errorf("sampler %s, want %s", got, want)
 			}
 		}
 	})
