@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"strconv"
 
 	"github.com/saint-gnn/saint/formats"
@@ -111,7 +112,7 @@ func readNorm(f *safetensors.File, path, key string, env Env) (*Norm, error) {
 	return n, nil
 }
 
-// setTensor checks one tensor's size before copying it.
+// setTensor checks one tensor's size before copying it, and its values.
 func (n *Norm) setTensor(path string, t *safetensors.Tensor, env Env) error {
 	want := int64(env.Graph.NumNodes())
 	into := &n.Loss
@@ -126,8 +127,16 @@ func (n *Norm) setTensor(path string, t *safetensors.Tensor, env Env) error {
 		return formats.BadInput(path, "tensor %q is %s %v, want F32 [%d]", t.Name, t.DType, t.Shape, want)
 	}
 	values, err := t.Float32s()
+	if err != nil {
+		return err
+	}
+	for i, x := range values {
+		if !(x >= 0 && x <= math.MaxFloat32) {
+			return formats.BadInput(path, "tensor %q has %v at %d, want a finite coefficient that is not negative", t.Name, x, i)
+		}
+	}
 	*into = values
-	return err
+	return nil
 }
 
 // fits reports coefficients of other training nodes: exactly those have a loss weight.

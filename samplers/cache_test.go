@@ -2,6 +2,7 @@ package samplers_test
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -123,6 +124,12 @@ func TestLoadNormRefusesOtherFiles(t *testing.T) {
 	if err := safetensors.WriteFile(path("bare"), nil, map[string]string{"saint.norm": "1", "key": "k"}); err != nil {
 		t.Fatal(err)
 	}
+	for name, aggr := range map[string]float32{"negative": -2, "infinite": float32(math.Inf(1)), "no number": float32(math.NaN())} {
+		bad := &samplers.Norm{Loss: norm.Loss, Aggr: []float32{1, aggr}}
+		if err := bad.Save(path(name), "k"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	fewer, other := env, samplertest.Env(samplertest.Undirected(3, [2]int32{0, 1}, [2]int32{1, 2}))
 	fewer.Train = []int32{0, 1}
 	for _, c := range []struct {
@@ -135,6 +142,9 @@ func TestLoadNormRefusesOtherFiles(t *testing.T) {
 		{"empty", "k", env, "truncated"},
 		{"foreign", "k", env, "does not hold normalisation coefficients"},
 		{"bare", "k", env, "want a count"},
+		{"negative", "k", env, `tensor "aggr" has -2 at 1, want a finite`},
+		{"infinite", "k", env, `tensor "aggr" has +Inf at 1`},
+		{"no number", "k", env, `tensor "aggr" has NaN at 1`},
 		{"good", "another", env, "belong to key k, want another"},
 		{"good", "k", fewer, "there are 2 training nodes"},
 		{"good", "k", other, `tensor "aggr" is F32 [2], want F32 [4]`},
