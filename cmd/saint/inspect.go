@@ -55,15 +55,7 @@ func checkPlotPath(path string) error {
 
 func runInspect(ctx context.Context, e *env, prefix, plot string, edgeWeight bool) error {
 	begin := time.Now()
-	raw, warnings, err := openRaw(ctx, e, prefix, edgeWeight)
-	if err != nil {
-		return err
-	}
-	e.log.Debug("data " + raw.Name + " read in " + seconds(time.Since(begin).Seconds()))
-	r, err := inspect.Compute(ctx, raw, inspect.Options{
-		LoadWarnings: warnings,
-		Progress:     func(stage string) { e.log.Debug("inspect: " + stage) },
-	})
+	r, err := report(ctx, e, prefix, edgeWeight)
 	if err != nil {
 		return err
 	}
@@ -78,6 +70,34 @@ func runInspect(ctx context.Context, e *env, prefix, plot string, edgeWeight boo
 		return e.printJSON(r)
 	}
 	return e.printf("%s", inspectText(r))
+}
+
+// residentFeatures is the size of features beyond which they are read from their file a few
+// rows at a time.
+const residentFeatures = 1 << 30
+
+// report loads or generates a data set and looks at it.
+func report(ctx context.Context, e *env, prefix string, edgeWeight bool) (*inspect.Report, error) {
+	o := inspect.Options{Progress: func(stage string) { e.log.Debug("inspect: " + stage) }}
+	if strings.HasPrefix(prefix, synthPrefix) {
+		raw, _, err := openRaw(ctx, e, prefix, edgeWeight)
+		if err != nil {
+			return nil, err
+		}
+		return inspect.Compute(ctx, raw, o)
+	}
+	begin := time.Now()
+	d, err := saintdir.Open(prefix, saintdir.Options{
+		EdgeWeight: edgeWeight, MaxResident: residentFeatures,
+		Warn: func(msg string) { o.LoadWarnings = append(o.LoadWarnings, msg) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close() //nolint:errcheck // opened for reading
+	e.log.Debug("data " + d.Raw.Name + " read in " + seconds(time.Since(begin).Seconds()))
+	r, err := inspect.ComputeFrom(ctx, d.Raw, d.Features, o)
+	return r, d.InFolder(err)
 }
 
 // openRaw loads or generates a data set as it is before standardisation.

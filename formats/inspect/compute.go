@@ -22,6 +22,12 @@ func Compute(ctx context.Context, raw *formats.RawDataset, o Options) (*Report, 
 	if raw.Dim <= 0 || len(raw.Features)%raw.Dim != 0 {
 		return nil, formats.BadInput(raw.Name, "%d feature values do not make rows of %d", len(raw.Features), raw.Dim)
 	}
+	return ComputeFrom(ctx, raw, formats.NewMatrix(raw.Features, raw.Dim), o)
+}
+
+// ComputeFrom is Compute for features that stay where they are; raw.Features is not used. It
+// reads all rows of src twice and those of training nodes four times more, a few at a time.
+func ComputeFrom(ctx context.Context, raw *formats.RawDataset, src formats.FeatureStore, o Options) (*Report, error) {
 	r := &Report{Type: "inspect", Name: raw.Name, LoadWarnings: slices.Clone(o.LoadWarnings)}
 	if r.LoadWarnings == nil {
 		r.LoadWarnings = []string{}
@@ -33,7 +39,7 @@ func Compute(ctx context.Context, raw *formats.RawDataset, o Options) (*Report, 
 		run  func() error
 	}{
 		{"fingerprint", func() (err error) {
-			ds, err = raw.PrepareFrom(formats.NewMatrix(raw.Features, raw.Dim))
+			ds, err = raw.PrepareFrom(src)
 			return err
 		}},
 		{"graphs", func() error {
@@ -46,7 +52,7 @@ func Compute(ctx context.Context, raw *formats.RawDataset, o Options) (*Report, 
 			r.homophily(ds.Full, &ds.Labels)
 			return nil
 		}},
-		{"features", func() error { return r.features(raw.Features, raw.Dim, statisticsNodes(ds), role) }},
+		{"features", func() error { return r.features(ctx, src, statisticsNodes(ds), role) }},
 	}
 	for _, s := range stages {
 		if err := ctx.Err(); err != nil {

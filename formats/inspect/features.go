@@ -2,6 +2,8 @@ package inspect
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"math"
 	"math/bits"
 	"slices"
@@ -29,7 +31,7 @@ type column struct {
 
 // featureScan is what one pass over the rows finds.
 type featureScan struct {
-	x        []float32
+	src      formats.FeatureStore
 	dim      int
 	columns  []column
 	zeros    int64
@@ -39,17 +41,20 @@ type featureScan struct {
 
 // features fills in the ranges of the features. stat are the training nodes that define the
 // standardisation.
-func (r *Report) features(x []float32, dim int, stat []int32, role []uint8) error {
-	rows := len(x) / dim
+func (r *Report) features(ctx context.Context, src formats.FeatureStore, stat []int32, role []uint8) error {
+	rows, dim := src.Rows(), src.Dim()
+	values := float64(rows) * float64(dim)
 	isStat := make([]bool, rows)
 	for _, v := range stat {
 		isStat[v] = true
 	}
-	scan := featureScan{x: x, dim: dim, zeroRows: make([]bool, rows), hash: make([]uint64, rows)}
-	scan.run(isStat)
+	scan := featureScan{src: src, dim: dim, zeroRows: make([]bool, rows), hash: make([]uint64, rows)}
+	if err := scan.run(ctx, isStat); err != nil {
+		return err
+	}
 	f := &r.Features
 	*f = FeatureStats{
-		Columns: dim, Min: math.Inf(1), Max: math.Inf(-1), Bytes: 4 * int64(len(x)), Zeros: float64(scan.zeros) / float64(len(x)),
+		Columns: dim, Min: math.Inf(1), Max: math.Inf(-1), Bytes: 4 * int64(rows) * int64(dim), Zeros: float64(scan.zeros) / values,
 		Constant: []int{}, ConstantInTrain: []int{}, Outliers: []int{}, Imprecise: []int{},
 	}
 	for v := range scan.zeroRows {
@@ -57,7 +62,7 @@ func (r *Report) features(x []float32, dim int, stat []int32, role []uint8) erro
 			f.ZeroRows++
 		}
 	}
-	s, err := formats.ColumnScaling(formats.NewMatrix(x, dim), stat)
+	s, err := formats.ColumnScaling(src, stat)
 	if err != nil {
 		return err
 	}
@@ -67,9 +72,9 @@ func (r *Report) features(x []float32, dim int, stat []int32, role []uint8) erro
 		sum += c.sum
 		f.addColumn(j, c, s.Mean[j], s.InvStd[j])
 	}
-	f.Mean = sum / float64(len(x))
-	f.TwinsInTrain = scan.twins(role)
-	return nil
+	f.Mean = sum / values
+	f.TwinsInTrain, err = scan.twins(role)
+	return err
 }
 
 // addColumn sorts column j into the lists that it belongs to.
@@ -95,7 +100,7 @@ func (f *FeatureStats) addColumn(j int, c *column, mean, invStd float64) {
 
 // run makes the pass. Sums of chunks are combined in groups of chunks, so that memory stays
 // small next to the matrix whatever its shape.
-func (s *featureScan) run(isStat []bool) {
+func (s *featureScan) run(ctx context.Context, isStat []bool) error {
 	rows := len(isStat)
 	inf := float32(math.Inf(1))
 	fresh := func(columns []column) {
@@ -108,16 +113,20 @@ func (s *featureScan) run(isStat []bool) {
 	const group = 64
 	parts := make([]column, min(group, chunks(rows, featureChunk))*s.dim)
 	zeros := make([]int64, group)
+	errs := make([]error, group)
 	for first := 0; first < rows; first += group * featureChunk {
 		n := min(rows-first, group*featureChunk)
 		eachChunk(n, featureChunk, func(chunk, lo, hi int) {
 			part := parts[chunk*s.dim : (chunk+1)*s.dim]
 			fresh(part)
 			zeros[chunk] = 0
-			for v := first + lo; v < first+hi; v++ {
-				zeros[chunk] += s.row(v, isStat[v], part)
-			}
+			errs[chunk] = s.eachRow(first+lo, first+hi, func(v int, row []float32) {
+				zeros[chunk] += s.row(v, row, isStat[v], part)
+			})
 		})
+		if err := errors.Join(ctx.Err(), errors.Join(errs...)); err != nil {
+			return err
+		}
 		for chunk := range chunks(n, featureChunk) {
 			s.zeros += zeros[chunk]
 			for j := range s.columns {
@@ -125,11 +134,40 @@ func (s *featureScan) run(isStat []bool) {
 			}
 		}
 	}
+	return nil
+}
+
+// blockValues bounds the values that one goroutine reads at a time.
+const blockValues = 1 << 16
+
+// eachRow calls visit for the rows lo…hi-1.
+func (s *featureScan) eachRow(lo, hi int, visit func(v int, row []float32)) error {
+	if m, ok := s.src.(formats.Resident); ok {
+		for v := lo; v < hi; v++ {
+			visit(v, m.Matrix()[v*s.dim:(v+1)*s.dim])
+		}
+		return nil
+	}
+	ids := make([]int32, min(hi-lo, max(1, blockValues/s.dim)))
+	block := make([]float32, len(ids)*s.dim)
+	for lo < hi {
+		ids = ids[:min(len(ids), hi-lo)]
+		for i := range ids {
+			ids[i] = int32(lo + i)
+		}
+		if err := s.src.Gather(block[:len(ids)*s.dim], ids); err != nil {
+			return err
+		}
+		for i := range ids {
+			visit(lo+i, block[i*s.dim:(i+1)*s.dim])
+		}
+		lo += len(ids)
+	}
+	return nil
 }
 
 // row adds row v to the columns and returns how many of its values are 0.
-func (s *featureScan) row(v int, isStat bool, columns []column) (zeros int64) {
-	row := s.x[v*s.dim : (v+1)*s.dim]
+func (s *featureScan) row(v int, row []float32, isStat bool, columns []column) (zeros int64) {
 	columns = columns[:len(row)]
 	hash := uint64(len(row))
 	for j, x := range row {
@@ -157,7 +195,7 @@ func (c *column) add(o *column) {
 }
 
 // twins counts the validation and test nodes whose features are those of a training node.
-func (s *featureScan) twins(role []uint8) [2]int {
+func (s *featureScan) twins(role []uint8) (found [2]int, err error) {
 	type row struct {
 		hash uint64
 		node int32
@@ -169,18 +207,22 @@ func (s *featureScan) twins(role []uint8) [2]int {
 		}
 	}
 	slices.SortFunc(train, func(a, b row) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.node, b.node)) })
-	var found [2]int
+	mine, other := make([]float32, s.dim), make([]float32, s.dim)
 	for v, split := range role {
 		if split != 1 && split != 2 || s.zeroRows[v] {
 			continue
 		}
 		at, ok := slices.BinarySearchFunc(train, s.hash[v], func(r row, h uint64) int { return cmp.Compare(r.hash, h) })
 		// Rows of one hash but for an accident are equal, so the first one decides.
-		if ok && slices.Equal(s.values(int32(v)), s.values(train[at].node)) {
+		if !ok {
+			continue
+		}
+		if err := errors.Join(s.src.Gather(mine, []int32{int32(v)}), s.src.Gather(other, []int32{train[at].node})); err != nil {
+			return found, err
+		}
+		if slices.Equal(mine, other) {
 			found[split-1]++
 		}
 	}
-	return found
+	return found, nil
 }
-
-func (s *featureScan) values(v int32) []float32 { return s.x[int(v)*s.dim : (int(v)+1)*s.dim] }

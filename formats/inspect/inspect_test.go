@@ -6,12 +6,16 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/formats/saintdir"
 	"github.com/saint-gnn/saint/formats/synth"
 )
 
@@ -253,6 +257,44 @@ func upper(g *formats.Graph) *formats.Graph {
 	return graphOf(g.NumNodes(), edges...)
 }
 
+// setGraph gives d another undirected graph.
+func setGraph(d *formats.RawDataset, edges ...[2]int32) {
+	d.Full = graphOf(d.Full.NumNodes(), both(edges...)...)
+	d.Train = formats.Induced(d.Full, d.TrainNodes)
+}
+
+// chain returns the edges between neighbouring ids that are not multiples of every.
+func chain(n, every int) (edges [][2]int32) {
+	for v := 1; v < n; v++ {
+		if v%every != 0 {
+			edges = append(edges, [2]int32{int32(v - 1), int32(v)})
+		}
+	}
+	return edges
+}
+
+// fromFolder writes d to a folder and looks at that, with features that stay in their file.
+func fromFolder(t *testing.T, d *formats.RawDataset) *Report {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), d.Name)
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := saintdir.Write(dir, d); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := saintdir.Open(dir, saintdir.Options{MaxResident: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	r, err := ComputeFrom(t.Context(), folder.Raw, folder.Features, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // TestFindings damages a healthy data set in one way at a time.
 func TestFindings(t *testing.T) {
 	healthy, err := synth.Generate(context.Background(), "tiny", 1, synth.Options{})
@@ -294,6 +336,33 @@ func TestFindings(t *testing.T) {
 			}
 		}},
 		{"one_class", func(d *formats.RawDataset) { clear(d.Labels.Class) }},
+		{"self_loops", func(d *formats.RawDataset) {
+			setGraph(d, append(chain(d.Full.NumNodes(), 1<<20), [2]int32{3, 3})...)
+		}},
+		{"scattered", func(d *formats.RawDataset) { setGraph(d, chain(d.Full.NumNodes(), 10)...) }},
+		{"hubs", func(d *formats.RawDataset) {
+			var edges [][2]int32
+			for _, v := range d.TrainNodes[1:] {
+				edges = append(edges, [2]int32{d.TrainNodes[0], v})
+			}
+			setGraph(d, edges...)
+		}},
+		{"unlabelled", func(d *formats.RawDataset) {
+			d.TrainNodes = d.TrainNodes[:300]
+			setGraph(d, chain(d.Full.NumNodes(), 1<<20)...)
+			d.ValNodes, d.TestNodes = d.ValNodes[:200], d.TestNodes[:200]
+			for v := range d.Labels.Class {
+				if !slices.Contains(d.TrainNodes, int32(v)) && !slices.Contains(d.ValNodes, int32(v)) && !slices.Contains(d.TestNodes, int32(v)) {
+					d.Labels.Class[v] = -1
+				}
+			}
+		}},
+		{"heterophily", func(d *formats.RawDataset) {
+			setGraph(d, chain(d.Full.NumNodes(), 1<<20)...)
+			for v := range d.Labels.Class {
+				d.Labels.Class[v] = int32(v % 2)
+			}
+		}},
 		{"constant_columns", func(d *formats.RawDataset) { setColumn(d, 3, func(int) float32 { return 4 }) }},
 		{"all_constant", func(d *formats.RawDataset) { clear(d.Features) }},
 		{"constant_in_train_columns", func(d *formats.RawDataset) {
@@ -334,7 +403,39 @@ func TestFindings(t *testing.T) {
 			if c.want == "" && len(codes) > 0 || c.want != "" && !slices.Contains(codes, c.want) {
 				t.Errorf("findings = %v, want %q", codes, c.want)
 			}
+			d.Name = "folder"
+			if r := fromFolder(t, &d); !slices.ContainsFunc(r.Warnings, func(f Finding) bool { return f.Code == c.want }) && c.want != "" {
+				t.Errorf("findings of the folder = %+v, want %q", r.Warnings, c.want)
+			}
 		})
+	}
+}
+
+// TestEveryCode looks for findings that the manual lists and TestFindings does not make.
+func TestEveryCode(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/inspect.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("judge.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	test, err := os.ReadFile("inspect_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := regexp.MustCompile(`r\.(?:warn|note)\("([a-z_]+)"`).FindAllSubmatch(source, -1)
+	if len(codes) < 20 {
+		t.Errorf("%d codes in judge.go, want at least 20", len(codes))
+	}
+	for _, c := range codes {
+		if !strings.Contains(string(manual), "`"+string(c[1])+"`") {
+			t.Errorf("docs/inspect.md does not explain %s", c[1])
+		}
+		if !strings.Contains(string(test), "{\""+string(c[1])+"\", func(") {
+			t.Errorf("TestFindings does not make %s", c[1])
+		}
 	}
 }
 
@@ -380,5 +481,45 @@ func TestErrors(t *testing.T) {
 		if _, err := Compute(context.Background(), d, Options{}); !errors.As(err, &input) {
 			t.Errorf("%s: Compute = %v, want a *formats.InputError", name, err)
 		}
+	}
+}
+
+// onlyRows is a store of features that are not in memory.
+type onlyRows struct {
+	m    *formats.Matrix
+	fail int32 // row that cannot be read
+}
+
+func (s onlyRows) Rows() int { return s.m.Rows() }
+func (s onlyRows) Dim() int  { return s.m.Dim() }
+func (s onlyRows) Gather(dst []float32, ids []int32) error {
+	if slices.Contains(ids, s.fail) {
+		return errors.New("bad disk")
+	}
+	return s.m.Gather(dst, ids)
+}
+
+// TestFromRows gets the same report from features that stay where they are.
+func TestFromRows(t *testing.T) {
+	raw, err := synth.Generate(context.Background(), "ppi-like", 1, synth.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(raw.Features[raw.Dim*int(raw.ValNodes[0]):], raw.Features[raw.Dim*int(raw.TrainNodes[0]):raw.Dim*int(raw.TrainNodes[0]+1)])
+	want := compute(t, raw)
+	src := onlyRows{formats.NewMatrix(raw.Features, raw.Dim), -1}
+	raw.Features = nil
+	got, err := ComputeFrom(context.Background(), raw, src, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := json.Marshal(got)
+	b, _ := json.Marshal(want)
+	if string(a) != string(b) || got.Features.TwinsInTrain[0] == 0 {
+		t.Errorf("ComputeFrom =\n%s\nwant\n%s", a, b)
+	}
+	src.fail = 7
+	if _, err := ComputeFrom(context.Background(), raw, src, Options{}); err == nil || !strings.Contains(err.Error(), "bad disk") {
+		t.Errorf("ComputeFrom of rows that cannot be read = %v, want bad disk", err)
 	}
 }

@@ -46,6 +46,10 @@ func (f *File) Close() error {
 // not read ahead.
 func (f *File) AdviseRandom() { f.file.Advise(mmapfile.Random) }
 
+// AdviseDone tells the system that what was read so far need not stay in the memory of this
+// process. Reading it again is correct and slower.
+func (f *File) AdviseDone() { f.file.Advise(mmapfile.DontNeed) }
+
 // Float32Matrix returns the mapped elements of a two-dimensional array, row-major, without
 // a copy. ok is false unless they are little-endian float32 in C order at an aligned
 // offset. Nobody may write to the slice; it is invalid after Close.

@@ -16,7 +16,7 @@ func load(f *os.File, size int) (data []byte, mapped bool, err error) {
 func unmap(data []byte) error { return unix.Munmap(data) }
 
 func advise(data []byte, a Advice) {
-	flags := [...]int{Normal: unix.MADV_NORMAL, Sequential: unix.MADV_SEQUENTIAL, Random: unix.MADV_RANDOM, WillNeed: unix.MADV_WILLNEED}
+	flags := [...]int{Normal: unix.MADV_NORMAL, Sequential: unix.MADV_SEQUENTIAL, Random: unix.MADV_RANDOM, WillNeed: unix.MADV_WILLNEED, DontNeed: unix.MADV_DONTNEED}
 	if a >= 0 && int(a) < len(flags) {
 		unix.Madvise(data, flags[a]) //nolint:errcheck // a hint
 	}

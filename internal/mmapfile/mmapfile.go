@@ -22,6 +22,7 @@ const (
 	Sequential               // front to back once
 	Random                   // scattered small reads: reading ahead wastes memory
 	WillNeed                 // all of it soon
+	DontNeed                 // what was read is not needed any more, and read anew if it is
 )
 
 // Open maps the regular file at path. The file must not shrink while it is open: reading

@@ -19,7 +19,7 @@ func TestOpen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for a := Normal; a <= WillNeed+1; a++ {
+			for a := Normal; a <= DontNeed+1; a++ {
 				f.Advise(a)
 			}
 			if got := string(f.Bytes()); got != content {
