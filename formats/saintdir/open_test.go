@@ -51,9 +51,21 @@ func TestOpen(t *testing.T) {
 	if _, err := Open(filepath.Join(dir, "none"), Options{}); err == nil {
 		t.Error("Open of no folder succeeds")
 	}
+}
+
+// TestOpenBadValue finds a bad value only when somebody reads it, and names the file.
+func TestOpenBadValue(t *testing.T) {
+	raw, err := synth.Generate(t.Context(), "tiny", 1, synth.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := Write(dir, raw); err != nil {
+		t.Fatal(err)
+	}
 	raw.Features[5] = float32(math.Inf(1))
 	path := filepath.Join(dir, "feats.npy")
-	if err := npy.WriteFile(path, []int{n, raw.Dim}, raw.Features); err != nil {
+	if err := npy.WriteFile(path, []int{raw.Full.NumNodes(), raw.Dim}, raw.Features); err != nil {
 		t.Fatal(err)
 	}
 	d, err := Open(dir, Options{MaxResident: -1})
