@@ -97,34 +97,27 @@ type normBackJob struct {
 	bias, scale []float32
 	mean, rstd  matrix[float32]
 	x, dy, dx   matrix[float32]
-	norm        bool
 	drop        dropper
 	part        []float32 // for each task: dbias, dscale, doffset
-	a           []float32 // for each worker: one row
 }
 
 // RunTask computes a block of rows and its sums.
-func (j *normBackJob) RunTask(worker, task int) {
+func (j *normBackJob) RunTask(_, task int) {
 	cols := j.x.cols
 	p := j.part[task*3*cols:][:3*cols]
 	clear(p)
-	dbias, dscale, doffset := p[:cols], p[cols:2*cols], p[2*cols:]
-	xhat := j.a[worker*cols:][:cols]
+	sums := rows.Sums{Bias: p[:cols], Scale: p[cols : 2*cols], Offset: p[2*cols:]}
 	for i := task * rowBlock; i < min((task+1)*rowBlock, j.x.rows); i++ {
 		x, dy, dx := j.x.row(i), j.dy.row(i), j.dx.row(i)
 		if j.drop.on {
 			j.drop.row(i, 0, dy, dx)
 			dy = dx
 		}
-		if !j.norm {
-			rows.ActGrad(j.act, x, j.bias, dy, dx, dbias)
+		if j.scale == nil {
+			rows.ActBack(j.act, x, j.bias, dy, dx, sums.Bias)
 			continue
 		}
-		rows.BiasAct(j.act, x, j.bias, xhat)
-		rstd := j.rstd.s[i*j.rstd.stride]
-		g, gx := rows.NormSums(xhat, j.mean.s[i*j.mean.stride], rstd, dy, j.scale, dscale, doffset)
-		n := float32(cols)
-		rows.NormGrad(j.act, x, j.bias, j.scale, xhat, rstd, g/n, gx/n, dy, dx, dbias)
+		rows.NormBack(j.act, x, j.bias, j.scale, j.mean.s[i*j.mean.stride], j.rstd.s[i*j.rstd.stride], dy, dx, &sums)
 	}
 }
 
@@ -145,7 +138,7 @@ func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, 
 		return
 	}
 	j := &q.normBack
-	j.act, j.norm, j.drop = kernelAct(op, act), scale.Present(), drops
+	j.act, j.drop = kernelAct(op, act), drops
 	j.bias, j.scale = view[float32](bias).s, view[float32](scale).s
 	if j.bias == nil {
 		j.bias = q.zeroRow(x.Cols)
@@ -153,8 +146,7 @@ func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, 
 	j.mean, j.rstd = view[float32](mean), view[float32](rstd)
 	j.x, j.dy, j.dx = view[float32](x), view[float32](dy), view[float32](dx)
 	n := tasks(x.Rows, rowBlock)
-	s := q.scratch(n*3*x.Cols + q.group.Threads()*x.Cols)
-	j.part, j.a = s[:n*3*x.Cols], s[n*3*x.Cols:]
+	j.part = q.scratch(n * 3 * x.Cols)
 	q.group.Do(n, j)
 	q.addColumns(j.part, n, x.Cols, view[float32](dbias).s, view[float32](dscale).s, view[float32](doffset).s)
 }

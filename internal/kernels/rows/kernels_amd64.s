@@ -4,7 +4,7 @@
 
 #include "textflag.h"
 
-// func biasIdentityAVX2(n int, x *float32, bias *float32, y *float32, sums *[8]float32)
+// func biasIdentityAVX2(n int, x *float32, bias *float32, y *float32, sums *[16]float32)
 // Requires: AVX
 TEXT ·biasIdentityAVX2(SB), NOSPLIT, $0-40
 	MOVQ   n+0(FP), AX
@@ -14,7 +14,7 @@ TEXT ·biasIdentityAVX2(SB), NOSPLIT, $0-40
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
-biasIdentity_loop:
+biasIdentityAVX2_loop:
 	VMOVUPS (CX), Y2
 	VADDPS  (DX), Y2, Y2
 	VMOVUPS Y2, (BX)
@@ -27,16 +27,16 @@ biasIdentity_loop:
 	ADDQ    $0x40, DX
 	ADDQ    $0x40, BX
 	SUBQ    $0x10, AX
-	JNZ     biasIdentity_loop
+	JNZ     biasIdentityAVX2_loop
 	MOVQ    sums+32(FP), AX
 	VADDPS  Y1, Y0, Y0
 	VMOVUPS Y0, (AX)
 	VZEROUPPER
 	RET
 
-// func gradIdentityAVX2(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
+// func actBackIdentityAVX2(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
 // Requires: AVX
-TEXT ·gradIdentityAVX2(SB), NOSPLIT, $0-48
+TEXT ·actBackIdentityAVX2(SB), NOSPLIT, $0-48
 	MOVQ   n+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   bias+16(FP), DX
@@ -45,14 +45,18 @@ TEXT ·gradIdentityAVX2(SB), NOSPLIT, $0-48
 	MOVQ   dbias+40(FP), DI
 	VXORPS Y0, Y0, Y0
 
-gradIdentity_loop:
-	VMOVUPS (BX), Y0
-	VMOVUPS Y0, (SI)
-	VADDPS  (DI), Y0, Y0
+actBackIdentityAVX2_loop:
+	VMOVUPS (CX), Y0
+	VMOVUPS (BX), Y1
+	VADDPS  (DX), Y0, Y0
+	VMOVUPS Y1, (SI)
+	VADDPS  (DI), Y1, Y0
 	VMOVUPS Y0, (DI)
-	VMOVUPS 32(BX), Y0
-	VMOVUPS Y0, 32(SI)
-	VADDPS  32(DI), Y0, Y0
+	VMOVUPS 32(CX), Y0
+	VMOVUPS 32(BX), Y1
+	VADDPS  32(DX), Y0, Y0
+	VMOVUPS Y1, 32(SI)
+	VADDPS  32(DI), Y1, Y0
 	VMOVUPS Y0, 32(DI)
 	ADDQ    $0x40, CX
 	ADDQ    $0x40, DX
@@ -60,41 +64,108 @@ gradIdentity_loop:
 	ADDQ    $0x40, SI
 	ADDQ    $0x40, DI
 	SUBQ    $0x10, AX
-	JNZ     gradIdentity_loop
+	JNZ     actBackIdentityAVX2_loop
 	VZEROUPPER
 	RET
 
-// func normGradIdentityAVX2(n int, x *float32, bias *float32, scale *float32, xhat *float32, rstd float32, mg float32, mgx float32, dy *float32, dx *float32, dbias *float32)
+// func normDotsIdentityAVX2(n int, x *float32, bias *float32, dy *float32, scale *float32, mean float32, rstd float32, sums *[32]float32)
 // Requires: AVX, FMA3
-TEXT ·normGradIdentityAVX2(SB), NOSPLIT, $0-80
+TEXT ·normDotsIdentityAVX2(SB), NOSPLIT, $0-56
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         dy+24(FP), BX
+	MOVQ         scale+32(FP), SI
+	VBROADCASTSS mean+40(FP), Y0
+	VBROADCASTSS rstd+44(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+
+normDotsIdentityAVX2_loop:
+	VMOVUPS     (CX), Y6
+	VMOVUPS     (BX), Y7
+	VADDPS      (DX), Y6, Y6
+	VSUBPS      Y0, Y6, Y6
+	VMULPS      Y1, Y6, Y6
+	VMULPS      (SI), Y7, Y7
+	VADDPS      Y7, Y2, Y2
+	VFMADD231PS Y6, Y7, Y3
+	VMOVUPS     32(CX), Y6
+	VMOVUPS     32(BX), Y7
+	VADDPS      32(DX), Y6, Y6
+	VSUBPS      Y0, Y6, Y6
+	VMULPS      Y1, Y6, Y6
+	VMULPS      32(SI), Y7, Y7
+	VADDPS      Y7, Y4, Y4
+	VFMADD231PS Y6, Y7, Y5
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, BX
+	ADDQ        $0x40, SI
+	SUBQ        $0x10, AX
+	JNZ         normDotsIdentityAVX2_loop
+	MOVQ        sums+48(FP), AX
+	VADDPS      Y4, Y2, Y2
+	VMOVUPS     Y2, (AX)
+	MOVQ        sums+48(FP), AX
+	VADDPS      Y5, Y3, Y3
+	VMOVUPS     Y3, 64(AX)
+	VZEROUPPER
+	RET
+
+// func normBackIdentityAVX2(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
+// Requires: AVX, FMA3
+TEXT ·normBackIdentityAVX2(SB), NOSPLIT, $0-88
 	MOVQ         n+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         bias+16(FP), DX
 	MOVQ         scale+24(FP), BX
-	MOVQ         xhat+32(FP), SI
-	MOVQ         dy+56(FP), DI
-	MOVQ         dx+64(FP), R8
-	MOVQ         dbias+72(FP), R9
+	MOVQ         dy+32(FP), SI
+	MOVQ         dx+40(FP), DI
+	MOVQ         dbias+48(FP), R8
+	MOVQ         dscale+56(FP), R9
+	MOVQ         doffset+64(FP), R10
 	VXORPS       Y0, Y0, Y0
-	VBROADCASTSS rstd+40(FP), Y0
-	VBROADCASTSS mg+44(FP), Y1
-	VBROADCASTSS mgx+48(FP), Y2
+	VBROADCASTSS mean+72(FP), Y0
+	VBROADCASTSS rstd+76(FP), Y1
+	VBROADCASTSS mg+80(FP), Y2
+	VBROADCASTSS mgx+84(FP), Y3
 
-normGradIdentity_loop:
-	VMOVUPS      (DI), Y3
-	VFMSUB132PS  (BX), Y1, Y3
-	VFNMADD231PS (SI), Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, (R8)
-	VADDPS       (R9), Y3, Y3
-	VMOVUPS      Y3, (R9)
-	VMOVUPS      32(DI), Y3
-	VFMSUB132PS  32(BX), Y1, Y3
-	VFNMADD231PS 32(SI), Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 32(R8)
-	VADDPS       32(R9), Y3, Y3
-	VMOVUPS      Y3, 32(R9)
+normBackIdentityAVX2_loop:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (SI), Y5
+	VADDPS       (DX), Y4, Y4
+	VSUBPS       Y0, Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VADDPS       (R10), Y5, Y6
+	VMOVUPS      Y6, (R10)
+	VMOVUPS      (R9), Y6
+	VFMADD231PS  Y4, Y5, Y6
+	VMOVUPS      Y6, (R9)
+	VFMSUB132PS  (BX), Y2, Y5
+	VFNMADD231PS Y3, Y4, Y5
+	VMULPS       Y1, Y5, Y5
+	VMOVUPS      Y5, (DI)
+	VADDPS       (R8), Y5, Y4
+	VMOVUPS      Y4, (R8)
+	VMOVUPS      32(CX), Y4
+	VMOVUPS      32(SI), Y5
+	VADDPS       32(DX), Y4, Y4
+	VSUBPS       Y0, Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VADDPS       32(R10), Y5, Y6
+	VMOVUPS      Y6, 32(R10)
+	VMOVUPS      32(R9), Y6
+	VFMADD231PS  Y4, Y5, Y6
+	VMOVUPS      Y6, 32(R9)
+	VFMSUB132PS  32(BX), Y2, Y5
+	VFNMADD231PS Y3, Y4, Y5
+	VMULPS       Y1, Y5, Y5
+	VMOVUPS      Y5, 32(DI)
+	VADDPS       32(R8), Y5, Y4
+	VMOVUPS      Y4, 32(R8)
 	ADDQ         $0x40, CX
 	ADDQ         $0x40, DX
 	ADDQ         $0x40, BX
@@ -102,12 +173,13 @@ normGradIdentity_loop:
 	ADDQ         $0x40, DI
 	ADDQ         $0x40, R8
 	ADDQ         $0x40, R9
+	ADDQ         $0x40, R10
 	SUBQ         $0x10, AX
-	JNZ          normGradIdentity_loop
+	JNZ          normBackIdentityAVX2_loop
 	VZEROUPPER
 	RET
 
-// func biasReLUAVX2(n int, x *float32, bias *float32, y *float32, sums *[8]float32)
+// func biasReLUAVX2(n int, x *float32, bias *float32, y *float32, sums *[16]float32)
 // Requires: AVX
 TEXT ·biasReLUAVX2(SB), NOSPLIT, $0-40
 	MOVQ   n+0(FP), AX
@@ -118,7 +190,7 @@ TEXT ·biasReLUAVX2(SB), NOSPLIT, $0-40
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 
-biasReLU_loop:
+biasReLUAVX2_loop:
 	VMOVUPS (CX), Y3
 	VADDPS  (DX), Y3, Y3
 	VMAXPS  Y3, Y0, Y3
@@ -133,16 +205,16 @@ biasReLU_loop:
 	ADDQ    $0x40, DX
 	ADDQ    $0x40, BX
 	SUBQ    $0x10, AX
-	JNZ     biasReLU_loop
+	JNZ     biasReLUAVX2_loop
 	MOVQ    sums+32(FP), AX
 	VADDPS  Y2, Y1, Y1
 	VMOVUPS Y1, (AX)
 	VZEROUPPER
 	RET
 
-// func gradReLUAVX2(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
+// func actBackReLUAVX2(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
 // Requires: AVX
-TEXT ·gradReLUAVX2(SB), NOSPLIT, $0-48
+TEXT ·actBackReLUAVX2(SB), NOSPLIT, $0-48
 	MOVQ   n+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   bias+16(FP), DX
@@ -152,22 +224,22 @@ TEXT ·gradReLUAVX2(SB), NOSPLIT, $0-48
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
-gradReLU_loop:
-	VMOVUPS (BX), Y1
-	VMOVUPS (CX), Y2
-	VADDPS  (DX), Y2, Y2
-	VCMPPS  $0x06, Y0, Y2, Y2
-	VANDPS  Y2, Y1, Y1
-	VMOVUPS Y1, (SI)
-	VADDPS  (DI), Y1, Y1
+actBackReLUAVX2_loop:
+	VMOVUPS (CX), Y1
+	VMOVUPS (BX), Y2
+	VADDPS  (DX), Y1, Y1
+	VCMPPS  $0x06, Y0, Y1, Y1
+	VANDPS  Y1, Y2, Y2
+	VMOVUPS Y2, (SI)
+	VADDPS  (DI), Y2, Y1
 	VMOVUPS Y1, (DI)
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 32(CX), Y2
-	VADDPS  32(DX), Y2, Y2
-	VCMPPS  $0x06, Y0, Y2, Y2
-	VANDPS  Y2, Y1, Y1
-	VMOVUPS Y1, 32(SI)
-	VADDPS  32(DI), Y1, Y1
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 32(BX), Y2
+	VADDPS  32(DX), Y1, Y1
+	VCMPPS  $0x06, Y0, Y1, Y1
+	VANDPS  Y1, Y2, Y2
+	VMOVUPS Y2, 32(SI)
+	VADDPS  32(DI), Y2, Y1
 	VMOVUPS Y1, 32(DI)
 	ADDQ    $0x40, CX
 	ADDQ    $0x40, DX
@@ -175,50 +247,118 @@ gradReLU_loop:
 	ADDQ    $0x40, SI
 	ADDQ    $0x40, DI
 	SUBQ    $0x10, AX
-	JNZ     gradReLU_loop
+	JNZ     actBackReLUAVX2_loop
 	VZEROUPPER
 	RET
 
-// func normGradReLUAVX2(n int, x *float32, bias *float32, scale *float32, xhat *float32, rstd float32, mg float32, mgx float32, dy *float32, dx *float32, dbias *float32)
+// func normDotsReLUAVX2(n int, x *float32, bias *float32, dy *float32, scale *float32, mean float32, rstd float32, sums *[32]float32)
 // Requires: AVX, FMA3
-TEXT ·normGradReLUAVX2(SB), NOSPLIT, $0-80
+TEXT ·normDotsReLUAVX2(SB), NOSPLIT, $0-56
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         dy+24(FP), BX
+	MOVQ         scale+32(FP), SI
+	VBROADCASTSS mean+40(FP), Y0
+	VBROADCASTSS rstd+44(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+
+normDotsReLUAVX2_loop:
+	VMOVUPS     (CX), Y7
+	VMOVUPS     (BX), Y8
+	VADDPS      (DX), Y7, Y7
+	VMAXPS      Y7, Y2, Y7
+	VSUBPS      Y0, Y7, Y7
+	VMULPS      Y1, Y7, Y7
+	VMULPS      (SI), Y8, Y8
+	VADDPS      Y8, Y3, Y3
+	VFMADD231PS Y7, Y8, Y4
+	VMOVUPS     32(CX), Y7
+	VMOVUPS     32(BX), Y8
+	VADDPS      32(DX), Y7, Y7
+	VMAXPS      Y7, Y2, Y7
+	VSUBPS      Y0, Y7, Y7
+	VMULPS      Y1, Y7, Y7
+	VMULPS      32(SI), Y8, Y8
+	VADDPS      Y8, Y5, Y5
+	VFMADD231PS Y7, Y8, Y6
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, BX
+	ADDQ        $0x40, SI
+	SUBQ        $0x10, AX
+	JNZ         normDotsReLUAVX2_loop
+	MOVQ        sums+48(FP), AX
+	VADDPS      Y5, Y3, Y3
+	VMOVUPS     Y3, (AX)
+	MOVQ        sums+48(FP), AX
+	VADDPS      Y6, Y4, Y4
+	VMOVUPS     Y4, 64(AX)
+	VZEROUPPER
+	RET
+
+// func normBackReLUAVX2(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
+// Requires: AVX, FMA3
+TEXT ·normBackReLUAVX2(SB), NOSPLIT, $0-88
 	MOVQ         n+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         bias+16(FP), DX
 	MOVQ         scale+24(FP), BX
-	MOVQ         xhat+32(FP), SI
-	MOVQ         dy+56(FP), DI
-	MOVQ         dx+64(FP), R8
-	MOVQ         dbias+72(FP), R9
+	MOVQ         dy+32(FP), SI
+	MOVQ         dx+40(FP), DI
+	MOVQ         dbias+48(FP), R8
+	MOVQ         dscale+56(FP), R9
+	MOVQ         doffset+64(FP), R10
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
-	VBROADCASTSS rstd+40(FP), Y1
-	VBROADCASTSS mg+44(FP), Y2
-	VBROADCASTSS mgx+48(FP), Y3
+	VBROADCASTSS mean+72(FP), Y2
+	VBROADCASTSS rstd+76(FP), Y3
+	VBROADCASTSS mg+80(FP), Y4
+	VBROADCASTSS mgx+84(FP), Y5
 
-normGradReLU_loop:
-	VMOVUPS      (DI), Y4
-	VFMSUB132PS  (BX), Y2, Y4
-	VFNMADD231PS (SI), Y3, Y4
-	VMULPS       Y1, Y4, Y4
-	VMOVUPS      (CX), Y5
-	VADDPS       (DX), Y5, Y5
-	VCMPPS       $0x06, Y0, Y5, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, (R8)
-	VADDPS       (R9), Y4, Y4
-	VMOVUPS      Y4, (R9)
-	VMOVUPS      32(DI), Y4
-	VFMSUB132PS  32(BX), Y2, Y4
-	VFNMADD231PS 32(SI), Y3, Y4
-	VMULPS       Y1, Y4, Y4
-	VMOVUPS      32(CX), Y5
-	VADDPS       32(DX), Y5, Y5
-	VCMPPS       $0x06, Y0, Y5, Y5
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y4, 32(R8)
-	VADDPS       32(R9), Y4, Y4
-	VMOVUPS      Y4, 32(R9)
+normBackReLUAVX2_loop:
+	VMOVUPS      (CX), Y6
+	VMOVUPS      (SI), Y7
+	VADDPS       (DX), Y6, Y6
+	VCMPPS       $0x06, Y0, Y6, Y8
+	VMAXPS       Y6, Y1, Y6
+	VSUBPS       Y2, Y6, Y6
+	VMULPS       Y3, Y6, Y6
+	VADDPS       (R10), Y7, Y9
+	VMOVUPS      Y9, (R10)
+	VMOVUPS      (R9), Y9
+	VFMADD231PS  Y6, Y7, Y9
+	VMOVUPS      Y9, (R9)
+	VFMSUB132PS  (BX), Y4, Y7
+	VFNMADD231PS Y5, Y6, Y7
+	VMULPS       Y3, Y7, Y7
+	VANDPS       Y8, Y7, Y7
+	VMOVUPS      Y7, (DI)
+	VADDPS       (R8), Y7, Y6
+	VMOVUPS      Y6, (R8)
+	VMOVUPS      32(CX), Y6
+	VMOVUPS      32(SI), Y7
+	VADDPS       32(DX), Y6, Y6
+	VCMPPS       $0x06, Y0, Y6, Y8
+	VMAXPS       Y6, Y1, Y6
+	VSUBPS       Y2, Y6, Y6
+	VMULPS       Y3, Y6, Y6
+	VADDPS       32(R10), Y7, Y9
+	VMOVUPS      Y9, 32(R10)
+	VMOVUPS      32(R9), Y9
+	VFMADD231PS  Y6, Y7, Y9
+	VMOVUPS      Y9, 32(R9)
+	VFMSUB132PS  32(BX), Y4, Y7
+	VFNMADD231PS Y5, Y6, Y7
+	VMULPS       Y3, Y7, Y7
+	VANDPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 32(DI)
+	VADDPS       32(R8), Y7, Y6
+	VMOVUPS      Y6, 32(R8)
 	ADDQ         $0x40, CX
 	ADDQ         $0x40, DX
 	ADDQ         $0x40, BX
@@ -226,12 +366,13 @@ normGradReLU_loop:
 	ADDQ         $0x40, DI
 	ADDQ         $0x40, R8
 	ADDQ         $0x40, R9
+	ADDQ         $0x40, R10
 	SUBQ         $0x10, AX
-	JNZ          normGradReLU_loop
+	JNZ          normBackReLUAVX2_loop
 	VZEROUPPER
 	RET
 
-// func biasLeakyAVX2(n int, x *float32, bias *float32, y *float32, sums *[8]float32)
+// func biasLeakyAVX2(n int, x *float32, bias *float32, y *float32, sums *[16]float32)
 // Requires: AVX, AVX2
 TEXT ·biasLeakyAVX2(SB), NOSPLIT, $0-40
 	MOVQ         n+0(FP), AX
@@ -244,7 +385,7 @@ TEXT ·biasLeakyAVX2(SB), NOSPLIT, $0-40
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 
-biasLeaky_loop:
+biasLeakyAVX2_loop:
 	VMOVUPS (CX), Y3
 	VADDPS  (DX), Y3, Y3
 	VMULPS  Y0, Y3, Y4
@@ -261,16 +402,16 @@ biasLeaky_loop:
 	ADDQ    $0x40, DX
 	ADDQ    $0x40, BX
 	SUBQ    $0x10, AX
-	JNZ     biasLeaky_loop
+	JNZ     biasLeakyAVX2_loop
 	MOVQ    sums+32(FP), AX
 	VADDPS  Y2, Y1, Y1
 	VMOVUPS Y1, (AX)
 	VZEROUPPER
 	RET
 
-// func gradLeakyAVX2(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
+// func actBackLeakyAVX2(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
 // Requires: AVX, AVX2
-TEXT ·gradLeakyAVX2(SB), NOSPLIT, $0-48
+TEXT ·actBackLeakyAVX2(SB), NOSPLIT, $0-48
 	MOVQ         n+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         bias+16(FP), DX
@@ -282,24 +423,24 @@ TEXT ·gradLeakyAVX2(SB), NOSPLIT, $0-48
 	VMOVD        R8, X1
 	VBROADCASTSS X1, Y1
 
-gradLeaky_loop:
-	VMOVUPS   (BX), Y2
-	VMOVUPS   (CX), Y3
-	VADDPS    (DX), Y3, Y3
-	VCMPPS    $0x06, Y0, Y3, Y3
-	VMULPS    Y1, Y2, Y4
-	VBLENDVPS Y3, Y2, Y4, Y2
-	VMOVUPS   Y2, (SI)
-	VADDPS    (DI), Y2, Y2
+actBackLeakyAVX2_loop:
+	VMOVUPS   (CX), Y2
+	VMOVUPS   (BX), Y3
+	VADDPS    (DX), Y2, Y2
+	VCMPPS    $0x06, Y0, Y2, Y2
+	VMULPS    Y1, Y3, Y4
+	VBLENDVPS Y2, Y3, Y4, Y3
+	VMOVUPS   Y3, (SI)
+	VADDPS    (DI), Y3, Y2
 	VMOVUPS   Y2, (DI)
-	VMOVUPS   32(BX), Y2
-	VMOVUPS   32(CX), Y3
-	VADDPS    32(DX), Y3, Y3
-	VCMPPS    $0x06, Y0, Y3, Y3
-	VMULPS    Y1, Y2, Y4
-	VBLENDVPS Y3, Y2, Y4, Y2
-	VMOVUPS   Y2, 32(SI)
-	VADDPS    32(DI), Y2, Y2
+	VMOVUPS   32(CX), Y2
+	VMOVUPS   32(BX), Y3
+	VADDPS    32(DX), Y2, Y2
+	VCMPPS    $0x06, Y0, Y2, Y2
+	VMULPS    Y1, Y3, Y4
+	VBLENDVPS Y2, Y3, Y4, Y3
+	VMOVUPS   Y3, 32(SI)
+	VADDPS    32(DI), Y3, Y2
 	VMOVUPS   Y2, 32(DI)
 	ADDQ      $0x40, CX
 	ADDQ      $0x40, DX
@@ -307,54 +448,128 @@ gradLeaky_loop:
 	ADDQ      $0x40, SI
 	ADDQ      $0x40, DI
 	SUBQ      $0x10, AX
-	JNZ       gradLeaky_loop
+	JNZ       actBackLeakyAVX2_loop
 	VZEROUPPER
 	RET
 
-// func normGradLeakyAVX2(n int, x *float32, bias *float32, scale *float32, xhat *float32, rstd float32, mg float32, mgx float32, dy *float32, dx *float32, dbias *float32)
+// func normDotsLeakyAVX2(n int, x *float32, bias *float32, dy *float32, scale *float32, mean float32, rstd float32, sums *[32]float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·normGradLeakyAVX2(SB), NOSPLIT, $0-80
+TEXT ·normDotsLeakyAVX2(SB), NOSPLIT, $0-56
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         dy+24(FP), BX
+	MOVQ         scale+32(FP), SI
+	VBROADCASTSS mean+40(FP), Y0
+	VBROADCASTSS rstd+44(FP), Y1
+	MOVL         $0x3e4ccccd, DI
+	VMOVD        DI, X2
+	VBROADCASTSS X2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+
+normDotsLeakyAVX2_loop:
+	VMOVUPS     (CX), Y7
+	VMOVUPS     (BX), Y8
+	VADDPS      (DX), Y7, Y7
+	VMULPS      Y2, Y7, Y9
+	VMAXPS      Y7, Y9, Y7
+	VSUBPS      Y0, Y7, Y7
+	VMULPS      Y1, Y7, Y7
+	VMULPS      (SI), Y8, Y8
+	VADDPS      Y8, Y3, Y3
+	VFMADD231PS Y7, Y8, Y4
+	VMOVUPS     32(CX), Y7
+	VMOVUPS     32(BX), Y8
+	VADDPS      32(DX), Y7, Y7
+	VMULPS      Y2, Y7, Y9
+	VMAXPS      Y7, Y9, Y7
+	VSUBPS      Y0, Y7, Y7
+	VMULPS      Y1, Y7, Y7
+	VMULPS      32(SI), Y8, Y8
+	VADDPS      Y8, Y5, Y5
+	VFMADD231PS Y7, Y8, Y6
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, BX
+	ADDQ        $0x40, SI
+	SUBQ        $0x10, AX
+	JNZ         normDotsLeakyAVX2_loop
+	MOVQ        sums+48(FP), AX
+	VADDPS      Y5, Y3, Y3
+	VMOVUPS     Y3, (AX)
+	MOVQ        sums+48(FP), AX
+	VADDPS      Y6, Y4, Y4
+	VMOVUPS     Y4, 64(AX)
+	VZEROUPPER
+	RET
+
+// func normBackLeakyAVX2(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·normBackLeakyAVX2(SB), NOSPLIT, $0-88
 	MOVQ         n+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         bias+16(FP), DX
 	MOVQ         scale+24(FP), BX
-	MOVQ         xhat+32(FP), SI
-	MOVQ         dy+56(FP), DI
-	MOVQ         dx+64(FP), R8
-	MOVQ         dbias+72(FP), R9
+	MOVQ         dy+32(FP), SI
+	MOVQ         dx+40(FP), DI
+	MOVQ         dbias+48(FP), R8
+	MOVQ         dscale+56(FP), R9
+	MOVQ         doffset+64(FP), R10
 	VXORPS       Y0, Y0, Y0
-	MOVL         $0x3e4ccccd, R10
-	VMOVD        R10, X1
+	MOVL         $0x3e4ccccd, R11
+	VMOVD        R11, X1
 	VBROADCASTSS X1, Y1
-	VBROADCASTSS rstd+40(FP), Y2
-	VBROADCASTSS mg+44(FP), Y3
-	VBROADCASTSS mgx+48(FP), Y4
+	VBROADCASTSS mean+72(FP), Y2
+	VBROADCASTSS rstd+76(FP), Y3
+	VBROADCASTSS mg+80(FP), Y4
+	VBROADCASTSS mgx+84(FP), Y5
 
-normGradLeaky_loop:
-	VMOVUPS      (DI), Y5
-	VFMSUB132PS  (BX), Y3, Y5
-	VFNMADD231PS (SI), Y4, Y5
-	VMULPS       Y2, Y5, Y5
+normBackLeakyAVX2_loop:
 	VMOVUPS      (CX), Y6
+	VMOVUPS      (SI), Y7
 	VADDPS       (DX), Y6, Y6
-	VCMPPS       $0x06, Y0, Y6, Y6
-	VMULPS       Y1, Y5, Y7
-	VBLENDVPS    Y6, Y5, Y7, Y5
-	VMOVUPS      Y5, (R8)
-	VADDPS       (R9), Y5, Y5
-	VMOVUPS      Y5, (R9)
-	VMOVUPS      32(DI), Y5
-	VFMSUB132PS  32(BX), Y3, Y5
-	VFNMADD231PS 32(SI), Y4, Y5
-	VMULPS       Y2, Y5, Y5
+	VCMPPS       $0x06, Y0, Y6, Y8
+	VMULPS       Y1, Y6, Y9
+	VMAXPS       Y6, Y9, Y6
+	VSUBPS       Y2, Y6, Y6
+	VMULPS       Y3, Y6, Y6
+	VADDPS       (R10), Y7, Y9
+	VMOVUPS      Y9, (R10)
+	VMOVUPS      (R9), Y9
+	VFMADD231PS  Y6, Y7, Y9
+	VMOVUPS      Y9, (R9)
+	VFMSUB132PS  (BX), Y4, Y7
+	VFNMADD231PS Y5, Y6, Y7
+	VMULPS       Y3, Y7, Y7
+	VMULPS       Y1, Y7, Y6
+	VBLENDVPS    Y8, Y7, Y6, Y7
+	VMOVUPS      Y7, (DI)
+	VADDPS       (R8), Y7, Y6
+	VMOVUPS      Y6, (R8)
 	VMOVUPS      32(CX), Y6
+	VMOVUPS      32(SI), Y7
 	VADDPS       32(DX), Y6, Y6
-	VCMPPS       $0x06, Y0, Y6, Y6
-	VMULPS       Y1, Y5, Y7
-	VBLENDVPS    Y6, Y5, Y7, Y5
-	VMOVUPS      Y5, 32(R8)
-	VADDPS       32(R9), Y5, Y5
-	VMOVUPS      Y5, 32(R9)
+	VCMPPS       $0x06, Y0, Y6, Y8
+	VMULPS       Y1, Y6, Y9
+	VMAXPS       Y6, Y9, Y6
+	VSUBPS       Y2, Y6, Y6
+	VMULPS       Y3, Y6, Y6
+	VADDPS       32(R10), Y7, Y9
+	VMOVUPS      Y9, 32(R10)
+	VMOVUPS      32(R9), Y9
+	VFMADD231PS  Y6, Y7, Y9
+	VMOVUPS      Y9, 32(R9)
+	VFMSUB132PS  32(BX), Y4, Y7
+	VFNMADD231PS Y5, Y6, Y7
+	VMULPS       Y3, Y7, Y7
+	VMULPS       Y1, Y7, Y6
+	VBLENDVPS    Y8, Y7, Y6, Y7
+	VMOVUPS      Y7, 32(DI)
+	VADDPS       32(R8), Y7, Y6
+	VMOVUPS      Y6, 32(R8)
 	ADDQ         $0x40, CX
 	ADDQ         $0x40, DX
 	ADDQ         $0x40, BX
@@ -362,12 +577,13 @@ normGradLeaky_loop:
 	ADDQ         $0x40, DI
 	ADDQ         $0x40, R8
 	ADDQ         $0x40, R9
+	ADDQ         $0x40, R10
 	SUBQ         $0x10, AX
-	JNZ          normGradLeaky_loop
+	JNZ          normBackLeakyAVX2_loop
 	VZEROUPPER
 	RET
 
-// func squaresAroundAVX2(n int, x *float32, mean float32, sums *[8]float32)
+// func squaresAroundAVX2(n int, x *float32, mean float32, sums *[16]float32)
 // Requires: AVX, FMA3
 TEXT ·squaresAroundAVX2(SB), NOSPLIT, $0-32
 	MOVQ         n+0(FP), AX
@@ -376,7 +592,7 @@ TEXT ·squaresAroundAVX2(SB), NOSPLIT, $0-32
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 
-squaresAround_loop:
+squaresAroundAVX2_loop:
 	VMOVUPS     (CX), Y3
 	VSUBPS      Y0, Y3, Y3
 	VFMADD231PS Y3, Y3, Y1
@@ -385,7 +601,7 @@ squaresAround_loop:
 	VFMADD231PS Y3, Y3, Y2
 	ADDQ        $0x40, CX
 	SUBQ        $0x10, AX
-	JNZ         squaresAround_loop
+	JNZ         squaresAroundAVX2_loop
 	MOVQ        sums+24(FP), AX
 	VADDPS      Y2, Y1, Y1
 	VMOVUPS     Y1, (AX)
@@ -402,7 +618,7 @@ TEXT ·standardizeAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS mean+16(FP), Y0
 	VBROADCASTSS rstd+20(FP), Y1
 
-standardize_loop:
+standardizeAVX2_loop:
 	VMOVUPS     (CX), Y2
 	VMOVUPS     (BX), Y3
 	VSUBPS      Y0, Y2, Y2
@@ -419,66 +635,7 @@ standardize_loop:
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, BX
 	SUBQ        $0x10, AX
-	JNZ         standardize_loop
-	VZEROUPPER
-	RET
-
-// func normSumsAVX2(n int, a *float32, mean float32, rstd float32, dy *float32, scale *float32, dscale *float32, doffset *float32, sums *[16]float32)
-// Requires: AVX, FMA3
-TEXT ·normSumsAVX2(SB), NOSPLIT, $0-64
-	MOVQ         n+0(FP), AX
-	MOVQ         a+8(FP), CX
-	MOVQ         dy+24(FP), DX
-	MOVQ         scale+32(FP), BX
-	MOVQ         dscale+40(FP), SI
-	MOVQ         doffset+48(FP), DI
-	VBROADCASTSS mean+16(FP), Y0
-	VBROADCASTSS rstd+20(FP), Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
-
-normSums_loop:
-	VMOVUPS     (CX), Y6
-	VMOVUPS     (DX), Y7
-	VSUBPS      Y0, Y6, Y6
-	VMULPS      Y1, Y6, Y6
-	VMOVUPS     Y6, (CX)
-	VADDPS      (DI), Y7, Y8
-	VMOVUPS     Y8, (DI)
-	VMOVUPS     (SI), Y8
-	VFMADD231PS Y6, Y7, Y8
-	VMOVUPS     Y8, (SI)
-	VMULPS      (BX), Y7, Y7
-	VADDPS      Y7, Y2, Y2
-	VFMADD231PS Y6, Y7, Y3
-	VMOVUPS     32(CX), Y6
-	VMOVUPS     32(DX), Y7
-	VSUBPS      Y0, Y6, Y6
-	VMULPS      Y1, Y6, Y6
-	VMOVUPS     Y6, 32(CX)
-	VADDPS      32(DI), Y7, Y8
-	VMOVUPS     Y8, 32(DI)
-	VMOVUPS     32(SI), Y8
-	VFMADD231PS Y6, Y7, Y8
-	VMOVUPS     Y8, 32(SI)
-	VMULPS      32(BX), Y7, Y7
-	VADDPS      Y7, Y4, Y4
-	VFMADD231PS Y6, Y7, Y5
-	ADDQ        $0x40, CX
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, BX
-	ADDQ        $0x40, SI
-	ADDQ        $0x40, DI
-	SUBQ        $0x10, AX
-	JNZ         normSums_loop
-	MOVQ        sums+56(FP), AX
-	VADDPS      Y4, Y2, Y2
-	VMOVUPS     Y2, (AX)
-	MOVQ        sums+56(FP), AX
-	VADDPS      Y5, Y3, Y3
-	VMOVUPS     Y3, 32(AX)
+	JNZ         standardizeAVX2_loop
 	VZEROUPPER
 	RET
 
@@ -503,7 +660,7 @@ TEXT ·adamAVX2(SB), NOSPLIT, $0-48
 	VBROADCASTSS 36(DI), Y9
 	VXORPS       Y10, Y10, Y10
 
-adam_loop:
+adamAVX2_loop:
 	VMOVUPS     (CX), Y11
 	VMOVUPS     Y10, (CX)
 	VMULPS      Y0, Y11, Y11
@@ -551,7 +708,715 @@ adam_loop:
 	ADDQ        $0x40, BX
 	ADDQ        $0x40, SI
 	SUBQ        $0x10, AX
-	JNZ         adam_loop
+	JNZ         adamAVX2_loop
+	VZEROUPPER
+	RET
+
+// func biasIdentityAVX512(n int, x *float32, bias *float32, y *float32, sums *[16]float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·biasIdentityAVX512(SB), NOSPLIT, $0-40
+	MOVQ   n+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   bias+16(FP), DX
+	MOVQ   y+24(FP), BX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+
+biasIdentityAVX512_loop:
+	VMOVUPS (CX), Z2
+	VADDPS  (DX), Z2, Z2
+	VMOVUPS Z2, (BX)
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS 64(CX), Z2
+	VADDPS  64(DX), Z2, Z2
+	VMOVUPS Z2, 64(BX)
+	VADDPS  Z2, Z1, Z1
+	ADDQ    $0x80, CX
+	ADDQ    $0x80, DX
+	ADDQ    $0x80, BX
+	SUBQ    $0x20, AX
+	JNZ     biasIdentityAVX512_loop
+	MOVQ    sums+32(FP), AX
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	VZEROUPPER
+	RET
+
+// func actBackIdentityAVX512(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·actBackIdentityAVX512(SB), NOSPLIT, $0-48
+	MOVQ   n+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   bias+16(FP), DX
+	MOVQ   dy+24(FP), BX
+	MOVQ   dx+32(FP), SI
+	MOVQ   dbias+40(FP), DI
+	VXORPS Z0, Z0, Z0
+
+actBackIdentityAVX512_loop:
+	VMOVUPS (CX), Z0
+	VMOVUPS (BX), Z1
+	VADDPS  (DX), Z0, Z0
+	VMOVUPS Z1, (SI)
+	VADDPS  (DI), Z1, Z0
+	VMOVUPS Z0, (DI)
+	VMOVUPS 64(CX), Z0
+	VMOVUPS 64(BX), Z1
+	VADDPS  64(DX), Z0, Z0
+	VMOVUPS Z1, 64(SI)
+	VADDPS  64(DI), Z1, Z0
+	VMOVUPS Z0, 64(DI)
+	ADDQ    $0x80, CX
+	ADDQ    $0x80, DX
+	ADDQ    $0x80, BX
+	ADDQ    $0x80, SI
+	ADDQ    $0x80, DI
+	SUBQ    $0x20, AX
+	JNZ     actBackIdentityAVX512_loop
+	VZEROUPPER
+	RET
+
+// func normDotsIdentityAVX512(n int, x *float32, bias *float32, dy *float32, scale *float32, mean float32, rstd float32, sums *[32]float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·normDotsIdentityAVX512(SB), NOSPLIT, $0-56
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         dy+24(FP), BX
+	MOVQ         scale+32(FP), SI
+	VBROADCASTSS mean+40(FP), Z0
+	VBROADCASTSS rstd+44(FP), Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+
+normDotsIdentityAVX512_loop:
+	VMOVUPS     (CX), Z6
+	VMOVUPS     (BX), Z7
+	VADDPS      (DX), Z6, Z6
+	VSUBPS      Z0, Z6, Z6
+	VMULPS      Z1, Z6, Z6
+	VMULPS      (SI), Z7, Z7
+	VADDPS      Z7, Z2, Z2
+	VFMADD231PS Z6, Z7, Z3
+	VMOVUPS     64(CX), Z6
+	VMOVUPS     64(BX), Z7
+	VADDPS      64(DX), Z6, Z6
+	VSUBPS      Z0, Z6, Z6
+	VMULPS      Z1, Z6, Z6
+	VMULPS      64(SI), Z7, Z7
+	VADDPS      Z7, Z4, Z4
+	VFMADD231PS Z6, Z7, Z5
+	ADDQ        $0x80, CX
+	ADDQ        $0x80, DX
+	ADDQ        $0x80, BX
+	ADDQ        $0x80, SI
+	SUBQ        $0x20, AX
+	JNZ         normDotsIdentityAVX512_loop
+	MOVQ        sums+48(FP), AX
+	VADDPS      Z4, Z2, Z2
+	VMOVUPS     Z2, (AX)
+	MOVQ        sums+48(FP), AX
+	VADDPS      Z5, Z3, Z3
+	VMOVUPS     Z3, 64(AX)
+	VZEROUPPER
+	RET
+
+// func normBackIdentityAVX512(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·normBackIdentityAVX512(SB), NOSPLIT, $0-88
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         scale+24(FP), BX
+	MOVQ         dy+32(FP), SI
+	MOVQ         dx+40(FP), DI
+	MOVQ         dbias+48(FP), R8
+	MOVQ         dscale+56(FP), R9
+	MOVQ         doffset+64(FP), R10
+	VXORPS       Z0, Z0, Z0
+	VBROADCASTSS mean+72(FP), Z0
+	VBROADCASTSS rstd+76(FP), Z1
+	VBROADCASTSS mg+80(FP), Z2
+	VBROADCASTSS mgx+84(FP), Z3
+
+normBackIdentityAVX512_loop:
+	VMOVUPS      (CX), Z4
+	VMOVUPS      (SI), Z5
+	VADDPS       (DX), Z4, Z4
+	VSUBPS       Z0, Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VADDPS       (R10), Z5, Z6
+	VMOVUPS      Z6, (R10)
+	VMOVUPS      (R9), Z6
+	VFMADD231PS  Z4, Z5, Z6
+	VMOVUPS      Z6, (R9)
+	VFMSUB132PS  (BX), Z2, Z5
+	VFNMADD231PS Z3, Z4, Z5
+	VMULPS       Z1, Z5, Z5
+	VMOVUPS      Z5, (DI)
+	VADDPS       (R8), Z5, Z4
+	VMOVUPS      Z4, (R8)
+	VMOVUPS      64(CX), Z4
+	VMOVUPS      64(SI), Z5
+	VADDPS       64(DX), Z4, Z4
+	VSUBPS       Z0, Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VADDPS       64(R10), Z5, Z6
+	VMOVUPS      Z6, 64(R10)
+	VMOVUPS      64(R9), Z6
+	VFMADD231PS  Z4, Z5, Z6
+	VMOVUPS      Z6, 64(R9)
+	VFMSUB132PS  64(BX), Z2, Z5
+	VFNMADD231PS Z3, Z4, Z5
+	VMULPS       Z1, Z5, Z5
+	VMOVUPS      Z5, 64(DI)
+	VADDPS       64(R8), Z5, Z4
+	VMOVUPS      Z4, 64(R8)
+	ADDQ         $0x80, CX
+	ADDQ         $0x80, DX
+	ADDQ         $0x80, BX
+	ADDQ         $0x80, SI
+	ADDQ         $0x80, DI
+	ADDQ         $0x80, R8
+	ADDQ         $0x80, R9
+	ADDQ         $0x80, R10
+	SUBQ         $0x20, AX
+	JNZ          normBackIdentityAVX512_loop
+	VZEROUPPER
+	RET
+
+// func biasReLUAVX512(n int, x *float32, bias *float32, y *float32, sums *[16]float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·biasReLUAVX512(SB), NOSPLIT, $0-40
+	MOVQ   n+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   bias+16(FP), DX
+	MOVQ   y+24(FP), BX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+
+biasReLUAVX512_loop:
+	VMOVUPS (CX), Z3
+	VADDPS  (DX), Z3, Z3
+	VMAXPS  Z3, Z0, Z3
+	VMOVUPS Z3, (BX)
+	VADDPS  Z3, Z1, Z1
+	VMOVUPS 64(CX), Z3
+	VADDPS  64(DX), Z3, Z3
+	VMAXPS  Z3, Z0, Z3
+	VMOVUPS Z3, 64(BX)
+	VADDPS  Z3, Z2, Z2
+	ADDQ    $0x80, CX
+	ADDQ    $0x80, DX
+	ADDQ    $0x80, BX
+	SUBQ    $0x20, AX
+	JNZ     biasReLUAVX512_loop
+	MOVQ    sums+32(FP), AX
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS Z1, (AX)
+	VZEROUPPER
+	RET
+
+// func actBackReLUAVX512(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·actBackReLUAVX512(SB), NOSPLIT, $0-48
+	MOVQ   n+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   bias+16(FP), DX
+	MOVQ   dy+24(FP), BX
+	MOVQ   dx+32(FP), SI
+	MOVQ   dbias+40(FP), DI
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+
+actBackReLUAVX512_loop:
+	VMOVUPS   (CX), Z1
+	VMOVUPS   (BX), Z2
+	VADDPS    (DX), Z1, Z1
+	VCMPPS    $0x06, Z0, Z1, K1
+	VMOVAPS.Z Z2, K1, Z2
+	VMOVUPS   Z2, (SI)
+	VADDPS    (DI), Z2, Z1
+	VMOVUPS   Z1, (DI)
+	VMOVUPS   64(CX), Z1
+	VMOVUPS   64(BX), Z2
+	VADDPS    64(DX), Z1, Z1
+	VCMPPS    $0x06, Z0, Z1, K1
+	VMOVAPS.Z Z2, K1, Z2
+	VMOVUPS   Z2, 64(SI)
+	VADDPS    64(DI), Z2, Z1
+	VMOVUPS   Z1, 64(DI)
+	ADDQ      $0x80, CX
+	ADDQ      $0x80, DX
+	ADDQ      $0x80, BX
+	ADDQ      $0x80, SI
+	ADDQ      $0x80, DI
+	SUBQ      $0x20, AX
+	JNZ       actBackReLUAVX512_loop
+	VZEROUPPER
+	RET
+
+// func normDotsReLUAVX512(n int, x *float32, bias *float32, dy *float32, scale *float32, mean float32, rstd float32, sums *[32]float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·normDotsReLUAVX512(SB), NOSPLIT, $0-56
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         dy+24(FP), BX
+	MOVQ         scale+32(FP), SI
+	VBROADCASTSS mean+40(FP), Z0
+	VBROADCASTSS rstd+44(FP), Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+
+normDotsReLUAVX512_loop:
+	VMOVUPS     (CX), Z7
+	VMOVUPS     (BX), Z8
+	VADDPS      (DX), Z7, Z7
+	VMAXPS      Z7, Z2, Z7
+	VSUBPS      Z0, Z7, Z7
+	VMULPS      Z1, Z7, Z7
+	VMULPS      (SI), Z8, Z8
+	VADDPS      Z8, Z3, Z3
+	VFMADD231PS Z7, Z8, Z4
+	VMOVUPS     64(CX), Z7
+	VMOVUPS     64(BX), Z8
+	VADDPS      64(DX), Z7, Z7
+	VMAXPS      Z7, Z2, Z7
+	VSUBPS      Z0, Z7, Z7
+	VMULPS      Z1, Z7, Z7
+	VMULPS      64(SI), Z8, Z8
+	VADDPS      Z8, Z5, Z5
+	VFMADD231PS Z7, Z8, Z6
+	ADDQ        $0x80, CX
+	ADDQ        $0x80, DX
+	ADDQ        $0x80, BX
+	ADDQ        $0x80, SI
+	SUBQ        $0x20, AX
+	JNZ         normDotsReLUAVX512_loop
+	MOVQ        sums+48(FP), AX
+	VADDPS      Z5, Z3, Z3
+	VMOVUPS     Z3, (AX)
+	MOVQ        sums+48(FP), AX
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     Z4, 64(AX)
+	VZEROUPPER
+	RET
+
+// func normBackReLUAVX512(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·normBackReLUAVX512(SB), NOSPLIT, $0-88
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         scale+24(FP), BX
+	MOVQ         dy+32(FP), SI
+	MOVQ         dx+40(FP), DI
+	MOVQ         dbias+48(FP), R8
+	MOVQ         dscale+56(FP), R9
+	MOVQ         doffset+64(FP), R10
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VBROADCASTSS mean+72(FP), Z2
+	VBROADCASTSS rstd+76(FP), Z3
+	VBROADCASTSS mg+80(FP), Z4
+	VBROADCASTSS mgx+84(FP), Z5
+
+normBackReLUAVX512_loop:
+	VMOVUPS      (CX), Z6
+	VMOVUPS      (SI), Z7
+	VADDPS       (DX), Z6, Z6
+	VCMPPS       $0x06, Z0, Z6, K1
+	VMAXPS       Z6, Z1, Z6
+	VSUBPS       Z2, Z6, Z6
+	VMULPS       Z3, Z6, Z6
+	VADDPS       (R10), Z7, Z8
+	VMOVUPS      Z8, (R10)
+	VMOVUPS      (R9), Z8
+	VFMADD231PS  Z6, Z7, Z8
+	VMOVUPS      Z8, (R9)
+	VFMSUB132PS  (BX), Z4, Z7
+	VFNMADD231PS Z5, Z6, Z7
+	VMULPS       Z3, Z7, Z7
+	VMOVAPS.Z    Z7, K1, Z7
+	VMOVUPS      Z7, (DI)
+	VADDPS       (R8), Z7, Z6
+	VMOVUPS      Z6, (R8)
+	VMOVUPS      64(CX), Z6
+	VMOVUPS      64(SI), Z7
+	VADDPS       64(DX), Z6, Z6
+	VCMPPS       $0x06, Z0, Z6, K1
+	VMAXPS       Z6, Z1, Z6
+	VSUBPS       Z2, Z6, Z6
+	VMULPS       Z3, Z6, Z6
+	VADDPS       64(R10), Z7, Z8
+	VMOVUPS      Z8, 64(R10)
+	VMOVUPS      64(R9), Z8
+	VFMADD231PS  Z6, Z7, Z8
+	VMOVUPS      Z8, 64(R9)
+	VFMSUB132PS  64(BX), Z4, Z7
+	VFNMADD231PS Z5, Z6, Z7
+	VMULPS       Z3, Z7, Z7
+	VMOVAPS.Z    Z7, K1, Z7
+	VMOVUPS      Z7, 64(DI)
+	VADDPS       64(R8), Z7, Z6
+	VMOVUPS      Z6, 64(R8)
+	ADDQ         $0x80, CX
+	ADDQ         $0x80, DX
+	ADDQ         $0x80, BX
+	ADDQ         $0x80, SI
+	ADDQ         $0x80, DI
+	ADDQ         $0x80, R8
+	ADDQ         $0x80, R9
+	ADDQ         $0x80, R10
+	SUBQ         $0x20, AX
+	JNZ          normBackReLUAVX512_loop
+	VZEROUPPER
+	RET
+
+// func biasLeakyAVX512(n int, x *float32, bias *float32, y *float32, sums *[16]float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·biasLeakyAVX512(SB), NOSPLIT, $0-40
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         y+24(FP), BX
+	MOVL         $0x3e4ccccd, SI
+	VMOVD        SI, X0
+	VBROADCASTSS X0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+
+biasLeakyAVX512_loop:
+	VMOVUPS (CX), Z3
+	VADDPS  (DX), Z3, Z3
+	VMULPS  Z0, Z3, Z4
+	VMAXPS  Z3, Z4, Z3
+	VMOVUPS Z3, (BX)
+	VADDPS  Z3, Z1, Z1
+	VMOVUPS 64(CX), Z3
+	VADDPS  64(DX), Z3, Z3
+	VMULPS  Z0, Z3, Z4
+	VMAXPS  Z3, Z4, Z3
+	VMOVUPS Z3, 64(BX)
+	VADDPS  Z3, Z2, Z2
+	ADDQ    $0x80, CX
+	ADDQ    $0x80, DX
+	ADDQ    $0x80, BX
+	SUBQ    $0x20, AX
+	JNZ     biasLeakyAVX512_loop
+	MOVQ    sums+32(FP), AX
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS Z1, (AX)
+	VZEROUPPER
+	RET
+
+// func actBackLeakyAVX512(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·actBackLeakyAVX512(SB), NOSPLIT, $0-48
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         dy+24(FP), BX
+	MOVQ         dx+32(FP), SI
+	MOVQ         dbias+40(FP), DI
+	VXORPS       Z0, Z0, Z0
+	MOVL         $0x3e4ccccd, R8
+	VMOVD        R8, X1
+	VBROADCASTSS X1, Z1
+
+actBackLeakyAVX512_loop:
+	VMOVUPS   (CX), Z2
+	VMOVUPS   (BX), Z3
+	VADDPS    (DX), Z2, Z2
+	VCMPPS    $0x06, Z0, Z2, K1
+	VMULPS    Z1, Z3, Z2
+	VBLENDMPS Z3, Z2, K1, Z3
+	VMOVUPS   Z3, (SI)
+	VADDPS    (DI), Z3, Z2
+	VMOVUPS   Z2, (DI)
+	VMOVUPS   64(CX), Z2
+	VMOVUPS   64(BX), Z3
+	VADDPS    64(DX), Z2, Z2
+	VCMPPS    $0x06, Z0, Z2, K1
+	VMULPS    Z1, Z3, Z2
+	VBLENDMPS Z3, Z2, K1, Z3
+	VMOVUPS   Z3, 64(SI)
+	VADDPS    64(DI), Z3, Z2
+	VMOVUPS   Z2, 64(DI)
+	ADDQ      $0x80, CX
+	ADDQ      $0x80, DX
+	ADDQ      $0x80, BX
+	ADDQ      $0x80, SI
+	ADDQ      $0x80, DI
+	SUBQ      $0x20, AX
+	JNZ       actBackLeakyAVX512_loop
+	VZEROUPPER
+	RET
+
+// func normDotsLeakyAVX512(n int, x *float32, bias *float32, dy *float32, scale *float32, mean float32, rstd float32, sums *[32]float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·normDotsLeakyAVX512(SB), NOSPLIT, $0-56
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         dy+24(FP), BX
+	MOVQ         scale+32(FP), SI
+	VBROADCASTSS mean+40(FP), Z0
+	VBROADCASTSS rstd+44(FP), Z1
+	MOVL         $0x3e4ccccd, DI
+	VMOVD        DI, X2
+	VBROADCASTSS X2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+
+normDotsLeakyAVX512_loop:
+	VMOVUPS     (CX), Z7
+	VMOVUPS     (BX), Z8
+	VADDPS      (DX), Z7, Z7
+	VMULPS      Z2, Z7, Z9
+	VMAXPS      Z7, Z9, Z7
+	VSUBPS      Z0, Z7, Z7
+	VMULPS      Z1, Z7, Z7
+	VMULPS      (SI), Z8, Z8
+	VADDPS      Z8, Z3, Z3
+	VFMADD231PS Z7, Z8, Z4
+	VMOVUPS     64(CX), Z7
+	VMOVUPS     64(BX), Z8
+	VADDPS      64(DX), Z7, Z7
+	VMULPS      Z2, Z7, Z9
+	VMAXPS      Z7, Z9, Z7
+	VSUBPS      Z0, Z7, Z7
+	VMULPS      Z1, Z7, Z7
+	VMULPS      64(SI), Z8, Z8
+	VADDPS      Z8, Z5, Z5
+	VFMADD231PS Z7, Z8, Z6
+	ADDQ        $0x80, CX
+	ADDQ        $0x80, DX
+	ADDQ        $0x80, BX
+	ADDQ        $0x80, SI
+	SUBQ        $0x20, AX
+	JNZ         normDotsLeakyAVX512_loop
+	MOVQ        sums+48(FP), AX
+	VADDPS      Z5, Z3, Z3
+	VMOVUPS     Z3, (AX)
+	MOVQ        sums+48(FP), AX
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     Z4, 64(AX)
+	VZEROUPPER
+	RET
+
+// func normBackLeakyAVX512(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·normBackLeakyAVX512(SB), NOSPLIT, $0-88
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         scale+24(FP), BX
+	MOVQ         dy+32(FP), SI
+	MOVQ         dx+40(FP), DI
+	MOVQ         dbias+48(FP), R8
+	MOVQ         dscale+56(FP), R9
+	MOVQ         doffset+64(FP), R10
+	VXORPS       Z0, Z0, Z0
+	MOVL         $0x3e4ccccd, R11
+	VMOVD        R11, X1
+	VBROADCASTSS X1, Z1
+	VBROADCASTSS mean+72(FP), Z2
+	VBROADCASTSS rstd+76(FP), Z3
+	VBROADCASTSS mg+80(FP), Z4
+	VBROADCASTSS mgx+84(FP), Z5
+
+normBackLeakyAVX512_loop:
+	VMOVUPS      (CX), Z6
+	VMOVUPS      (SI), Z7
+	VADDPS       (DX), Z6, Z6
+	VCMPPS       $0x06, Z0, Z6, K1
+	VMULPS       Z1, Z6, Z8
+	VMAXPS       Z6, Z8, Z6
+	VSUBPS       Z2, Z6, Z6
+	VMULPS       Z3, Z6, Z6
+	VADDPS       (R10), Z7, Z8
+	VMOVUPS      Z8, (R10)
+	VMOVUPS      (R9), Z8
+	VFMADD231PS  Z6, Z7, Z8
+	VMOVUPS      Z8, (R9)
+	VFMSUB132PS  (BX), Z4, Z7
+	VFNMADD231PS Z5, Z6, Z7
+	VMULPS       Z3, Z7, Z7
+	VMULPS       Z1, Z7, Z6
+	VBLENDMPS    Z7, Z6, K1, Z7
+	VMOVUPS      Z7, (DI)
+	VADDPS       (R8), Z7, Z6
+	VMOVUPS      Z6, (R8)
+	VMOVUPS      64(CX), Z6
+	VMOVUPS      64(SI), Z7
+	VADDPS       64(DX), Z6, Z6
+	VCMPPS       $0x06, Z0, Z6, K1
+	VMULPS       Z1, Z6, Z8
+	VMAXPS       Z6, Z8, Z6
+	VSUBPS       Z2, Z6, Z6
+	VMULPS       Z3, Z6, Z6
+	VADDPS       64(R10), Z7, Z8
+	VMOVUPS      Z8, 64(R10)
+	VMOVUPS      64(R9), Z8
+	VFMADD231PS  Z6, Z7, Z8
+	VMOVUPS      Z8, 64(R9)
+	VFMSUB132PS  64(BX), Z4, Z7
+	VFNMADD231PS Z5, Z6, Z7
+	VMULPS       Z3, Z7, Z7
+	VMULPS       Z1, Z7, Z6
+	VBLENDMPS    Z7, Z6, K1, Z7
+	VMOVUPS      Z7, 64(DI)
+	VADDPS       64(R8), Z7, Z6
+	VMOVUPS      Z6, 64(R8)
+	ADDQ         $0x80, CX
+	ADDQ         $0x80, DX
+	ADDQ         $0x80, BX
+	ADDQ         $0x80, SI
+	ADDQ         $0x80, DI
+	ADDQ         $0x80, R8
+	ADDQ         $0x80, R9
+	ADDQ         $0x80, R10
+	SUBQ         $0x20, AX
+	JNZ          normBackLeakyAVX512_loop
+	VZEROUPPER
+	RET
+
+// func squaresAroundAVX512(n int, x *float32, mean float32, sums *[16]float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·squaresAroundAVX512(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS mean+16(FP), Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+
+squaresAroundAVX512_loop:
+	VMOVUPS     (CX), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD231PS Z3, Z3, Z1
+	VMOVUPS     64(CX), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD231PS Z3, Z3, Z2
+	ADDQ        $0x80, CX
+	SUBQ        $0x20, AX
+	JNZ         squaresAroundAVX512_loop
+	MOVQ        sums+24(FP), AX
+	VADDPS      Z2, Z1, Z1
+	VMOVUPS     Z1, (AX)
+	VZEROUPPER
+	RET
+
+// func standardizeAVX512(n int, y *float32, mean float32, rstd float32, scale *float32, offset *float32)
+// Requires: AVX, AVX512F
+TEXT ·standardizeAVX512(SB), NOSPLIT, $0-40
+	MOVQ         n+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         scale+24(FP), DX
+	MOVQ         offset+32(FP), BX
+	VBROADCASTSS mean+16(FP), Z0
+	VBROADCASTSS rstd+20(FP), Z1
+
+standardizeAVX512_loop:
+	VMOVUPS     (CX), Z2
+	VMOVUPS     (BX), Z3
+	VSUBPS      Z0, Z2, Z2
+	VMULPS      Z1, Z2, Z2
+	VFMADD132PS (DX), Z3, Z2
+	VMOVUPS     Z2, (CX)
+	VMOVUPS     64(CX), Z2
+	VMOVUPS     64(BX), Z3
+	VSUBPS      Z0, Z2, Z2
+	VMULPS      Z1, Z2, Z2
+	VFMADD132PS 64(DX), Z3, Z2
+	VMOVUPS     Z2, 64(CX)
+	ADDQ        $0x80, CX
+	ADDQ        $0x80, DX
+	ADDQ        $0x80, BX
+	SUBQ        $0x20, AX
+	JNZ         standardizeAVX512_loop
+	VZEROUPPER
+	RET
+
+// func adamAVX512(n int, grad *float32, m *float32, v *float32, value *float32, c *[10]float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·adamAVX512(SB), NOSPLIT, $0-48
+	MOVQ         n+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         value+32(FP), SI
+	MOVQ         c+40(FP), DI
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	VBROADCASTSS 20(DI), Z5
+	VBROADCASTSS 24(DI), Z6
+	VBROADCASTSS 28(DI), Z7
+	VBROADCASTSS 32(DI), Z8
+	VBROADCASTSS 36(DI), Z9
+	VXORPS       Z10, Z10, Z10
+
+adamAVX512_loop:
+	VMOVUPS     (CX), Z11
+	VMOVUPS     Z10, (CX)
+	VMULPS      Z0, Z11, Z11
+	VMAXPS      Z11, Z1, Z11
+	VMINPS      Z11, Z2, Z11
+	VMOVUPS     (DX), Z12
+	VMOVUPS     (BX), Z13
+	VMULPS      Z3, Z12, Z12
+	VFMADD231PS Z4, Z11, Z12
+	VMOVUPS     Z12, (DX)
+	VMULPS      Z11, Z11, Z11
+	VMULPS      Z5, Z13, Z13
+	VFMADD231PS Z6, Z11, Z13
+	VMOVUPS     Z13, (BX)
+	VSQRTPS     Z13, Z13
+	VFMADD213PS Z8, Z7, Z13
+	VMULPS      Z9, Z12, Z12
+	VDIVPS      Z13, Z12, Z12
+	VMOVUPS     (SI), Z11
+	VSUBPS      Z12, Z11, Z11
+	VMOVUPS     Z11, (SI)
+	VMOVUPS     64(CX), Z11
+	VMOVUPS     Z10, 64(CX)
+	VMULPS      Z0, Z11, Z11
+	VMAXPS      Z11, Z1, Z11
+	VMINPS      Z11, Z2, Z11
+	VMOVUPS     64(DX), Z12
+	VMOVUPS     64(BX), Z13
+	VMULPS      Z3, Z12, Z12
+	VFMADD231PS Z4, Z11, Z12
+	VMOVUPS     Z12, 64(DX)
+	VMULPS      Z11, Z11, Z11
+	VMULPS      Z5, Z13, Z13
+	VFMADD231PS Z6, Z11, Z13
+	VMOVUPS     Z13, 64(BX)
+	VSQRTPS     Z13, Z13
+	VFMADD213PS Z8, Z7, Z13
+	VMULPS      Z9, Z12, Z12
+	VDIVPS      Z13, Z12, Z12
+	VMOVUPS     64(SI), Z11
+	VSUBPS      Z12, Z11, Z11
+	VMOVUPS     Z11, 64(SI)
+	ADDQ        $0x80, CX
+	ADDQ        $0x80, DX
+	ADDQ        $0x80, BX
+	ADDQ        $0x80, SI
+	SUBQ        $0x20, AX
+	JNZ         adamAVX512_loop
 	VZEROUPPER
 	RET
 

@@ -10,14 +10,14 @@ func standardize(y []float32, mean, rstd float32, scale, offset []float32) {
 	standardizeGo(y, mean, rstd, scale, offset)
 }
 
-func normSums(a []float32, mean, rstd float32, dy, scale, dscale, doffset []float32) (g, gx float32) {
-	return normSumsGo(a, mean, rstd, dy, scale, dscale, doffset)
+func normDots(act Act, x, bias, dy, scale []float32, mean, rstd float32) (g, gx float32) {
+	return normDotsGo(act, x, bias, dy, scale, mean, rstd)
 }
 
-func actGrad(act Act, x, bias, dy, dx, dbias []float32) { actGradGo(act, x, bias, dy, dx, dbias) }
+func actBack(act Act, x, bias, dy, dx, dbias []float32) { actBackGo(act, x, bias, dy, dx, dbias) }
 
-func normGrad(act Act, x, bias, scale, xhat []float32, rstd, g, gx float32, dy, dx, dbias []float32) {
-	normGradGo(act, x, bias, scale, xhat, rstd, g, gx, dy, dx, dbias)
+func normBack(act Act, x, bias, scale, dy, dx []float32, c coefficients, dbias, dscale, doffset []float32) {
+	normBackGo(act, x, bias, scale, dy, dx, c, dbias, dscale, doffset)
 }
 
 func adam(s *AdamStep, grad, m, v, value []float32) { adamGo(s, grad, m, v, value) }

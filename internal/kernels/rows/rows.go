@@ -35,27 +35,6 @@ func Standardize(y []float32, mean, rstd float32, scale, offset []float32) {
 	standardize(y, mean, rstd, scale[:n], offset[:n])
 }
 
-// NormSums computes a = (a-mean)*rstd, dscale += dy*a, doffset += dy and returns the sums of
-// dy*scale and of dy*scale*a.
-func NormSums(a []float32, mean, rstd float32, dy, scale, dscale, doffset []float32) (g, gx float32) {
-	n := len(a)
-	return normSums(a, mean, rstd, dy[:n], scale[:n], dscale[:n], doffset[:n])
-}
-
-// ActGrad computes dx = dy*act'(x + bias) and dbias += dx. act'(0) is 0 for ReLU and the
-// slope for Leaky; where x + bias is NaN the gradient passes.
-func ActGrad(act Act, x, bias, dy, dx, dbias []float32) {
-	n := len(x)
-	actGrad(act, x, bias[:n], dy[:n], dx[:n], dbias[:n])
-}
-
-// NormGrad computes dx = rstd*(dy*scale - g - xhat*gx)*act'(x + bias) and dbias += dx, with
-// g and gx the row means of NormSums' sums.
-func NormGrad(act Act, x, bias, scale, xhat []float32, rstd, g, gx float32, dy, dx, dbias []float32) {
-	n := len(x)
-	normGrad(act, x, bias[:n], scale[:n], xhat[:n], rstd, g, gx, dy[:n], dx[:n], dbias[:n])
-}
-
 // ExpDiff computes e = exp(x-top) for x <= top with a relative error below 1e-11. Below
 // exp(-708) = 3e-308 results are 0 or that.
 func ExpDiff(x []float32, top float32, e []float64) { expNeg(x, 0, float64(top), e[:len(x)]) }
@@ -142,67 +121,6 @@ func standardizeGo(y []float32, mean, rstd float32, scale, offset []float32) {
 	for i, v := range y {
 		y[i] = (v-mean)*rstd*scale[i] + offset[i]
 	}
-}
-
-func normSumsGo(a []float32, mean, rstd float32, dy, scale, dscale, doffset []float32) (g, gx float32) {
-	dy, scale, dscale, doffset = dy[:len(a)], scale[:len(a)], dscale[:len(a)], doffset[:len(a)]
-	var g0, g1, x0, x1 float32
-	i := 0
-	for ; i+1 < len(a); i += 2 {
-		h0, h1 := (a[i]-mean)*rstd, (a[i+1]-mean)*rstd
-		a[i], a[i+1] = h0, h1
-		d0, d1 := dy[i], dy[i+1]
-		v0, v1 := d0*scale[i], d1*scale[i+1]
-		g0 += v0
-		g1 += v1
-		x0 += v0 * h0
-		x1 += v1 * h1
-		dscale[i] += d0 * h0
-		dscale[i+1] += d1 * h1
-		doffset[i] += d0
-		doffset[i+1] += d1
-	}
-	if i < len(a) {
-		h := (a[i] - mean) * rstd
-		a[i] = h
-		g0 += dy[i] * scale[i]
-		x0 += dy[i] * scale[i] * h
-		dscale[i] += dy[i] * h
-		doffset[i] += dy[i]
-	}
-	return g0 + g1, x0 + x1
-}
-
-func actGradGo(act Act, x, bias, dy, dx, dbias []float32) {
-	bias, dy, dx, dbias = bias[:len(x)], dy[:len(x)], dx[:len(x)], dbias[:len(x)]
-	low := float32(1)
-	switch act {
-	case ReLU:
-		low = 0
-	case Leaky:
-		low = slope
-	}
-	for i, v := range x {
-		d := dy[i]
-		u, l := math.Float32bits(d), math.Float32bits(d*low)
-		if low == 0 {
-			l = 0 // an infinite gradient times 0 would be NaN
-		}
-		if v+bias[i] <= 0 {
-			u = l
-		}
-		d = math.Float32frombits(u)
-		dx[i] = d
-		dbias[i] += d
-	}
-}
-
-func normGradGo(act Act, x, bias, scale, xhat []float32, rstd, g, gx float32, dy, dx, dbias []float32) {
-	scale, xhat, dx = scale[:len(dy)], xhat[:len(dy)], dx[:len(dy)]
-	for i, v := range dy {
-		dx[i] = rstd * (v*scale[i] - g - xhat[i]*gx)
-	}
-	actGradGo(act, x, bias, dx, dx, dbias)
 }
 
 func adamGo(s *AdamStep, grad, m, v, value []float32) {

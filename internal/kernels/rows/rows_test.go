@@ -87,21 +87,6 @@ func twinsOfAct(o *operands, act Act) {
 	sum := BiasAct(act, x, bias, y)
 	o.same("y", y, want)
 	o.same("sum", []float32{sum}, []float32{wantSum})
-
-	dy, dx, dbias := o.next(), o.next(), o.next()
-	wantDX, wantDB := copyOf(dx), copyOf(dbias)
-	actGradGo(act, x, bias, dy, wantDX, wantDB)
-	o.name = "ActGrad"
-	ActGrad(act, x, bias, dy, dx, dbias)
-	o.same("dx", dx, wantDX)
-	o.same("dbias", dbias, wantDB)
-
-	scale, xhat := o.next(), o.next()
-	normGradGo(act, x, bias, scale, xhat, 1.5, 0.25, -0.5, dy, wantDX, wantDB)
-	o.name = "NormGrad"
-	NormGrad(act, x, bias, scale, xhat, 1.5, 0.25, -0.5, dy, dy, dbias) // in place
-	o.same("dx", dy, wantDX)
-	o.same("dbias", dbias, wantDB)
 }
 
 func twins(o *operands) {
@@ -115,20 +100,6 @@ func twins(o *operands) {
 	o.name = "Standardize"
 	Standardize(x, 0.5, 2, scale, offset)
 	o.same("y", x, want)
-
-	dy, dscale, doffset := o.next(), o.next(), o.next()
-	wantA, wantDS, wantDO := copyOf(x), copyOf(dscale), copyOf(doffset)
-	wantG, wantGX := normSumsGo(wantA, 0.1, 3, dy, scale, wantDS, wantDO)
-	o.name = "NormSums"
-	g, gx := NormSums(x, 0.1, 3, dy, scale, dscale, doffset)
-	o.same("a", x, wantA)
-	o.same("dscale", dscale, wantDS)
-	o.same("doffset", doffset, wantDO)
-	for _, c := range [][2]float32{{g, wantG}, {gx, wantGX}} { // sums in another order
-		if math.Abs(float64(c[0]-c[1])) > 1e-4*float64(1+o.n) {
-			o.t.Fatalf("NormSums: n %d: sum = %g, want %g", o.n, c[0], c[1])
-		}
-	}
 
 	grad, m, v, value := o.next(), o.next(), o.next(), o.next()
 	for i := range v {

@@ -4,70 +4,155 @@
 
 package rows
 
-// biasIdentityAVX2 computes y = act(x + bias) and sums of y. n is a multiple of 16 and at least 16.
+// biasIdentityAVX2 computes y = act(x + bias) and sums of y. n is a multiple of 16 and at least that.
 //
 //go:noescape
-func biasIdentityAVX2(n int, x *float32, bias *float32, y *float32, sums *[8]float32)
+func biasIdentityAVX2(n int, x *float32, bias *float32, y *float32, sums *[16]float32)
 
-// gradIdentityAVX2 computes dx = dy act'(x + bias) and dbias += dx. n is a multiple of 16 and at least 16.
+// actBackIdentityAVX2 computes dx = dy act'(x + bias) and dbias += dx. n is a multiple of 16 and at least that.
 //
 //go:noescape
-func gradIdentityAVX2(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
+func actBackIdentityAVX2(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
 
-// normGradIdentityAVX2 computes dx = rstd (dy scale - mg - xhat mgx) act'(x + bias) and dbias += dx. n is a multiple of 16 and at least 16.
+// normDotsIdentityAVX2 computes sums of dy scale and, 16 further, of dy scale (act(x + bias) - mean) rstd. n is a multiple of 16 and at least that.
 //
 //go:noescape
-func normGradIdentityAVX2(n int, x *float32, bias *float32, scale *float32, xhat *float32, rstd float32, mg float32, mgx float32, dy *float32, dx *float32, dbias *float32)
+func normDotsIdentityAVX2(n int, x *float32, bias *float32, dy *float32, scale *float32, mean float32, rstd float32, sums *[32]float32)
 
-// biasReLUAVX2 computes y = act(x + bias) and sums of y. n is a multiple of 16 and at least 16.
+// normBackIdentityAVX2 computes h = (act(x + bias) - mean) rstd, dscale += dy h, doffset += dy, dx = (dy scale - mg - h mgx) rstd act'(x + bias) and dbias += dx. n is a multiple of 16 and at least that.
 //
 //go:noescape
-func biasReLUAVX2(n int, x *float32, bias *float32, y *float32, sums *[8]float32)
+func normBackIdentityAVX2(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
 
-// gradReLUAVX2 computes dx = dy act'(x + bias) and dbias += dx. n is a multiple of 16 and at least 16.
+// biasReLUAVX2 computes y = act(x + bias) and sums of y. n is a multiple of 16 and at least that.
 //
 //go:noescape
-func gradReLUAVX2(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
+func biasReLUAVX2(n int, x *float32, bias *float32, y *float32, sums *[16]float32)
 
-// normGradReLUAVX2 computes dx = rstd (dy scale - mg - xhat mgx) act'(x + bias) and dbias += dx. n is a multiple of 16 and at least 16.
+// actBackReLUAVX2 computes dx = dy act'(x + bias) and dbias += dx. n is a multiple of 16 and at least that.
 //
 //go:noescape
-func normGradReLUAVX2(n int, x *float32, bias *float32, scale *float32, xhat *float32, rstd float32, mg float32, mgx float32, dy *float32, dx *float32, dbias *float32)
+func actBackReLUAVX2(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
 
-// biasLeakyAVX2 computes y = act(x + bias) and sums of y. n is a multiple of 16 and at least 16.
+// normDotsReLUAVX2 computes sums of dy scale and, 16 further, of dy scale (act(x + bias) - mean) rstd. n is a multiple of 16 and at least that.
 //
 //go:noescape
-func biasLeakyAVX2(n int, x *float32, bias *float32, y *float32, sums *[8]float32)
+func normDotsReLUAVX2(n int, x *float32, bias *float32, dy *float32, scale *float32, mean float32, rstd float32, sums *[32]float32)
 
-// gradLeakyAVX2 computes dx = dy act'(x + bias) and dbias += dx. n is a multiple of 16 and at least 16.
+// normBackReLUAVX2 computes h = (act(x + bias) - mean) rstd, dscale += dy h, doffset += dy, dx = (dy scale - mg - h mgx) rstd act'(x + bias) and dbias += dx. n is a multiple of 16 and at least that.
 //
 //go:noescape
-func gradLeakyAVX2(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
+func normBackReLUAVX2(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
 
-// normGradLeakyAVX2 computes dx = rstd (dy scale - mg - xhat mgx) act'(x + bias) and dbias += dx. n is a multiple of 16 and at least 16.
+// biasLeakyAVX2 computes y = act(x + bias) and sums of y. n is a multiple of 16 and at least that.
 //
 //go:noescape
-func normGradLeakyAVX2(n int, x *float32, bias *float32, scale *float32, xhat *float32, rstd float32, mg float32, mgx float32, dy *float32, dx *float32, dbias *float32)
+func biasLeakyAVX2(n int, x *float32, bias *float32, y *float32, sums *[16]float32)
 
-// squaresAroundAVX2 computes sums of (x-mean)². n is a multiple of 16 and at least 16.
+// actBackLeakyAVX2 computes dx = dy act'(x + bias) and dbias += dx. n is a multiple of 16 and at least that.
 //
 //go:noescape
-func squaresAroundAVX2(n int, x *float32, mean float32, sums *[8]float32)
+func actBackLeakyAVX2(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
 
-// standardizeAVX2 computes y = (y-mean) rstd scale + offset. n is a multiple of 16 and at least 16.
+// normDotsLeakyAVX2 computes sums of dy scale and, 16 further, of dy scale (act(x + bias) - mean) rstd. n is a multiple of 16 and at least that.
+//
+//go:noescape
+func normDotsLeakyAVX2(n int, x *float32, bias *float32, dy *float32, scale *float32, mean float32, rstd float32, sums *[32]float32)
+
+// normBackLeakyAVX2 computes h = (act(x + bias) - mean) rstd, dscale += dy h, doffset += dy, dx = (dy scale - mg - h mgx) rstd act'(x + bias) and dbias += dx. n is a multiple of 16 and at least that.
+//
+//go:noescape
+func normBackLeakyAVX2(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
+
+// squaresAroundAVX2 computes sums of (x-mean)². n is a multiple of 16 and at least that.
+//
+//go:noescape
+func squaresAroundAVX2(n int, x *float32, mean float32, sums *[16]float32)
+
+// standardizeAVX2 computes y = (y-mean) rstd scale + offset. n is a multiple of 16 and at least that.
 //
 //go:noescape
 func standardizeAVX2(n int, y *float32, mean float32, rstd float32, scale *float32, offset *float32)
 
-// normSumsAVX2 computes a = (a-mean) rstd, dscale += dy a, doffset += dy and sums of dy scale and dy scale a. n is a multiple of 16 and at least 16.
-//
-//go:noescape
-func normSumsAVX2(n int, a *float32, mean float32, rstd float32, dy *float32, scale *float32, dscale *float32, doffset *float32, sums *[16]float32)
-
-// adamAVX2 does one update; c is factor, -bound, bound, beta1, 1-beta1, beta2, 1-beta2, corr2, eps, rate. n is a multiple of 16 and at least 16.
+// adamAVX2 does one update; c is factor, -bound, bound, beta1, 1-beta1, beta2, 1-beta2, corr2, eps, rate. n is a multiple of 16 and at least that.
 //
 //go:noescape
 func adamAVX2(n int, grad *float32, m *float32, v *float32, value *float32, c *[10]float32)
+
+// biasIdentityAVX512 computes y = act(x + bias) and sums of y. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func biasIdentityAVX512(n int, x *float32, bias *float32, y *float32, sums *[16]float32)
+
+// actBackIdentityAVX512 computes dx = dy act'(x + bias) and dbias += dx. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func actBackIdentityAVX512(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
+
+// normDotsIdentityAVX512 computes sums of dy scale and, 16 further, of dy scale (act(x + bias) - mean) rstd. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func normDotsIdentityAVX512(n int, x *float32, bias *float32, dy *float32, scale *float32, mean float32, rstd float32, sums *[32]float32)
+
+// normBackIdentityAVX512 computes h = (act(x + bias) - mean) rstd, dscale += dy h, doffset += dy, dx = (dy scale - mg - h mgx) rstd act'(x + bias) and dbias += dx. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func normBackIdentityAVX512(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
+
+// biasReLUAVX512 computes y = act(x + bias) and sums of y. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func biasReLUAVX512(n int, x *float32, bias *float32, y *float32, sums *[16]float32)
+
+// actBackReLUAVX512 computes dx = dy act'(x + bias) and dbias += dx. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func actBackReLUAVX512(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
+
+// normDotsReLUAVX512 computes sums of dy scale and, 16 further, of dy scale (act(x + bias) - mean) rstd. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func normDotsReLUAVX512(n int, x *float32, bias *float32, dy *float32, scale *float32, mean float32, rstd float32, sums *[32]float32)
+
+// normBackReLUAVX512 computes h = (act(x + bias) - mean) rstd, dscale += dy h, doffset += dy, dx = (dy scale - mg - h mgx) rstd act'(x + bias) and dbias += dx. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func normBackReLUAVX512(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
+
+// biasLeakyAVX512 computes y = act(x + bias) and sums of y. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func biasLeakyAVX512(n int, x *float32, bias *float32, y *float32, sums *[16]float32)
+
+// actBackLeakyAVX512 computes dx = dy act'(x + bias) and dbias += dx. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func actBackLeakyAVX512(n int, x *float32, bias *float32, dy *float32, dx *float32, dbias *float32)
+
+// normDotsLeakyAVX512 computes sums of dy scale and, 16 further, of dy scale (act(x + bias) - mean) rstd. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func normDotsLeakyAVX512(n int, x *float32, bias *float32, dy *float32, scale *float32, mean float32, rstd float32, sums *[32]float32)
+
+// normBackLeakyAVX512 computes h = (act(x + bias) - mean) rstd, dscale += dy h, doffset += dy, dx = (dy scale - mg - h mgx) rstd act'(x + bias) and dbias += dx. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func normBackLeakyAVX512(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
+
+// squaresAroundAVX512 computes sums of (x-mean)². n is a multiple of 32 and at least that.
+//
+//go:noescape
+func squaresAroundAVX512(n int, x *float32, mean float32, sums *[16]float32)
+
+// standardizeAVX512 computes y = (y-mean) rstd scale + offset. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func standardizeAVX512(n int, y *float32, mean float32, rstd float32, scale *float32, offset *float32)
+
+// adamAVX512 does one update; c is factor, -bound, bound, beta1, 1-beta1, beta2, 1-beta2, corr2, eps, rate. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func adamAVX512(n int, grad *float32, m *float32, v *float32, value *float32, c *[10]float32)
 
 // expNegAVX2 computes e = exp(max((x|sign) - top, -708)). n is a multiple of 4 and at least 4.
 //

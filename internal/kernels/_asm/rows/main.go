@@ -1,8 +1,9 @@
-// Command rows writes the kernels of internal/kernels/rows. They take a multiple of 16
-// elements.
+// Command rows writes the kernels of internal/kernels/rows. Those of AVX2 take a multiple of
+// 16 elements, those of AVX-512 of 32, unless they say otherwise.
 package main
 
 import (
+	"fmt"
 	"math"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -12,8 +13,13 @@ import (
 
 const (
 	lanes = 2          // vectors in flight
-	width = 32         // bytes of a vector
 	slope = 0x3e4ccccd // 0.2 in float32
+)
+
+// The instruction set that is being written.
+var (
+	width  int // bytes of a vector
+	suffix string
 )
 
 type act int
@@ -28,15 +34,22 @@ var actNames = [...]string{"Identity", "ReLU", "Leaky"}
 
 func main() {
 	ConstraintExpr("amd64,!noasm")
-	for a := identity; a <= leaky; a++ {
-		biasAct(a)
-		actGrad(a)
-		normGrad(a)
+	for _, isa := range []struct {
+		suffix string
+		width  int
+	}{{"AVX2", 32}, {"AVX512", 64}} {
+		suffix, width = isa.suffix, isa.width
+		for a := identity; a <= leaky; a++ {
+			biasAct(a)
+			actBack(a)
+			normDots(a)
+			normBack(a)
+		}
+		squaresAround()
+		standardize()
+		adam()
 	}
-	squaresAround()
-	standardize()
-	normSums()
-	adam()
+	suffix, width = "AVX2", 32
 	expNeg()
 	Generate()
 }
@@ -46,8 +59,9 @@ type vec = reg.VecVirtual
 // begin writes the head of a function and its loop over n elements; ptrs are the
 // parameters that advance with it.
 func begin(name, sig, doc string, ptrs []string, setup func(), body func(p map[string]reg.Register, i int), end func()) {
-	TEXT(name+"AVX2", NOSPLIT, sig)
-	Doc(name + "AVX2 " + doc + " n is a multiple of 16 and at least 16.")
+	step := lanes * width / 4
+	TEXT(name+suffix, NOSPLIT, sig)
+	Doc(fmt.Sprintf("%s%s %s n is a multiple of %d and at least that.", name, suffix, doc, step))
 	Pragma("noescape")
 	n := Load(Param("n"), GP64())
 	p := map[string]reg.Register{}
@@ -55,15 +69,15 @@ func begin(name, sig, doc string, ptrs []string, setup func(), body func(p map[s
 		p[s] = Load(Param(s), GP64())
 	}
 	setup()
-	Label(name + "_loop")
+	Label(name + suffix + "_loop")
 	for i := range lanes {
 		body(p, i)
 	}
 	for _, s := range ptrs {
-		ADDQ(Imm(lanes*width), p[s])
+		ADDQ(Imm(uint64(lanes*width)), p[s])
 	}
-	SUBQ(Imm(lanes*width/4), n)
-	JNZ(LabelRef(name + "_loop"))
+	SUBQ(Imm(uint64(step)), n)
+	JNZ(LabelRef(name + suffix + "_loop"))
 	end()
 	VZEROUPPER()
 	RET()
@@ -78,20 +92,27 @@ func broadcast(param string) vec {
 	if err != nil {
 		panic(err)
 	}
-	v := YMM()
+	v := vector()
 	VBROADCASTSS(m.Addr, v)
 	return v
 }
 
+func vector() vec {
+	if width == 64 {
+		return ZMM()
+	}
+	return YMM()
+}
+
 func zero() vec {
-	v := YMM()
+	v := vector()
 	VXORPS(v, v, v)
 	return v
 }
 
 // constant returns a vector of one float32 given by its bits.
 func constant(bits uint32) vec {
-	g, x, v := GP32(), XMM(), YMM()
+	g, x, v := GP32(), XMM(), vector()
 	MOVL(U32(bits), g)
 	VMOVD(g, x)
 	VBROADCASTSS(x, v)
@@ -99,12 +120,12 @@ func constant(bits uint32) vec {
 }
 
 func load(m Mem) vec {
-	v := YMM()
+	v := vector()
 	VMOVUPS(m, v)
 	return v
 }
 
-// storeSums adds the vectors and stores 8 sums behind a pointer parameter.
+// storeSums adds the vectors and stores a sum for each lane behind a pointer parameter.
 func storeSums(param string, disp int, s [lanes]vec) {
 	p := Load(Param(param), GP64())
 	VADDPS(s[1], s[0], s[0])
@@ -125,7 +146,7 @@ func actConst(a act) (c vec) {
 func biasAct(a act) {
 	var s [lanes]vec
 	var c vec
-	begin("bias"+actNames[a], "func(n int, x, bias, y *float32, sums *[8]float32)",
+	begin("bias"+actNames[a], "func(n int, x, bias, y *float32, sums *[16]float32)",
 		"computes y = act(x + bias) and sums of y.", []string{"x", "bias", "y"},
 		func() {
 			c = actConst(a)
@@ -136,80 +157,146 @@ func biasAct(a act) {
 		func(p map[string]reg.Register, i int) {
 			v := load(at(p["x"], i))
 			VADDPS(at(p["bias"], i), v, v)
-			switch a {
-			case relu:
-				// The maximum is its second source if one is NaN, and that is v.
-				VMAXPS(v, c, v)
-			case leaky:
-				l := YMM()
-				VMULPS(c, v, l)
-				VMAXPS(v, l, v)
-			}
+			activate(a, c, v)
 			VMOVUPS(v, at(p["y"], i))
 			VADDPS(v, s[i], s[i])
 		},
 		func() { storeSums("sums", 0, s) })
 }
 
-// slopeOf multiplies d by act'(x + bias); z is zero.
-func slopeOf(a act, p map[string]reg.Register, i int, z, c, d vec) {
+// activate makes v act(v); c is actConst's.
+func activate(a act, c, v vec) {
+	switch a {
+	case relu:
+		// The maximum is its second source if one is NaN, and that is v.
+		VMAXPS(v, c, v)
+	case leaky:
+		l := vector()
+		VMULPS(c, v, l)
+		VMAXPS(v, l, v)
+	}
+}
+
+// normDots writes the sums over a row that its gradient needs.
+func normDots(a act) {
+	var mean, rstd, c vec
+	var g, gx [lanes]vec
+	begin("normDots"+actNames[a], "func(n int, x, bias, dy, scale *float32, mean, rstd float32, sums *[32]float32)",
+		"computes sums of dy scale and, 16 further, of dy scale (act(x + bias) - mean) rstd.",
+		[]string{"x", "bias", "dy", "scale"},
+		func() {
+			mean, rstd, c = broadcast("mean"), broadcast("rstd"), actConst(a)
+			for i := range g {
+				g[i], gx[i] = zero(), zero()
+			}
+		},
+		func(p map[string]reg.Register, i int) {
+			h, d := load(at(p["x"], i)), load(at(p["dy"], i))
+			VADDPS(at(p["bias"], i), h, h)
+			activate(a, c, h)
+			VSUBPS(mean, h, h)
+			VMULPS(rstd, h, h)
+			VMULPS(at(p["scale"], i), d, d)
+			VADDPS(d, g[i], g[i])
+			VFMADD231PS(h, d, gx[i])
+		},
+		func() {
+			storeSums("sums", 0, g)
+			storeSums("sums", 64, gx)
+		})
+}
+
+// passing returns where the gradient passes unchanged: where v is not at most 0, which is
+// true for NaN. It is a mask register or a vector.
+func passing(a act, z, v vec) reg.Register {
 	if a == identity {
-		return
+		return nil
 	}
-	v, m := load(at(p["x"], i)), YMM()
-	VADDPS(at(p["bias"], i), v, v)
-	VCMPPS(Imm(6), z, v, m) // not <= 0: true for NaN
-	if a == relu {
-		VANDPS(m, d, d)
-		return
+	if width == 64 {
+		k := K()
+		VCMPPS(Imm(6), z, v, k)
+		return k
 	}
-	l := YMM()
-	VMULPS(c, d, l)
-	VBLENDVPS(m, d, l, d)
+	m := YMM()
+	VCMPPS(Imm(6), z, v, m)
+	return m
 }
 
-// finish stores dx and adds it to dbias.
-func finish(p map[string]reg.Register, i int, d vec) {
-	VMOVUPS(d, at(p["dx"], i))
-	VADDPS(at(p["dbias"], i), d, d)
-	VMOVUPS(d, at(p["dbias"], i))
+// slopeOf multiplies d by the slope where the gradient does not pass.
+func slopeOf(a act, pass reg.Register, c, d vec) {
+	switch {
+	case a == identity:
+	case a == relu && width == 64:
+		VMOVAPS_Z(d, pass, d)
+	case a == relu:
+		VANDPS(pass, d, d)
+	case width == 64:
+		l := vector()
+		VMULPS(c, d, l)
+		VBLENDMPS(d, l, pass, d)
+	default:
+		l := vector()
+		VMULPS(c, d, l)
+		VBLENDVPS(pass, d, l, d)
+	}
 }
 
-func actGrad(a act) {
+// accumulate adds v to the sum in memory.
+func accumulate(v vec, m Mem) {
+	t := vector()
+	VADDPS(m, v, t)
+	VMOVUPS(t, m)
+}
+
+func actBack(a act) {
 	var z, c vec
-	begin("grad"+actNames[a], "func(n int, x, bias, dy, dx, dbias *float32)",
+	begin("actBack"+actNames[a], "func(n int, x, bias, dy, dx, dbias *float32)",
 		"computes dx = dy act'(x + bias) and dbias += dx.", []string{"x", "bias", "dy", "dx", "dbias"},
 		func() { z, c = zero(), actConst(a) },
 		func(p map[string]reg.Register, i int) {
-			d := load(at(p["dy"], i))
-			slopeOf(a, p, i, z, c, d)
-			finish(p, i, d)
+			v, d := load(at(p["x"], i)), load(at(p["dy"], i))
+			VADDPS(at(p["bias"], i), v, v)
+			slopeOf(a, passing(a, z, v), c, d)
+			VMOVUPS(d, at(p["dx"], i))
+			accumulate(d, at(p["dbias"], i))
 		}, nothing)
 }
 
-func normGrad(a act) {
-	var z, c, rstd, g, gx vec
-	begin("normGrad"+actNames[a], "func(n int, x, bias, scale, xhat *float32, rstd, mg, mgx float32, dy, dx, dbias *float32)",
-		"computes dx = rstd (dy scale - mg - xhat mgx) act'(x + bias) and dbias += dx.",
-		[]string{"x", "bias", "scale", "xhat", "dy", "dx", "dbias"},
+// normBack writes the gradient of the row norm.
+func normBack(a act) {
+	var z, c, mean, rstd, g, gx vec
+	begin("normBack"+actNames[a],
+		"func(n int, x, bias, scale, dy, dx, dbias, dscale, doffset *float32, mean, rstd, mg, mgx float32)",
+		"computes h = (act(x + bias) - mean) rstd, dscale += dy h, doffset += dy, dx = (dy scale - mg - h mgx) rstd act'(x + bias) and dbias += dx.",
+		[]string{"x", "bias", "scale", "dy", "dx", "dbias", "dscale", "doffset"},
 		func() {
 			z, c = zero(), actConst(a)
-			rstd, g, gx = broadcast("rstd"), broadcast("mg"), broadcast("mgx")
+			mean, rstd, g, gx = broadcast("mean"), broadcast("rstd"), broadcast("mg"), broadcast("mgx")
 		},
 		func(p map[string]reg.Register, i int) {
-			d := load(at(p["dy"], i))
-			VFMSUB132PS(at(p["scale"], i), g, d)
-			VFNMADD231PS(at(p["xhat"], i), gx, d)
+			h, d := load(at(p["x"], i)), load(at(p["dy"], i))
+			VADDPS(at(p["bias"], i), h, h)
+			pass := passing(a, z, h)
+			activate(a, c, h)
+			VSUBPS(mean, h, h)
+			VMULPS(rstd, h, h)
+			accumulate(d, at(p["doffset"], i))
+			s := load(at(p["dscale"], i))
+			VFMADD231PS(h, d, s)
+			VMOVUPS(s, at(p["dscale"], i))
+			VFMSUB132PS(at(p["scale"], i), g, d) // d = d*scale - g
+			VFNMADD231PS(gx, h, d)
 			VMULPS(rstd, d, d)
-			slopeOf(a, p, i, z, c, d)
-			finish(p, i, d)
+			slopeOf(a, pass, c, d)
+			VMOVUPS(d, at(p["dx"], i))
+			accumulate(d, at(p["dbias"], i))
 		}, nothing)
 }
 
 func squaresAround() {
 	var s [lanes]vec
 	var mean vec
-	begin("squaresAround", "func(n int, x *float32, mean float32, sums *[8]float32)",
+	begin("squaresAround", "func(n int, x *float32, mean float32, sums *[16]float32)",
 		"computes sums of (x-mean)².", []string{"x"},
 		func() {
 			mean = broadcast("mean")
@@ -237,38 +324,6 @@ func standardize() {
 			VFMADD132PS(at(p["scale"], i), o, v)
 			VMOVUPS(v, at(p["y"], i))
 		}, nothing)
-}
-
-func normSums() {
-	var mean, rstd vec
-	var g, gx [lanes]vec
-	begin("normSums", "func(n int, a *float32, mean, rstd float32, dy, scale, dscale, doffset *float32, sums *[16]float32)",
-		"computes a = (a-mean) rstd, dscale += dy a, doffset += dy and sums of dy scale and dy scale a.",
-		[]string{"a", "dy", "scale", "dscale", "doffset"},
-		func() {
-			mean, rstd = broadcast("mean"), broadcast("rstd")
-			for i := range g {
-				g[i], gx[i] = zero(), zero()
-			}
-		},
-		func(p map[string]reg.Register, i int) {
-			h, d, t := load(at(p["a"], i)), load(at(p["dy"], i)), YMM()
-			VSUBPS(mean, h, h)
-			VMULPS(rstd, h, h)
-			VMOVUPS(h, at(p["a"], i))
-			VADDPS(at(p["doffset"], i), d, t)
-			VMOVUPS(t, at(p["doffset"], i))
-			s := load(at(p["dscale"], i))
-			VFMADD231PS(h, d, s)
-			VMOVUPS(s, at(p["dscale"], i))
-			VMULPS(at(p["scale"], i), d, d)
-			VADDPS(d, g[i], g[i])
-			VFMADD231PS(h, d, gx[i])
-		},
-		func() {
-			storeSums("sums", 0, g)
-			storeSums("sums", width, gx)
-		})
 }
 
 // double returns a vector of one float64.
@@ -350,7 +405,7 @@ func adam() {
 		func() {
 			p := Load(Param("c"), GP64())
 			for i := range c {
-				c[i] = YMM()
+				c[i] = vector()
 				VBROADCASTSS(Mem{Base: p, Disp: 4 * i}, c[i])
 			}
 			z = zero()
@@ -361,7 +416,7 @@ func adam() {
 			VMULPS(c[0], g, g)
 			VMAXPS(g, c[1], g) // second source where NaN
 			VMINPS(g, c[2], g)
-			m, v, t := load(at(p["m"], i)), load(at(p["v"], i)), YMM()
+			m, v, t := load(at(p["m"], i)), load(at(p["v"], i)), vector()
 			VMULPS(c[3], m, m)
 			VFMADD231PS(c[4], g, m)
 			VMOVUPS(m, at(p["m"], i))
