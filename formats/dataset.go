@@ -1,6 +1,12 @@
 package formats
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // FeatureStore hands out feature rows as the model sees them (standardised, float32).
 // Implementations are safe for concurrent use.
@@ -65,8 +71,11 @@ type InputError struct {
 	Err    error
 }
 
-// Error returns path:line:col: what, or path: byte offset: what, on one line.
-func (e *InputError) Error() string {
+// Error returns path:line:col: what, or path: byte offset: what. It is one printable line,
+// whatever names and words of the input it repeats.
+func (e *InputError) Error() string { return printable(e.text()) }
+
+func (e *InputError) text() string {
 	switch {
 	case e.Line > 0 && e.Col > 0:
 		return fmt.Sprintf("%s:%d:%d: %v", e.Path, e.Line, e.Col, e.Err)
@@ -77,6 +86,24 @@ func (e *InputError) Error() string {
 	default:
 		return fmt.Sprintf("%s: %v", e.Path, e.Err)
 	}
+}
+
+// printable escapes what cannot be printed as a Go string does.
+func printable(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return s
+	}
+	var b strings.Builder
+	for i, r := range s {
+		_, size := utf8.DecodeRuneInString(s[i:])
+		if unicode.IsPrint(r) && (r != utf8.RuneError || size > 1) {
+			b.WriteRune(r)
+			continue
+		}
+		quoted := strconv.Quote(s[i : i+size])
+		b.WriteString(quoted[1 : len(quoted)-1])
+	}
+	return b.String()
 }
 
 // Unwrap returns the cause.
