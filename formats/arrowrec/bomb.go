@@ -2,12 +2,13 @@ package arrowrec
 
 import (
 	"errors"
+	"fmt"
 
 	flatbuffers "github.com/google/flatbuffers/go"
 )
 
-// Positions in the vtables of Arrow's Message, Schema, Field and KeyValue (Message.fbs,
-// Schema.fbs of the Arrow format): 4 plus twice the field's number.
+// Positions in the vtables of Arrow's Message, Schema, Field, KeyValue, RecordBatch and
+// BodyCompression (Message.fbs, Schema.fbs of the Arrow format): 4 plus twice the field's number.
 const (
 	slotMessageHeader    = 8
 	slotSchemaFields     = 6
@@ -17,6 +18,8 @@ const (
 	slotFieldMetadata    = 16
 	slotKey              = 4
 	slotValue            = 6
+	slotBatchCompression = 10
+	slotCompressionCodec = 4
 	bytesOfTable         = 8
 	headerExpansion      = 2
 	maxSchemaFieldsDepth = 8
@@ -29,16 +32,44 @@ var errBomb = errors.New("schema is larger than its bytes: its parts refer to ea
 // size; an honest one shares nothing. It panics on offsets outside the header.
 func checkSchemaHeader(header []byte) error {
 	w := schemaWalk{left: headerExpansion * len(header)}
-	message := flatbuffers.Table{Bytes: header, Pos: flatbuffers.GetUOffsetT(header)}
-	at := flatbuffers.UOffsetT(message.Offset(slotMessageHeader))
-	if at == 0 {
-		return errors.New("message has no header")
+	schema, err := messageHeader(header)
+	if err != nil {
+		return err
 	}
-	schema := flatbuffers.Table{Bytes: header, Pos: message.Indirect(message.Pos + at)}
 	if err := w.metadata(schema, slotSchemaMetadata); err != nil {
 		return err
 	}
 	return w.fields(schema, slotSchemaFields, maxSchemaFieldsDepth)
+}
+
+// messageHeader returns the part of a message that depends on its type. It panics on offsets
+// outside the header.
+func messageHeader(header []byte) (flatbuffers.Table, error) {
+	message := flatbuffers.Table{Bytes: header, Pos: flatbuffers.GetUOffsetT(header)}
+	at := flatbuffers.UOffsetT(message.Offset(slotMessageHeader))
+	if at == 0 {
+		return message, errors.New("message has no header")
+	}
+	return flatbuffers.Table{Bytes: header, Pos: message.Indirect(message.Pos + at)}, nil
+}
+
+// checkRecordHeader refuses compressed bodies: what they unpack to is in the hands of whoever
+// wrote them. It panics on offsets outside the header.
+func checkRecordHeader(header []byte) error {
+	record, err := messageHeader(header)
+	if err != nil {
+		return err
+	}
+	at := flatbuffers.UOffsetT(record.Offset(slotBatchCompression))
+	if at == 0 {
+		return nil
+	}
+	compression := flatbuffers.Table{Bytes: header, Pos: record.Indirect(record.Pos + at)}
+	codec := "LZ4"
+	if compression.GetByteSlot(slotCompressionCodec, 0) != 0 {
+		codec = "ZSTD"
+	}
+	return fmt.Errorf("the record is compressed (%s), which is not supported; write it without compression", codec)
 }
 
 type schemaWalk struct{ left int }
