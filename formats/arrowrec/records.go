@@ -11,13 +11,13 @@ import (
 
 // Records reads the records of an Arrow IPC stream of any schema from untrusted bytes, with
 // the guards of Reader: it allocates in proportion to the bytes that arrive, and refuses
-// compressed bodies and dictionaries. Columns are not looked into. Not safe for concurrent
+// dictionaries. Bodies may be compressed with LZ4 or Zstandard. Columns are not looked into. Not safe for concurrent
 // use.
 type Records struct{ in *Reader }
 
 // NewRecords reads the schema. The path stands in errors only, which are *formats.InputError.
 func NewRecords(r io.Reader, path string) (*Records, error) {
-	in := &Reader{path: path, messages: &messages{r: bufio.NewReaderSize(r, 1<<20)}}
+	in := &Reader{path: path, messages: &messages{r: bufio.NewReaderSize(r, 1<<20), compressed: true}}
 	in.messages.budget.Allocator = memory.DefaultAllocator
 	var err error
 	in.ipc, err = ipc.NewReaderFromMessageReader(in.messages, ipc.WithAllocator(&in.messages.budget))

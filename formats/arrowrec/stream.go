@@ -141,7 +141,9 @@ type messages struct {
 	body      []byte
 	budget    budget
 	hasSchema bool
-	err       error
+	// compressed bodies are allowed.
+	compressed bool
+	err        error
 }
 
 // Retain is part of ipc.MessageReader; the garbage collector owns the memory here.
@@ -190,13 +192,20 @@ func (m *messages) Message() (msg *ipc.Message, err error) {
 	if !m.hasSchema {
 		want = ipc.MessageSchema
 	}
-	if msg.Type() != want {
+	switch {
+	case msg.Type() == ipc.MessageDictionaryBatch:
+		return nil, errors.New("a column is encoded by a dictionary (categories), which is not supported; write its values themselves")
+	case msg.Type() != want:
 		return nil, fmt.Errorf("message of type %v, want %v", msg.Type(), want)
+	case m.hasSchema && !m.compressed:
+		err = checkRecordHeader(header)
+	case m.hasSchema:
+		err = m.allowUnpacked(header)
+	default:
+		err = checkSchemaHeader(header)
 	}
-	if !m.hasSchema {
-		if err := checkSchemaHeader(header); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
 	m.hasSchema = true
 	return msg, nil

@@ -249,7 +249,7 @@ func (t *table) parquet(f source, size int64) error {
 	}
 	for g := range r.NumRowGroups() {
 		for leaf := range leaves {
-			if err := t.checkPages(r.RowGroup(g), leaf, size); err != nil {
+			if err := t.checkPages(f, r.RowGroup(g), leaf, size, mem.most); err != nil {
 				return err
 			}
 		}
@@ -263,10 +263,9 @@ func (t *table) parquet(f source, size int64) error {
 	return nil
 }
 
-// checkPages verifies that a column lies within the file and that its pages hold the values
-// that it promises. The library would allocate what it promises, and look for further pages
-// beyond its end for ever.
-func (t *table) checkPages(group *file.RowGroupReader, leaf int, size int64) error {
+// checkPages verifies that a column lies within the file, that its pages hold the values that
+// it promises, and that they unpack to what they promise.
+func (t *table) checkPages(f io.ReaderAt, group *file.RowGroupReader, leaf int, size, most int64) error {
 	chunk, err := group.MetaData().ColumnChunk(leaf)
 	if err != nil {
 		return err
@@ -278,27 +277,20 @@ func (t *table) checkPages(group *file.RowGroupReader, leaf int, size int64) err
 	if start < 0 || length < 0 || start > size || length > size-start {
 		return formats.BadInput(t.path, "column %d has %d bytes from byte %d on, but the file has %d", leaf, length, start, size)
 	}
-	pages, err := group.GetColumnPageReader(leaf)
+	p, err := newPages(f, start, length, chunk.Compression(), most)
 	if err != nil {
-		return err
+		return formats.BadInput(t.path, "column %s is %w", group.MetaData().Schema.Column(leaf).Path(), err)
 	}
+	defer p.close()
 	for seen := int64(0); seen < chunk.NumValues(); {
 		if err := t.ctx.Err(); err != nil {
 			return err
 		}
-		if !pages.Next() {
-			return formats.BadInput(t.path, "column %d ends after %d of %d values; the file is truncated or damaged", leaf, seen, chunk.NumValues())
+		values, err := p.next()
+		if err != nil {
+			return formats.BadInput(t.path, "column %d after %d of %d values: %w; the file is truncated or damaged", leaf, seen, chunk.NumValues(), err)
 		}
-		switch page := pages.Page().(type) {
-		case *file.DictionaryPage:
-		case nil:
-			return formats.BadInput(t.path, "column %d has an unreadable page", leaf)
-		default:
-			if page.NumValues() <= 0 {
-				return formats.BadInput(t.path, "column %d ends after %d of %d values; the file is truncated or damaged", leaf, seen, chunk.NumValues())
-			}
-			seen += int64(page.NumValues())
-		}
+		seen += values
 	}
 	return nil
 }
