@@ -66,6 +66,9 @@ func FromBytes(data []byte, coarse bool) *formats.RawDataset {
 		}
 	}
 	raw.Train = formats.Induced(raw.Full, raw.TrainNodes)
+	if !coarse && raw.Validate() != nil { // standardised, some feature is beyond float32
+		return FromBytes(data, true)
+	}
 	return raw
 }
 

@@ -150,7 +150,8 @@ func column(names []string, count int, want string, usual []string, otherwise in
 		if names == nil {
 			return 0, fmt.Errorf("no column %q: the file has no header (--header yes says that it has)", want)
 		}
-		return 0, fmt.Errorf("no column %q; there are %s", want, strings.Join(names[:min(20, len(names))], ", "))
+		// Quoted, since names may hold anything but are part of one line.
+		return 0, fmt.Errorf("no column %q; there are %.40q", want, names[:min(20, len(names))])
 	}
 	for i, name := range names {
 		if slices.Contains(usual, strings.ToLower(name)) {
