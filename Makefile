@@ -1,7 +1,7 @@
 # Needs Go, make and coreutils; git and a C compiler are used where they are there.
 
 GO       ?= go
-FUZZTIME ?= 30s
+FUZZTIME ?= 1m
 BENCH    ?= .
 PKG      ?= ./...
 DEMO     ?= --data_prefix synth:tiny --train_config rw.yml
@@ -23,7 +23,7 @@ make check        everything that CI checks, and then make test
 make bench        all benchmarks (BENCH=regexp PKG=./internal/...)
 make cover        test coverage, total and by function in cover.out
 make generate     write the assembly of the kernels anew from its generators
-make fuzz         every fuzz target in turn (FUZZTIME=30s)
+make fuzz         every fuzz target in turn (FUZZTIME=1m each)
 make interop      files and scores against NumPy, SciPy, Arrow, scikit-learn, … (needs Python 3.10 to 3.13)
 make golden       write the reference values of the tests anew (needs Python with PyTorch)
 
