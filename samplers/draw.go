@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/internal/kernels/induce"
 	"github.com/saint-gnn/saint/internal/rng"
 )
 
@@ -59,61 +60,54 @@ func (s *Scratch) drawSet(sampler Sampler, g *formats.Graph, r *rand.Rand) error
 }
 
 func (s *Scratch) setOf(nodes []int32, n int) error {
-	s.set.reset(n)
+	s.set.reset(n, len(nodes))
 	if bad, ok := s.set.add(nodes, n); !ok {
 		return fmt.Errorf("sampled node %d is not in the graph, which has %d nodes", bad, n)
 	}
+	s.set.count()
+	s.nodes = s.set.extract(slices.Grow(s.nodes[:0], s.set.size))
 	return nil
 }
 
-// induce writes the subgraph on s.set to dst in two passes: the first finds the edges, so
-// that the second can write into slices of the exact length.
+// induce writes the subgraph on s.nodes straight into the memory that dst has. Only where
+// that turns out too small is its size counted.
 func (s *Scratch) induce(g *formats.Graph, dst *formats.Subgraph) error {
-	n := s.set.size
-	nodes := s.Nodes()
-	s.rows = resize(s.rows, n)
-	m := 0
-	for i, v := range nodes {
-		row := g.Neighbors(v)
-		if need := m + len(row); len(s.hits) < need {
-			s.hits = slices.Grow(s.hits[:m], len(row))
-			s.hits = s.hits[:cap(s.hits)]
-		}
-		k := s.set.scan(row, s.hits[m:])
-		s.rows[i] = int32(k)
-		m += k
-		if m > math.MaxInt32 {
+	n := len(s.nodes)
+	rows := induce.Rows{Indptr: g.Indptr, Indices: g.Indices, Words: s.set.words, Nodes: s.nodes}
+	m, ok := 0, fits(dst, n)
+	if ok {
+		m, ok = scanRows(&rows, dst)
+	}
+	if !ok {
+		if m = induce.Size(&rows, 0); m > math.MaxInt32 {
 			return fmt.Errorf("a subgraph of %d nodes has more than %d edges; lower the sampler's budget", n, math.MaxInt32)
 		}
+		s.grow(dst, n, m)
+		m, _ = scanRows(&rows, dst)
 	}
-	s.fit(dst, n, m)
-	copy(dst.Nodes, nodes)
-	s.emit(g, dst)
+	dst.Nodes, dst.LossNorm, dst.Indptr = dst.Nodes[:n], dst.LossNorm[:n], dst.Indptr[:n+1]
+	dst.Indices, dst.EdgeIDs, dst.AdjNorm = dst.Indices[:m], dst.EdgeIDs[:m], dst.AdjNorm[:m]
+	copy(dst.Nodes, s.nodes)
+	dst.Indptr[n] = int32(m)
+	induce.Local(dst.Indices, s.set.words, s.set.rank)
 	return nil
 }
 
-// Nodes returns the sorted distinct nodes of the last draw; valid until the next one.
-func (s *Scratch) Nodes() []int32 {
-	s.draws = resize(s.draws, s.set.size)
-	s.set.extract(s.draws)
-	return s.draws
-}
-
-// emit turns the hits of all rows into local column ids and edge positions.
-func (s *Scratch) emit(g *formats.Graph, dst *formats.Subgraph) {
-	lo := 0
-	for i, v := range dst.Nodes {
-		dst.Indptr[i] = int32(lo)
-		hi := lo + int(s.rows[i])
-		start, row := g.Indptr[v], g.Neighbors(v)
-		hits, indices, ids := s.hits[lo:hi], dst.Indices[lo:hi], dst.EdgeIDs[lo:hi]
-		for k, off := range hits {
-			indices[k] = s.set.local(row[off])
-			ids[k] = start + int64(off)
+// scanRows fills Indptr and EdgeIDs and, with the ids of the full graph, Indices as far as
+// there is room, and reports how many edges there are if there is room for all.
+func scanRows(rows *induce.Rows, dst *formats.Subgraph) (m int, ok bool) {
+	most, n := room(dst), len(rows.Nodes)
+	out := induce.Out{Starts: dst.Indptr[:n], Cols: dst.Indices[:most], IDs: dst.EdgeIDs[:most]}
+	for row := 0; ; row++ {
+		row, m = induce.Scan(rows, &out, row, m)
+		if row == n {
+			return m, true
 		}
-		lo = hi
+		m += induce.ScanRow(rows, &out, row, m)
+		if m > most {
+			return 0, false
+		}
 	}
-	dst.Indptr[len(dst.Nodes)] = int32(lo)
 }
 
 // checkOwn checks what a SubgraphSampler made, so that a mistake in it ends in an error

@@ -1,9 +1,11 @@
 package samplers
 
 import (
+	"context"
 	"unsafe"
 
 	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/internal/kernels/induce"
 )
 
 const (
@@ -29,16 +31,20 @@ type Norm struct {
 	invDeg []float64
 }
 
-// Apply fills dst.AdjNorm and dst.LossNorm from dst.Nodes, Indptr and EdgeIDs; g is the
-// training graph. An edge e of row v gets float32(alpha_e * w_e * (1/deg_w(v))), computed
+// Apply fills dst.AdjNorm and dst.LossNorm from dst.Nodes, Indptr and EdgeIDs, which must be
+// those of a subgraph of the training graph g, as [Draw] and [Induce] make them. An edge e of row v gets float32(alpha_e * w_e * (1/deg_w(v))), computed
 // in float64 in this order, where w_e is 1 and deg_w the degree if g has no weights.
 // Cost O(nodes+edges); it allocates nothing if the two slices have room.
 func (n *Norm) Apply(g *formats.Graph, dst *formats.Subgraph) {
 	dst.AdjNorm = resize(dst.AdjNorm, dst.NumEdges())
 	dst.LossNorm = resize(dst.LossNorm, dst.NumNodes())
-	for i, v := range dst.Nodes {
-		lo, hi := dst.Indptr[i], dst.Indptr[i+1]
-		n.applyRow(g, v, dst.EdgeIDs[lo:hi], dst.AdjNorm[lo:hi])
+	if n.Aggr != nil && g.Weights == nil {
+		induce.Scale(dst.Nodes, g.Indptr, dst.Indptr, dst.EdgeIDs, n.Aggr, dst.AdjNorm)
+	} else {
+		for i, v := range dst.Nodes {
+			lo, hi := dst.Indptr[i], dst.Indptr[i+1]
+			n.applyRow(g, v, dst.EdgeIDs[lo:hi], dst.AdjNorm[lo:hi])
+		}
 	}
 	if n.UniformLoss {
 		n.uniformLoss(dst)
@@ -49,6 +55,7 @@ func (n *Norm) Apply(g *formats.Graph, dst *formats.Subgraph) {
 	}
 }
 
+// applyRow does a row of a graph with weights or without coefficients.
 func (n *Norm) applyRow(g *formats.Graph, v int32, ids []int64, adj []float32) {
 	inv := n.rowInverse(g, v)
 	switch {
@@ -59,10 +66,6 @@ func (n *Norm) applyRow(g *formats.Graph, v int32, ids []int64, adj []float32) {
 	case n.Aggr == nil:
 		for k, e := range ids {
 			adj[k] = float32(float64(g.Weights[e]) * inv)
-		}
-	case g.Weights == nil:
-		for k, e := range ids {
-			adj[k] = float32(float64(n.Aggr[e]) * inv)
 		}
 	default:
 		for k, e := range ids {
@@ -137,18 +140,21 @@ func lossWeights(env Env, nodes []uint32, subgraphs int, uniform bool) []float32
 }
 
 // aggrWeights turns the counts of edges into alpha, in the same memory.
-func aggrWeights(g *formats.Graph, nodes, edges []uint32, reference bool) []float32 {
-	if len(edges) == 0 {
-		return []float32{}
+func (c *counter) aggrWeights(ctx context.Context, reference bool) ([]float32, error) {
+	if len(c.edges) == 0 {
+		return []float32{}, nil
 	}
 	// Counts and coefficients are both 4 bytes; a second array of |E| would be the largest
 	// allocation of a run.
-	alpha := unsafe.Slice((*float32)(unsafe.Pointer(&edges[0])), len(edges))
-	for v, count := range nodes {
-		lo, hi := g.Indptr[v], g.Indptr[v+1]
-		aggrRow(float64(count), edges[lo:hi], alpha[lo:hi], reference)
-	}
-	return alpha
+	alpha := unsafe.Slice((*float32)(unsafe.Pointer(&c.edges[0])), len(c.edges))
+	indptr := c.env.Graph.Indptr
+	err := c.each(ctx, func(lo, hi int32) {
+		for v := lo; v < hi; v++ {
+			from, to := indptr[v], indptr[v+1]
+			aggrRow(float64(c.nodes[v]), c.edges[from:to], alpha[from:to], reference)
+		}
+	})
+	return alpha, err
 }
 
 // aggrRow does one row; counts and alpha share their memory.

@@ -1,15 +1,17 @@
 package samplers
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 
 	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/internal/kernels/induce"
 	"github.com/saint-gnn/saint/internal/rng"
 )
 
 // Scratch is one worker's reusable memory. The zero Scratch is ready; not safe for
-// concurrent use. It grows to what the largest subgraph so far needed, plus 0.19 bytes for
+// concurrent use. It grows to what the largest subgraph so far needed, plus 0.26 bytes for
 // each node of the graph.
 type Scratch struct {
 	// Grow, if set, is called when a subgraph of n nodes and m edges does not fit into
@@ -20,9 +22,8 @@ type Scratch struct {
 
 	stream rng.Stream
 	set    nodeSet
-	draws  []int32  // what SampleNodes returned, before sorting
-	hits   []uint32 // offsets of the induced edges within their rows
-	rows   []int32  // hits per row
+	draws  []int32 // what SampleNodes returned
+	nodes  []int32 // the members of set, ascending
 	i32    [scratchSlots][]int32
 	i64    [scratchSlots][]int64
 }
@@ -57,16 +58,26 @@ func resize[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// fit gives every slice of dst the length that n nodes and m edges need.
-func (s *Scratch) fit(dst *formats.Subgraph, n, m int) {
-	if s.Grow != nil && (cap(dst.Nodes) < n || cap(dst.LossNorm) < n || cap(dst.Indptr) < n+1 ||
-		cap(dst.Indices) < m || cap(dst.EdgeIDs) < m || cap(dst.AdjNorm) < m) {
+// fits tells whether dst has room for n nodes.
+func fits(dst *formats.Subgraph, n int) bool {
+	return cap(dst.Nodes) >= n && cap(dst.LossNorm) >= n && cap(dst.Indptr) >= n+1
+}
+
+// room returns for how many edges dst has room.
+func room(dst *formats.Subgraph) int {
+	return min(cap(dst.Indices), cap(dst.EdgeIDs), cap(dst.AdjNorm), math.MaxInt32)
+}
+
+// grow makes room for n nodes and m edges in dst.
+func (s *Scratch) grow(dst *formats.Subgraph, n, m int) {
+	if s.Grow != nil {
 		s.Grow(dst, n, m)
+		return
 	}
-	dst.Nodes = resize(dst.Nodes, n)
-	dst.LossNorm = resize(dst.LossNorm, n)
-	dst.Indptr = resize(dst.Indptr, n+1)
-	dst.Indices = resize(dst.Indices, m)
-	dst.EdgeIDs = resize(dst.EdgeIDs, m)
-	dst.AdjNorm = resize(dst.AdjNorm, m)
+	// Sizes of a phase's subgraphs lie close together: with some head room the largest so
+	// far is soon one that fits.
+	n += n / 8
+	m += m/8 + induce.Slack
+	dst.Nodes, dst.LossNorm, dst.Indptr = resize(dst.Nodes, n), resize(dst.LossNorm, n), resize(dst.Indptr, n+1)
+	dst.Indices, dst.EdgeIDs, dst.AdjNorm = resize(dst.Indices, m), resize(dst.EdgeIDs, m), resize(dst.AdjNorm, m)
 }

@@ -1,0 +1,26 @@
+//go:build !noasm
+
+package induce
+
+import "unsafe"
+
+//go:generate sh ../_asm/generate.sh induce
+
+// scan takes n rows.
+func scan(r *Rows, o *Out, from, n, limit, at int) (rows, end int) {
+	return scan512(n, &r.Nodes[from], &r.Indptr[0], unsafe.SliceData(r.Indices), &r.Words[0], limit, at,
+		&o.Starts[from], unsafe.SliceData(o.Cols), unsafe.SliceData(o.IDs))
+}
+
+func local(cols []int32, words []uint32, rank []int32) {
+	local512(len(cols), &cols[0], &words[0], &rank[0])
+}
+
+func count(r *Rows, nodes []int32, starts []int64, counts []uint32) {
+	count512(len(nodes), &nodes[0], &starts[0], &r.Indptr[0], unsafe.SliceData(r.Indices), &r.Words[0],
+		unsafe.SliceData(counts))
+}
+
+func scale(nodes []int32, indptr []int64, starts []int32, ids []int64, x, y []float32) {
+	scale512(len(nodes), &nodes[0], &indptr[0], &starts[0], &ids[0], &x[0], &y[0])
+}

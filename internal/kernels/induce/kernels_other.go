@@ -1,0 +1,10 @@
+//go:build !amd64 || noasm
+
+package induce
+
+// The assembly never runs in this build: wide is false.
+
+func scan(*Rows, *Out, int, int, int, int) (rows, end int)           { panic("no assembly") }
+func local([]int32, []uint32, []int32)                               { panic("no assembly") }
+func count(*Rows, []int32, []int64, []uint32)                        { panic("no assembly") }
+func scale([]int32, []int64, []int32, []int64, []float32, []float32) { panic("no assembly") }
