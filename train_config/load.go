@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/saint-gnn/saint/internal/fileop"
 	"github.com/saint-gnn/saint/internal/suggest"
 )
 
@@ -62,7 +63,7 @@ func read(name, data string) (text []byte, chosen string, err error) {
 // readFile reads at most maxSize+1 bytes: devices and pipes do not tell their size, and may
 // have no end.
 func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
+	f, err := fileop.Open(name)
 	if err != nil {
 		return nil, err
 	}

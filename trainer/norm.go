@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 	"unsafe"
 
+	"github.com/saint-gnn/saint/internal/fileop"
 	"github.com/saint-gnn/saint/samplers"
 )
 
@@ -72,7 +72,7 @@ func (r *run) estimate(ctx context.Context, i int, env samplers.Env, o samplers.
 // cache is a convenience.
 func (r *run) keepNorm(paths []string, key string, n *samplers.Norm) error {
 	for k, path := range paths {
-		err := os.MkdirAll(filepath.Dir(path), 0o777)
+		err := fileop.MkdirAll(filepath.Dir(path), 0o777)
 		if err == nil {
 			err = n.Save(path, key)
 		}

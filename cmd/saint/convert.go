@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 func newConvertCommand(e *env) *cli.Command {
@@ -32,7 +34,7 @@ func newFolder(out string) error {
 		}
 		return fmt.Errorf("--out: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(filepath.Clean(out)), 0o777); err != nil {
+	if err := fileop.MkdirAll(filepath.Dir(filepath.Clean(out)), 0o777); err != nil {
 		return fmt.Errorf("--out: %w", err)
 	}
 	return nil

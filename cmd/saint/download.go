@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/saint-gnn/saint/formats/download"
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 // downloadBase is the environment's form of --base_url.
@@ -99,7 +100,7 @@ func (j *downloadJob) run(ctx context.Context) error {
 		return j.byHand(errors.New("it is shared through a page that programs cannot fetch from"))
 	}
 	for _, file := range j.source.Files {
-		if err := os.MkdirAll(filepath.Dir(j.path(file)), 0o777); err != nil {
+		if err := fileop.MkdirAll(filepath.Dir(j.path(file)), 0o777); err != nil {
 			return fmt.Errorf("--dir: %w", err)
 		}
 		r, err := j.fetch(ctx, file)

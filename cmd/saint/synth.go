@@ -13,6 +13,7 @@ import (
 
 	"github.com/saint-gnn/saint/formats/saintdir"
 	"github.com/saint-gnn/saint/formats/synth"
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 func newSynthCommand(e *env) *cli.Command {
@@ -61,7 +62,7 @@ func runSynth(ctx context.Context, e *env, name string, seed uint64, out string)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("--out: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(filepath.Clean(out)), 0o777); err != nil {
+	if err := fileop.MkdirAll(filepath.Dir(filepath.Clean(out)), 0o777); err != nil {
 		return fmt.Errorf("--out: %w", err)
 	}
 	raw, err := generate(ctx, e, name, seed)

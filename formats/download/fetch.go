@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/saint-gnn/saint/internal/atomicfile"
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 // Options say how to fetch. The zero value is ready.
@@ -166,7 +167,7 @@ func Fetch(ctx context.Context, url, path string, o Options) (*Result, error) {
 
 // restore reads what an earlier try left.
 func (f *fetcher) restore() error {
-	text, err := os.ReadFile(f.note)
+	text, err := fileop.ReadFile(f.note)
 	if err == nil && json.Unmarshal(text, &f.state) == nil && f.state.URL == f.url && f.state.Size >= 0 {
 		if info, err := os.Stat(f.part); err == nil {
 			f.have = info.Size()
@@ -182,10 +183,10 @@ func (f *fetcher) restore() error {
 // restart forgets what is there.
 func (f *fetcher) restart() error {
 	f.have, f.resumed, f.state = 0, 0, state{URL: f.url}
-	if err := os.Remove(f.note); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := fileop.Remove(f.note); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	file, err := os.Create(f.part)
+	file, err := fileop.Create(f.part)
 	if err != nil {
 		return err
 	}
@@ -275,7 +276,7 @@ func unreachable(err error, stall time.Duration) error {
 
 // receive appends a body to the partial file.
 func (f *fetcher) receive(body io.Reader) (done bool, err error) {
-	file, err := os.OpenFile(f.part, os.O_WRONLY|os.O_APPEND, 0)
+	file, err := fileop.OpenFile(f.part, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return false, permanent{err}
 	}
@@ -337,7 +338,7 @@ func (f *fetcher) wanted() (string, error) {
 	if f.SHA256 != "" {
 		return strings.ToLower(f.SHA256), nil
 	}
-	text, err := os.ReadFile(f.path + ".sha256")
+	text, err := fileop.ReadFile(f.path + ".sha256")
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}

@@ -10,6 +10,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 // present checks a file that is there already.
@@ -53,17 +55,17 @@ func (f *fetcher) finish(ctx context.Context, want string) (*Result, error) {
 			return nil, err
 		}
 	}
-	if err := os.Rename(f.part, f.path); err != nil {
+	if err := fileop.Rename(f.part, f.path); err != nil {
 		return nil, err
 	}
-	if err := os.Remove(f.note); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := fileop.Remove(f.note); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	return &Result{Path: f.path, Bytes: size, SHA256: digest, Resumed: f.resumed, Recorded: want == ""}, nil
 }
 
 func syncFile(path string) error {
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	file, err := fileop.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
@@ -72,7 +74,7 @@ func syncFile(path string) error {
 
 // digestOf returns the SHA-256 of a file in hex, and its size.
 func digestOf(ctx context.Context, path string) (digest string, size int64, err error) {
-	file, err := os.Open(path)
+	file, err := fileop.Open(path)
 	if err != nil {
 		return "", 0, err
 	}
@@ -86,7 +88,7 @@ func digestOf(ctx context.Context, path string) (digest string, size int64, err 
 		n, err := file.Read(buf)
 		h.Write(buf[:n])
 		size += int64(n)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return hex.EncodeToString(h.Sum(nil)), size, nil
 		}
 		if err != nil {

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
+	"github.com/saint-gnn/saint/internal/fileop"
 	"github.com/saint-gnn/saint/internal/mmapfile"
 )
 
@@ -149,7 +149,7 @@ func readRows(dst []float32, data []byte, h *Header, lo, hi int) {
 
 // ReadFile reads the whole array of the file at path into memory.
 func ReadFile(path string) (*Array, error) {
-	f, err := os.Open(path)
+	f, err := fileop.Open(path)
 	if err != nil {
 		return nil, err
 	}

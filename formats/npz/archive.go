@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strings"
 	"unicode"
 
@@ -16,6 +15,7 @@ import (
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/formats/npy"
+	"github.com/saint-gnn/saint/internal/fileop"
 	"github.com/saint-gnn/saint/internal/memlimit"
 )
 
@@ -28,7 +28,7 @@ const inputBuffer = 1 << 16
 // Archive is an open .npz file. All methods but Close are safe for concurrent use.
 type Archive struct {
 	path    string
-	file    *os.File
+	file    *fileop.File
 	size    int64
 	members map[string]*zip.File
 	names   []string
@@ -37,7 +37,7 @@ type Archive struct {
 // Open lists the archive at path. A member may or may not have the suffix .npy; names are
 // given without it. Folders are skipped; two members of one name are an error.
 func Open(path string) (*Archive, error) {
-	f, err := os.Open(path)
+	f, err := fileop.Open(path)
 	if err != nil {
 		return nil, err
 	}

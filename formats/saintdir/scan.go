@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strconv"
 
 	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 const (
@@ -263,7 +263,7 @@ func parseInteger(token []byte) (int64, bool) {
 
 // scanFile runs f over the file at path. An error with a byte offset gets line and column.
 func scanFile(path string, f func(s *scanner) error) error {
-	file, err := os.Open(path)
+	file, err := fileop.Open(path)
 	if err != nil {
 		return inFile(path, err)
 	}

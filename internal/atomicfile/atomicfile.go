@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 // bufferSize makes writers of small pieces cheap; large pieces bypass the buffer.
@@ -67,10 +69,10 @@ func WriteDir(dir string, fn func(tmp string) error) error {
 		return fmt.Errorf("write %s: %w", dir, err)
 	}
 	// Not every system renames onto an empty folder.
-	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := fileop.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("write %s: %w", dir, err)
 	}
-	if err := os.Rename(tmp, dir); err != nil {
+	if err := fileop.Rename(tmp, dir); err != nil {
 		return fmt.Errorf("write %s: %w", dir, err)
 	}
 	return syncDir(filepath.Dir(dir))
@@ -90,7 +92,7 @@ func checkAbsent(dir string) error {
 }
 
 func writeDirect(path string, fn func(io.Writer) error) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := fileop.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -98,7 +100,7 @@ func writeDirect(path string, fn func(io.Writer) error) (err error) {
 	return writeBuffered(f, fn)
 }
 
-func writeBuffered(f *os.File, fn func(io.Writer) error) error {
+func writeBuffered(f *fileop.File, fn func(io.Writer) error) error {
 	w := bufio.NewWriterSize(f, bufferSize)
 	if err := fn(w); err != nil {
 		return err
@@ -127,7 +129,7 @@ func writeBeside(target string, fn func(io.Writer) error) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), target); err != nil {
+	if err := fileop.Rename(f.Name(), target); err != nil {
 		return err
 	}
 	done = true
@@ -136,9 +138,9 @@ func writeBeside(target string, fn func(io.Writer) error) error {
 
 // createBeside opens a new file beside target with the permissions that os.Create would
 // give it (os.CreateTemp makes files only their owner can read).
-func createBeside(target string) (f *os.File, err error) {
+func createBeside(target string) (f *fileop.File, err error) {
 	err = tryNames(target, func(name string) error {
-		f, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+		f, err = fileop.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 		return err
 	})
 	return f, err
@@ -147,7 +149,7 @@ func createBeside(target string) (f *os.File, err error) {
 func mkdirBeside(target string) (name string, err error) {
 	err = tryNames(target, func(n string) error {
 		name = n
-		return os.Mkdir(n, 0o777)
+		return fileop.Mkdir(n, 0o777)
 	})
 	return name, err
 }
@@ -195,7 +197,7 @@ func syncPath(path string) (err error) {
 	if runtime.GOOS == "windows" {
 		flag = os.O_RDWR // FlushFileBuffers wants write access
 	}
-	f, err := os.OpenFile(path, flag, 0)
+	f, err := fileop.OpenFile(path, flag, 0)
 	if err != nil {
 		return err
 	}

@@ -4,10 +4,11 @@ package mmapfile
 
 import (
 	"io"
-	"os"
+
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
-func load(f *os.File, size int) (data []byte, mapped bool, err error) {
+func load(f *fileop.File, size int) (data []byte, mapped bool, err error) {
 	data = make([]byte, size)
 	_, err = io.ReadFull(f, data)
 	return data, false, err

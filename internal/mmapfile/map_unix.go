@@ -3,12 +3,12 @@
 package mmapfile
 
 import (
-	"os"
-
 	"golang.org/x/sys/unix"
+
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
-func load(f *os.File, size int) (data []byte, mapped bool, err error) {
+func load(f *fileop.File, size int) (data []byte, mapped bool, err error) {
 	data, err = unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED)
 	return data, err == nil, err
 }

@@ -4,7 +4,8 @@ package mmapfile
 
 import (
 	"fmt"
-	"os"
+
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 // File is a file seen as bytes. Methods other than Close are safe for concurrent use.
@@ -28,7 +29,7 @@ const (
 // Open maps the regular file at path. The file must not shrink while it is open: reading
 // a page that is gone ends the process, as it does in every program that maps files.
 func Open(path string) (*File, error) {
-	f, err := os.Open(path)
+	f, err := fileop.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/internal/atomicfile"
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 // States of a run.
@@ -61,13 +62,13 @@ type Dir struct {
 // kill leaves either a folder that can be resumed or none. A folder that exists and holds
 // anything is refused.
 func Create(path string, info Info, config []byte) (*Dir, error) {
-	if err := os.MkdirAll(filepath.Dir(filepath.Clean(path)), 0o777); err != nil {
+	if err := fileop.MkdirAll(filepath.Dir(filepath.Clean(path)), 0o777); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
 	err := atomicfile.WriteDir(path, func(tmp string) error {
 		d := &Dir{Path: tmp, Info: info}
 		for _, sub := range []string{"checkpoints", "norm"} {
-			if err := os.Mkdir(d.file(sub), 0o777); err != nil {
+			if err := fileop.Mkdir(d.file(sub), 0o777); err != nil {
 				return err
 			}
 		}
@@ -96,7 +97,7 @@ func (e *ExistsError) Error() string {
 // Open reads the folder of an earlier run.
 func Open(path string) (*Dir, error) {
 	d := &Dir{Path: path}
-	data, err := os.ReadFile(d.file("run.json"))
+	data, err := fileop.ReadFile(d.file("run.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, formats.BadInput(path, "not a run folder: it has no run.json")
 	}
@@ -156,7 +157,7 @@ func (d *Dir) AppendMetrics(v any) error {
 	if err != nil {
 		return fmt.Errorf("metrics.jsonl: %w", err)
 	}
-	f, err := os.OpenFile(d.file("metrics.jsonl"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
+	f, err := fileop.OpenFile(d.file("metrics.jsonl"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
 	if err != nil {
 		return err
 	}
@@ -167,7 +168,7 @@ func (d *Dir) AppendMetrics(v any) error {
 // TrimMetrics drops the lines of epochs that a resumed run will train again, and lines that
 // a kill has cut.
 func (d *Dir) TrimMetrics(epoch int) error {
-	data, err := os.ReadFile(d.file("metrics.jsonl"))
+	data, err := fileop.ReadFile(d.file("metrics.jsonl"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -18,6 +17,7 @@ import (
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/formats/convert/assemble"
 	"github.com/saint-gnn/saint/formats/convert/tables"
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 // row is one row of a file: a line of text, or a row of a table.
@@ -65,8 +65,8 @@ func eachRow(ctx context.Context, path string, o textOptions, choose chooser, ta
 }
 
 // openText opens a text file, which may be compressed.
-func openText(path string) (f *os.File, r io.Reader, err error) {
-	if f, err = os.Open(path); err != nil {
+func openText(path string) (f *fileop.File, r io.Reader, err error) {
+	if f, err = fileop.Open(path); err != nil {
 		return nil, nil, assemble.InFile(path, err)
 	}
 	if !strings.HasSuffix(path, ".gz") {

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/formats/convert/assemble"
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 const (
@@ -42,7 +42,7 @@ func newScanner(path string, r io.Reader) *scanner {
 
 // scanFile runs f over the file at path.
 func scanFile(path string, f func(*scanner) error) error {
-	file, err := os.Open(path)
+	file, err := fileop.Open(path)
 	if err != nil {
 		return assemble.InFile(path, err)
 	}

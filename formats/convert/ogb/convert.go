@@ -15,6 +15,7 @@ import (
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/formats/npz"
 	"github.com/saint-gnn/saint/internal/atomicfile"
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 // converter is one conversion.
@@ -64,7 +65,7 @@ func Convert(ctx context.Context, in, out string, o Options) (*Summary, error) {
 	}
 	err = atomicfile.WriteDir(out, func(tmp string) error {
 		c.tmp, c.work = tmp, filepath.Join(tmp, ".work")
-		if err := os.Mkdir(c.work, 0o777); err != nil {
+		if err := fileop.Mkdir(c.work, 0o777); err != nil {
 			return err
 		}
 		convert := c.fromText

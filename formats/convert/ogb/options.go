@@ -3,8 +3,9 @@ package ogb
 import (
 	"fmt"
 	"io"
-	"os"
 	"runtime"
+
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 // Direction says what becomes of the edges in the file.
@@ -66,7 +67,7 @@ func (o *Options) setDefaults() {
 		o.Note = func(string) {}
 	}
 	if o.create == nil {
-		o.create = func(path string) (io.WriteCloser, error) { return os.Create(path) }
+		o.create = func(path string) (io.WriteCloser, error) { return fileop.Create(path) }
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 // The files of a set, relative to its folder.
@@ -202,7 +203,7 @@ func (s *source) onDisk(name, tmp string, note func(string)) (string, error) {
 	defer r.Close() //nolint:errcheck // opened for reading
 	note(s.at(name) + ": unpacked to a temporary file first")
 	target := filepath.Join(tmp, path.Base(name))
-	f, err := os.Create(target)
+	f, err := fileop.Create(target)
 	if err != nil {
 		return "", err
 	}

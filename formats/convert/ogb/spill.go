@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
-	"os"
 	"path/filepath"
 
 	"github.com/sourcegraph/conc/pool"
+
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 // spill builds a matrix whose entries do not fit into memory: they are distributed over
@@ -144,7 +145,7 @@ func (b *bucket) add(row, column int32) error {
 
 // each calls visit for the entries of a closed file.
 func (b *bucket) each(ctx context.Context, visit func(row, column int32) error) error {
-	f, err := os.Open(b.path)
+	f, err := fileop.Open(b.path)
 	if err != nil {
 		return err
 	}
@@ -183,7 +184,7 @@ func (s *spill) sort(b *bucket) error {
 	default:
 		err = s.divide(b)
 	}
-	return errors.Join(err, os.Remove(b.path))
+	return errors.Join(err, fileop.Remove(b.path))
 }
 
 // divide distributes the entries of a file over smaller ones.
@@ -279,7 +280,7 @@ func (s *spill) write(row []int32) error {
 func (m *matrix) rows(ctx context.Context, visit func(v int, row []int32) error) error {
 	var in *bufio.Reader
 	if m.file != "" {
-		f, err := os.Open(m.file)
+		f, err := fileop.Open(m.file)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/formats/convert/assemble"
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 // The files of a folder.
@@ -53,7 +54,7 @@ func readDims(dir string) (*dims, error) {
 	if info.Size() != 4*numDims {
 		return nil, formats.BadInput(path, "%d bytes, want %d: %d numbers of type int32", info.Size(), 4*numDims, numDims)
 	}
-	raw, err := os.ReadFile(path)
+	raw, err := fileop.ReadFile(path)
 	if err != nil {
 		return nil, assemble.InFile(path, err)
 	}

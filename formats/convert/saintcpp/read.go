@@ -15,6 +15,7 @@ import (
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/formats/convert/assemble"
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 // ReadOptions say how to read a folder.
@@ -89,7 +90,7 @@ func (r *reader) readExtra() (*extra, error) {
 	if most := int64(64*r.dims.features + 4096); info.Size() > most {
 		return nil, formats.BadInput(path, "%d bytes, want at most %d for %d features", info.Size(), most, r.dims.features)
 	}
-	text, err := os.ReadFile(path)
+	text, err := fileop.ReadFile(path)
 	if err != nil {
 		return nil, assemble.InFile(path, err)
 	}
@@ -120,9 +121,9 @@ func parseExtra(path string, text []byte, features int) (*extra, error) {
 }
 
 // open opens a file of the folder and verifies its length.
-func (r *reader) open(name string, elements, size int64, what string) (*os.File, error) {
+func (r *reader) open(name string, elements, size int64, what string) (*fileop.File, error) {
 	path := r.path(name)
-	f, err := os.Open(path)
+	f, err := fileop.Open(path)
 	if err != nil {
 		return nil, assemble.InFile(path, err)
 	}
