@@ -11,7 +11,7 @@ import traceback
 
 from checks import harness
 
-SECTIONS = ["arrays", "archives", "sparse", "tensors", "scores", "ogb_table"]
+SECTIONS = ["arrays", "archives", "sparse", "tensors", "scores", "ogb_table", "folders", "graphsage", "converters", "tables", "batches", "runs", "ppi"]
 
 
 def main():

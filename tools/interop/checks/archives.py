@@ -6,7 +6,7 @@ from unittest import mock
 
 import numpy as np
 
-from .harness import DTYPES, Refused, converted, pack, values
+from .harness import DTYPES, Refused, converted, overwrite, pack, values
 
 
 def content(rng):
@@ -108,8 +108,7 @@ def damage(h, rng):
         whole, path = b.getvalue(), h.path(".npz")
 
         def read(content):
-            with open(path, "wb") as f:
-                f.write(content)
+            overwrite(path, content)
             return h.array("npz.read", path=path, name="a", **{"as": "int64"})
 
         h.equal("undamaged", read(whole), a)

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from .harness import DTYPES, converted, pack, tame, values
+from .harness import DTYPES, Refused, converted, overwrite, pack, tame, unpack, values
 
 SHAPES = [(), (0,), (1,), (37,), (5, 3), (40, 33), (0, 4), (3, 0), (2, 3, 4)]
 ACCESSORS = ["bool", "uint8", "int32", "int64", "float32", "float64"]
@@ -59,8 +59,6 @@ def read_array(h, a, version, what):
 
 
 def read_rows(h, path, a, copied, what):
-    from .harness import unpack
-
     expect = converted(a, "float32")
     got = h.go("npy.rows", path=path)
     h.equal(what + ": rows", unpack(got["rows"]), expect)
@@ -106,8 +104,7 @@ def refuse(h):
             h.refused(f"{name} by {op}", lambda: h.go(op, path=path, **{"as": "float32"}), path, "descr")
     for what, text in {"an empty file": b"", "a zip archive": b"PK\x03\x04" + bytes(60), "a pickle": b"\x80\x04N."}.items():
         path = h.path(".npy")
-        with open(path, "wb") as f:
-            f.write(text)
+        overwrite(path, text)
         h.refused(what, lambda: h.go("npy.read", path=path, **{"as": "float32"}), path)
 
 
@@ -120,15 +117,12 @@ def damage(h, rng):
     whole, path = buffer.getvalue(), h.path(".npy")
 
     def read(content):
-        with open(path, "wb") as f:
-            f.write(content)
+        overwrite(path, content)
         return h.go("npy.read", path=path, **{"as": "header"})
 
     for length in range(len(whole)):
         h.refused(f"truncated after {length} bytes", lambda: read(whole[:length]), path)
     h.refused("a byte too many", lambda: read(whole + b"\0"), path)
-    from .harness import Refused
-
     for bit in range(8 * (len(whole) - a.nbytes)):
         content = bytearray(whole)
         content[bit // 8] ^= 1 << bit % 8

@@ -46,15 +46,15 @@ class Harness:
     def equal(self, what, got, want):
         """Arrays are equal in type, shape and every bit, but for the bits of a NaN."""
         if isinstance(want, (np.ndarray, np.generic)) or isinstance(got, (np.ndarray, np.generic)):
-            return self.true(what, same(np.asarray(got), np.asarray(want)), f"got {got!r}, want {want!r}")
-        return self.true(what, got == want, f"got {got!r}, want {want!r}")
+            return self.true(what, same(np.asarray(got), np.asarray(want)), f"got {brief(got)}, want {brief(want)}")
+        return self.true(what, got == want, f"got {brief(got)}, want {brief(want)}")
 
     def close(self, what, got, want, tolerance):
         if got is None or want is None:
-            return self.true(what, got is want, f"got {got!r}, want {want!r}")
+            return self.true(what, got is want, f"got {brief(got)}, want {brief(want)}")
         got, want = np.asarray(got, dtype=np.float64), np.asarray(want, dtype=np.float64)
         ok = got.shape == want.shape and bool(np.all(np.abs(got - want) <= tolerance))
-        return self.true(what, ok, f"got {got!r}, want {want!r} within {tolerance}")
+        return self.true(what, ok, f"got {brief(got)}, want {brief(want)} within {tolerance}")
 
     def refused(self, what, call, *words, status=3):
         """call must be refused as bad input, in one line that has the words."""
@@ -101,6 +101,11 @@ class Harness:
         return unpack(self.go(op, **args))
 
 
+def brief(x):
+    text = repr(x)
+    return text if len(text) < 300 else text[:300] + "…"
+
+
 def same(got, want):
     if got.dtype != want.dtype or got.shape != want.shape:
         return False
@@ -109,6 +114,14 @@ def same(got, want):
         equal = np.ascontiguousarray(got).view(bits) == np.ascontiguousarray(want).view(bits)
         return bool(np.all(equal | (np.isnan(got) & np.isnan(want))))
     return bool(np.array_equal(got, want))
+
+
+def overwrite(path, content):
+    """Writes a file anew; emptying one that is there is slow on some file systems."""
+    if os.path.exists(path):
+        os.remove(path)
+    with open(path, "wb") as f:
+        f.write(content)
 
 
 def unpack(a):

@@ -8,7 +8,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from .harness import Refused, unpack, values
+from .harness import Refused, overwrite, unpack, values
 
 # The library's name when writing, the format's name, NumPy's name where it has the type.
 TYPES = [
@@ -51,8 +51,7 @@ def read_theirs(h, tensors):
     for meta in (metadata, None):
         path = h.path(".safetensors")
         blob = safetensors.serialize({k: {"dtype": t[0], "shape": t[2], "data": t[3]} for k, t in tensors.items()}, meta)
-        with open(path, "wb") as f:
-            f.write(blob)
+        overwrite(path, blob)
         got = h.go("safetensors.read", path=path)
         h.equal("metadata", got["metadata"] or None, meta)
         h.equal("names", [t["name"] for t in got["tensors"]], sorted(tensors, key=lambda s: s.encode()))
@@ -102,8 +101,7 @@ def refuse(h):
             blob = safetensors.serialize({"a": {"dtype": library, "shape": [4], "data": bytes(4 * size)}})
         except Exception:  # this version of the library does not know the type
             continue
-        with open(path, "wb") as f:
-            f.write(blob)
+        overwrite(path, blob)
         h.refused(library, lambda: h.go("safetensors.read", path=path), path, "not supported")
 
 
@@ -114,8 +112,7 @@ def damage(h, rng):
     header = 8 + struct.unpack("<Q", whole[:8])[0]
 
     def ours(content):
-        with open(path, "wb") as f:
-            f.write(content)
+        overwrite(path, content)
         got = h.go("safetensors.read", path=path)
         return sorted((t["name"], t["dtype"], tuple(t["shape"]), base64.b64decode(t["data"])) for t in got["tensors"])
 
