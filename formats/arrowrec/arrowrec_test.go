@@ -397,19 +397,50 @@ func TestReaderLengthsAllocateNothing(t *testing.T) {
 }
 
 func TestReaderRefusesCompression(t *testing.T) {
-	m := testMeta()
-	m.NumNodes = math.MaxInt32
-	row := testRow(m, 1, 1)
-	m.NumFeatures = 1 << 20
-	row.Features = make([]float32, m.NumFeatures)
+	codecs := map[string]ipc.Option{"LZ4": ipc.WithLZ4(), "ZSTD": ipc.WithZstd()}
+	for codec, option := range codecs {
+		for _, features := range []int{1, 1 << 20} { // both what fits into the reader's budget and what does not
+			t.Run(fmt.Sprint(codec, " ", features), func(t *testing.T) {
+				m := testMeta()
+				m.NumNodes = math.MaxInt32
+				row := testRow(m, 1, 1)
+				m.NumFeatures = features
+				row.Features = make([]float32, m.NumFeatures)
+				var buf bytes.Buffer
+				w := ipc.NewWriter(&buf, ipc.WithSchema(Schema(m)), option)
+				if err := w.Write(Record(Schema(m), row)); err != nil {
+					t.Fatal(err)
+				}
+				w.Close()
+				want := "the record is compressed (" + codec + "), which is not supported"
+				if err := readAll(buf.Bytes()); err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("reading a compressed stream = %v, want %q", err, want)
+				}
+			})
+		}
+	}
+}
+
+func TestRecordsRefuseDictionaries(t *testing.T) {
+	kind := &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int8, ValueType: arrow.BinaryTypes.String}
+	b := array.NewDictionaryBuilder(memory.DefaultAllocator, kind).(*array.BinaryDictionaryBuilder)
+	if err := b.AppendString("a"); err != nil {
+		t.Fatal(err)
+	}
+	schema := arrow.NewSchema([]arrow.Field{{Name: "a", Type: kind}}, nil)
 	var buf bytes.Buffer
-	w := ipc.NewWriter(&buf, ipc.WithSchema(Schema(m)), ipc.WithZstd())
-	if err := w.Write(Record(Schema(m), row)); err != nil {
+	w := ipc.NewWriter(&buf, ipc.WithSchema(schema))
+	if err := w.Write(array.NewRecord(schema, []arrow.Array{b.NewArray()}, 1)); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()
-	if err := readAll(buf.Bytes()); err == nil || !strings.Contains(err.Error(), "compressed") {
-		t.Errorf("reading a compressed stream = %v, want an error that says so", err)
+	r, err := NewRecords(&buf, "x")
+	if err == nil {
+		_, err = r.Next()
+	}
+	const want = "a column is encoded by a dictionary"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("reading categories = %v, want %q", err, want)
 	}
 }
 
