@@ -55,10 +55,12 @@ func addLine(p *plot.Plot, name string, points plotter.XYs, i int) error {
 	return nil
 }
 
-// savePlot writes one panel as SVG or PNG by the ending of path; the file is complete or not
-// there at all.
-func savePlot(path string, p *plot.Plot) error {
-	const width, height = 17 * vg.Centimeter, 10.5 * vg.Centimeter
+// savePlot writes panels side by side, three a row, as SVG or PNG by the ending of path; the
+// file is complete or not there at all.
+func savePlot(path string, panels ...*plot.Plot) error {
+	cols := min(3, len(panels))
+	rows := (len(panels) + cols - 1) / cols
+	width, height := 15*vg.Centimeter*vg.Length(cols), 10.5*vg.Centimeter*vg.Length(rows)
 	var canvas interface {
 		vg.CanvasSizer
 		io.WriterTo
@@ -71,7 +73,13 @@ func savePlot(path string, p *plot.Plot) error {
 	dc := draw.New(canvas)
 	dc.SetColor(color.White)
 	dc.Fill(dc.Path())
-	p.Draw(draw.Crop(dc, 3*vg.Millimeter, -5*vg.Millimeter, 3*vg.Millimeter, -3*vg.Millimeter))
+	tiles := draw.Tiles{
+		Rows: rows, Cols: cols, PadX: vg.Centimeter, PadY: vg.Centimeter, PadTop: 3 * vg.Millimeter, PadBottom: 3 * vg.Millimeter,
+		PadLeft: 3 * vg.Millimeter, PadRight: 5 * vg.Millimeter,
+	}
+	for i, p := range panels {
+		p.Draw(tiles.At(dc, i%cols, i/cols))
+	}
 	return atomicfile.Write(path, func(w io.Writer) error {
 		_, err := canvas.WriteTo(w)
 		return err
