@@ -313,3 +313,18 @@ func TestCancelled(t *testing.T) {
 		}
 	}
 }
+
+// TestLabelsBeyondMemory gives labels in more columns than fit.
+func TestLabelsBeyondMemory(t *testing.T) {
+	text, binary := proteins(), papers(t, false)
+	labels := make([]bool, 112*binary.n)
+	binary.files[labelDataFile] = archive(t, true, npz.Entry{Name: "node_label", Shape: []int{binary.n, 112}, Data: labels})
+	for name, in := range map[string]string{"text": text.folder(t, "proteins"), "binary": binary.folder(t, "papers100M-bin")} {
+		o := Options{Workers: 1, Memory: 17*20 + 8*blockBytes + 8000}
+		_, err := Convert(t.Context(), in, filepath.Join(t.TempDir(), "out"), o)
+		var option *OptionError
+		if !errors.As(err, &option) || !strings.Contains(err.Error(), "labels of 20 nodes in 112 columns") {
+			t.Errorf("%s: Convert = %v, want an OptionError about labels", name, err)
+		}
+	}
+}

@@ -39,6 +39,9 @@ func (c *converter) readLabels(ctx context.Context, n int) (*labels, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.labelRoom(t.path, n, columns); err != nil {
+		return nil, err
+	}
 	l := &labels{path: t.path, columns: columns, multi: columns > 1}
 	parse := func(b []byte) ([]int32, *lineError) { return parseLabels(b, columns, most(columns)) }
 	lines, err := readLines(ctx, c, labelFile, t, parse, func(v []int32) error {
@@ -53,6 +56,14 @@ func (c *converter) readLabels(ctx context.Context, n int) (*labels, error) {
 	}
 	l.rows = int(lines)
 	return l, checkLines(t.path, "labels", lines, int64(n))
+}
+
+// labelRoom verifies that the labels of n nodes fit, before as much is allocated.
+func (c *converter) labelRoom(path string, n, columns int) error {
+	if need := c.fixed(n) + 4*int64(n)*int64(columns-1); need > c.o.Memory { // fixed counts one column
+		return badOption("%s: labels of %d nodes in %d columns take %d MiB; raise --memory", path, n, columns, need>>20+1)
+	}
+	return nil
 }
 
 // tooMany and checkLines compare a file with the declared size of the graph.
@@ -91,6 +102,9 @@ func (c *converter) readLabelData(ctx context.Context, n int) (l *labels, err er
 	where := c.src.at(labelDataFile)
 	if len(h.Shape) < 1 || len(h.Shape) > 2 || h.Shape[0] != n || columns < 1 || columns > maxClass || h.Fortran && columns > 1 {
 		return nil, formats.BadInput(where, "array node_label is %v, want %d rows of labels", &h, n)
+	}
+	if err := c.labelRoom(where, n, columns); err != nil {
+		return nil, err
 	}
 	l = &labels{path: where, rows: n, columns: columns, multi: columns > 1, values: make([]int32, n*columns)}
 	buf := make([]float32, 1<<16)
