@@ -272,6 +272,7 @@ func FuzzSafetensors(f *testing.F) {
 			}
 			total += len(y.Data)
 			tensors = append(tensors, y)
+			checkElements(t, &y)
 		}
 		if total > len(content) {
 			t.Fatalf("tensors hold %d bytes of a file of %d", total, len(content))
@@ -285,7 +286,46 @@ func FuzzSafetensors(f *testing.F) {
 		if err := again.parse(out.Bytes()); err != nil || !slices.Equal(again.names, x.names) {
 			t.Fatalf("read again: %v, %v", again.names, err)
 		}
+		for _, want := range tensors {
+			got, err := again.Tensor(want.Name)
+			if err != nil || got.DType != want.DType || !slices.Equal(got.Shape, want.Shape) || !bytes.Equal(got.Data, want.Data) {
+				t.Fatalf("written and read: %+v, %v, want %+v", got, err, want)
+			}
+		}
 	})
+}
+
+// checkElements runs every accessor: it gives as many elements as the shape has, or an
+// InputError.
+func checkElements(t *testing.T, x *Tensor) {
+	t.Helper()
+	want := 1
+	for _, e := range x.Shape {
+		want *= e
+	}
+	count := func(name string, n int, err error) {
+		var bad *formats.InputError
+		if err != nil && !errors.As(err, &bad) || err == nil && (n != want || n != x.Len()) {
+			t.Fatalf("%s of %s %v: %d elements, %v", name, x.DType, x.Shape, n, err)
+		}
+	}
+	f32, err := x.Float32s()
+	count("Float32s", len(f32), err)
+	f64, err64 := x.Float64s()
+	count("Float64s", len(f64), err64)
+	for i := range f64 {
+		if err == nil && err64 == nil && float32(f64[i]) != f32[i] && f32[i] == f32[i] {
+			t.Fatalf("element %d is %v and %v", i, f32[i], f64[i])
+		}
+	}
+	i64, err := x.Int64s()
+	count("Int64s", len(i64), err)
+	i32, err := x.Int32s()
+	count("Int32s", len(i32), err)
+	u64, err := x.Uint64s()
+	count("Uint64s", len(u64), err)
+	u8, err := x.Uint8s()
+	count("Uint8s", len(u8), err)
 }
 
 // The densest header there is, tensors without bytes, costs a bounded multiple of its size.
