@@ -9,16 +9,17 @@ import sys
 import time
 import traceback
 
-from checks import harness
-
 SECTIONS = ["arrays", "archives", "sparse", "tensors", "scores", "ogb_table", "folders", "graphsage", "converters", "tables", "batches", "runs", "ppi"]
 
 
 def main():
-    h = harness.Harness(sys.argv[1])
     unknown = set(sys.argv[2:]) - set(SECTIONS)
     if unknown:
         sys.exit(f"interop: no section {', '.join(sorted(unknown))}; there is {', '.join(SECTIONS)}")
+    try:
+        h = importlib.import_module("checks.harness").Harness(sys.argv[1])
+    except ImportError as err:
+        sys.exit(f"interop: {err}; tools/interop/requirements.txt lists what is needed")
     for name in sys.argv[2:] or SECTIONS:
         before, start = h.count, time.monotonic()
         h.section = name

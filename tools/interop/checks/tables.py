@@ -49,14 +49,13 @@ def as_table(cols):
     return pa.table({name: pa.array(cells(v, t), type=t) for name, (v, t, _) in cols.items()})
 
 
-def read_columns(h, what, path, cols, may_refuse=()):
-    """Our values are those that were written. may_refuse: words of a refusal that is right too."""
+def read_columns(h, what, path, cols, refused=()):
+    """Our values are those that were written, or each column is refused with the words."""
     for name, (want, _, kind) in cols.items():
-        try:
-            got = h.go("table.read", path=path, columns=[name], **{"as": kind})[0]
-        except Refused as err:
-            h.true(f"{what}: {name} refused", bool(may_refuse) and err.status == 3 and any(w in str(err) for w in may_refuse), str(err))
+        if refused:
+            h.refused(f"{what}: {name}", lambda: h.go("table.read", path=path, columns=[name], **{"as": kind}), path, *refused)
             continue
+        got = h.go("table.read", path=path, columns=[name], **{"as": kind})[0]
         if kind == "float":
             h.equal(f"{what}: {name} valid", got["valid"], [x is not None for x in want])
             h.equal(f"{what}: {name}", unpack(got["floats"]), np.array([x for x in want if x is not None]))
@@ -78,7 +77,7 @@ def parquet(h, cols):
             row_group_size=group, data_page_size=64,
         )
         # pyarrow's lz4 is Parquet's LZ4_RAW.
-        read_columns(h, what, path, cols, ["LZ4", "lz4"] if compression == "lz4" else ())
+        read_columns(h, what, path, cols, ["LZ4_RAW", "write the file again"] if compression == "lz4" else ())
     ints, floats = {k: v for k, v in cols.items() if v[2] == "int" and k[:4] != "bool"}, {k: v for k, v in cols.items() if v[2] == "float"}
     texts = {k: v for k, v in cols.items() if v[2] == "text"}
     for encoding, some in (
@@ -88,13 +87,13 @@ def parquet(h, cols):
         for page in ("1.0", "2.0"):
             path = h.path(".parquet")
             pq.write_table(as_table(some), path, use_dictionary=False, column_encoding=dict.fromkeys(some, encoding), data_page_version=page)
-            read_columns(h, f"parquet {encoding}, pages {page}", path, some, ["encoding", "damaged"] if encoding == "BYTE_STREAM_SPLIT" else ())
+            read_columns(h, f"parquet {encoding}, pages {page}", path, some, [".parquet"] if encoding == "BYTE_STREAM_SPLIT" else ())
     for compression in ("uncompressed", "snappy", "gzip", "brotli", "zstd", "lz4"):
         for group in (None, 10):
             path = h.path(".parquet")
             pl.from_arrow(table).write_parquet(path, compression=compression, row_group_size=group)
             what = f"parquet by Polars, {compression}, groups of {group}"
-            read_columns(h, what, path, cols, ["LZ4", "lz4"] if compression == "lz4" else ())
+            read_columns(h, what, path, cols, ["LZ4_RAW", "write the file again"] if compression == "lz4" else ())
 
 
 def arrow(h, cols):
@@ -105,11 +104,11 @@ def arrow(h, cols):
         with (ipc.new_stream if stream else ipc.new_file)(path, table.schema, options=options) as w:
             w.write_table(table, max_chunksize=batch)
         what = f"arrow {'stream' if stream else 'file'} {compression}, batches of {batch}"
-        read_columns(h, what, path, cols, ["compress"] if compression else ())
+        read_columns(h, what, path, cols)
     for compression in ("uncompressed", "lz4", "zstd"):
         path = h.path(".feather")
         feather.write_feather(table, path, compression=compression)
-        read_columns(h, f"feather {compression}", path, cols, ["compress"] if compression != "uncompressed" else ())
+        read_columns(h, f"feather {compression}", path, cols)
     path = h.path(".feather")
     feather.write_feather(as_table({k: v for k, v in cols.items() if v[2] != "list"}), path, version=1)
     h.refused("feather, first version", lambda: h.go("table.read", path=path, columns=["int32"], **{"as": "int"}), path)
@@ -120,7 +119,7 @@ def arrow(h, cols):
     for suffix, write in ((".arrow", feather.write_feather), (".parquet", pq.write_table)):
         path = h.path(suffix)
         write(as_table(coded), path, compression="uncompressed" if suffix == ".arrow" else "none")
-        read_columns(h, "categories" + suffix, path, coded, ["dictionar"] if suffix == ".arrow" else ())
+        read_columns(h, "categories" + suffix, path, coded, ["dictionary"] if suffix == ".arrow" else ())
 
 
 def odd(h):
@@ -148,7 +147,7 @@ def odd(h):
                 continue
             for kind in ("int", "float"):
                 if name == "half" and kind == "float":
-                    read_columns(h, name + suffix, path, {"a": ([1.5], None, "float")}, ["float16", "half", "Float16", "fixed_size_binary"])
+                    read_columns(h, name + suffix, path, {"a": ([1.5], None, "float")})
                 else:
                     h.refused(f"{name}{suffix} as {kind}", lambda: h.go("table.read", path=path, columns=["a"], **{"as": kind}), path)
 
