@@ -3,6 +3,7 @@
 GO       ?= go
 FUZZTIME ?= 1m
 BENCH    ?= .
+PEER     ?=
 PKG      ?= ./...
 DEMO     ?= --data_prefix synth:tiny --train_config rw.yml
 
@@ -21,6 +22,8 @@ make build        build bin/saint
 make test         all tests with the checks of -tags invariants
 make check        everything that CI checks, and then make test
 make bench        all benchmarks (BENCH=regexp PKG=./internal/...)
+make bench-peer   saint and PyTorch, PyG and DGL in turn, with ratios (Python; PEER="--presets ppi-like --what step")
+make bench-table  saint's own figures into docs/bench, in a file named after the machine
 make cover        test coverage, total and by function in cover.out
 make generate     write the assembly of the kernels anew from its generators
 make fuzz         every fuzz target in turn (FUZZTIME=1m each)
@@ -40,7 +43,7 @@ make tidy         go mod tidy
 make clean        remove bin and cover.out
 endef
 
-.PHONY: help demo build test check bench cover generate fuzz interop golden test-race test-noasm test-isa \
+.PHONY: help demo build test check bench bench-peer bench-table cover generate fuzz interop golden test-race test-noasm test-isa \
 	test-release test-nocgo build-all cross lint fmt tidy tidy-check generate-check clean
 
 help:
@@ -65,6 +68,20 @@ check:
 
 bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+
+bench-table: build
+	bin/saint bench all --markdown docs/bench
+
+# Environments of their own: PyG's compiled parts and DGL need not fit the newest PyTorch.
+bench-peer: build .tools/peer/ready
+	@sh bench/samplers.sh .tools
+	.tools/peer/bin/python bench/compare.py --saint bin/saint --python .tools/peer/bin/python \
+		$$(cat .tools/peer/samplers) $(PEER)
+
+.tools/peer/ready: bench/requirements.txt
+	python3 -m venv .tools/peer
+	.tools/peer/bin/pip install -q -r bench/requirements.txt
+	@touch $@
 
 cover:
 	$(GO) test -tags invariants -coverpkg ./... -coverprofile cover.out $(PKG)

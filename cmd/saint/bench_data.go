@@ -12,6 +12,7 @@ import (
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/formats/saintdir"
+	"github.com/saint-gnn/saint/formats/synth"
 	"github.com/saint-gnn/saint/samplers"
 	trainconfig "github.com/saint-gnn/saint/train_config"
 	"github.com/saint-gnn/saint/trainer"
@@ -257,7 +258,11 @@ func (m *benchModel) scorer(ds *formats.Dataset) (*trainer.Scorer, func(), error
 func (b *bencher) load(ctx context.Context) (err error) {
 	dir := b.set.prefix
 	if strings.HasPrefix(dir, synthPrefix) {
-		raw, _, err := openRaw(ctx, b.env, dir, b.edgeWeight)
+		name, seed, err := synth.Parse(dir)
+		if err != nil {
+			return err
+		}
+		raw, err := generate(ctx, b.env, name, seed)
 		if err != nil {
 			return err
 		}
