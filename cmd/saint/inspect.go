@@ -74,7 +74,7 @@ func runInspect(ctx context.Context, e *env, prefix, plot string, edgeWeight boo
 
 // residentFeatures is the size of features beyond which they are read from their file a few
 // rows at a time.
-const residentFeatures = 1 << 30
+const residentFeatures = 256 << 20
 
 // report loads or generates a data set and looks at it.
 func report(ctx context.Context, e *env, prefix string, edgeWeight bool) (*inspect.Report, error) {

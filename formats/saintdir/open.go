@@ -60,9 +60,16 @@ func (p *passing) Gather(dst []float32, ids []int32) error {
 		return err
 	}
 	size := int64(len(dst) * p.Header().ItemSize)
-	if p.Header().Fortran {
-		size = max(size, int64(p.dim)*pageBytes) // a page for every column
+	pieces := 1
+	for i := 1; i < len(ids); i++ {
+		if ids[i] != ids[i-1]+1 {
+			pieces++
+		}
 	}
+	if p.Header().Fortran {
+		pieces *= p.dim
+	}
+	size += int64(pieces) * aroundBytes
 	if p.touched.Add(size) >= passingBytes {
 		p.touched.Store(0)
 		p.AdviseDone()
@@ -70,4 +77,5 @@ func (p *passing) Gather(dst []float32, ids []int32) error {
 	return nil
 }
 
-const pageBytes = 4096
+// aroundBytes is what the system maps around a page that is touched.
+const aroundBytes = 64 << 10
