@@ -97,9 +97,9 @@ func (s *Edge) SampleNodes(r *rand.Rand, _ *Scratch, dst []int32) []int32 {
 	default:
 		// All first ends, then all second ends: the misses of independent draws overlap.
 		dst = appendUniform(r, s.nodes, s.Draws, dst)
-		for _, v := range dst[len(dst)-s.Draws:] {
-			dst = append(dst, step(r, s.graph, v))
-		}
+		last := len(dst)
+		dst = dst[:last+s.Draws]
+		steps(r, s.graph, dst[last-s.Draws:last], dst[last:])
 	}
 	return dst
 }

@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"slices"
+
+	"github.com/saint-gnn/saint/formats"
 )
 
 // defaultDegClip is the degree from which on all frontier nodes are equally likely.
@@ -95,6 +97,15 @@ func (s *MultiDimRandomWalk) SampleNodes(r *rand.Rand, sc *Scratch, dst []int32)
 		dst = append(dst, v)
 	}
 	return dst
+}
+
+// step returns a uniform neighbour of v, or v if it has none.
+func step(r *rand.Rand, g *formats.Graph, v int32) int32 {
+	lo, hi := g.Indptr[v], g.Indptr[v+1]
+	if lo == hi {
+		return v
+	}
+	return g.Indices[lo+int64(below(r, uint64(hi-lo)))]
 }
 
 func (s *MultiDimRandomWalk) weight(v int32) int64 {

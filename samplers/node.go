@@ -47,8 +47,14 @@ func (s *Node) Budget() int { return s.Draws }
 // SampleNodes appends size_subgraph nodes.
 func (s *Node) SampleNodes(r *rand.Rand, _ *Scratch, dst []int32) []int32 {
 	dst = slices.Grow(dst, s.Draws)
-	for range s.Draws {
-		dst = append(dst, s.rows.row(int64(r.Uint64N(s.edges))))
+	var edges [block]int64
+	for left := s.Draws; left > 0; {
+		k := min(block, left)
+		for i := range k {
+			edges[i] = int64(below(r, s.edges))
+		}
+		dst = s.rows.append(dst, edges[:k])
+		left -= k
 	}
 	return dst
 }

@@ -45,3 +45,28 @@ func (x *rowIndex) row(e int64) int32 {
 	}
 	return lo
 }
+
+// append appends the rows of the positions. A block usually has few rows: three halvings
+// without a branch find the one, whatever their number from 0 to 7.
+func (x *rowIndex) append(rows []int32, positions []int64) []int32 {
+	for _, e := range positions {
+		j := e >> x.shift
+		lo, hi := x.guide[j], x.guide[j+1]
+		if hi-lo > 7 {
+			rows = append(rows, x.row(e))
+			continue
+		}
+		for range 3 {
+			mid := (lo + hi) >> 1
+			behind := x.indptr[mid+1] <= e
+			if behind {
+				lo = mid + 1
+			}
+			if !behind {
+				hi = mid
+			}
+		}
+		rows = append(rows, lo)
+	}
+	return rows
+}

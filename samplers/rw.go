@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-
-	"github.com/saint-gnn/saint/formats"
 )
 
 // RandomWalk draws Roots training nodes uniformly with replacement, walks Depth uniform
@@ -58,18 +56,9 @@ func (s *RandomWalk) SampleNodes(r *rand.Rand, _ *Scratch, dst []int32) []int32 
 	dst = slices.Grow(dst, s.Roots*(s.Depth+1))
 	dst = appendUniform(r, s.env.Train, s.Roots, dst)
 	for range s.Depth {
-		for _, v := range dst[len(dst)-s.Roots:] {
-			dst = append(dst, step(r, s.env.Graph, v))
-		}
+		last := len(dst)
+		dst = dst[:last+s.Roots]
+		steps(r, s.env.Graph, dst[last-s.Roots:last], dst[last:])
 	}
 	return dst
-}
-
-// step returns a uniform neighbour of v, or v if it has none.
-func step(r *rand.Rand, g *formats.Graph, v int32) int32 {
-	lo, hi := g.Indptr[v], g.Indptr[v+1]
-	if lo == hi {
-		return v
-	}
-	return g.Indices[lo+int64(r.Uint32N(uint32(hi-lo)))]
 }

@@ -43,11 +43,3 @@ func (s *VanillaNode) Budget() int { return s.Draws }
 func (s *VanillaNode) SampleNodes(r *rand.Rand, _ *Scratch, dst []int32) []int32 {
 	return appendUniform(r, s.train, s.Draws, slices.Grow(dst, s.Draws))
 }
-
-// appendUniform appends n elements of from, drawn uniformly with replacement.
-func appendUniform(r *rand.Rand, from []int32, n int, dst []int32) []int32 {
-	for range n {
-		dst = append(dst, from[r.Uint32N(uint32(len(from)))])
-	}
-	return dst
-}
