@@ -95,13 +95,9 @@ def write_ours(h, tensors):
 
 
 def refuse(h):
-    for library, size in (("float8_e8m0fnu", 4), ("float4_e2m1fn_x2", 2)):
+    for library in ("float8_e8m0fnu", "float4_e2m1fn_x2"):
         path = h.path(".safetensors")
-        try:
-            blob = safetensors.serialize({"a": {"dtype": library, "shape": [4], "data": bytes(size)}})
-        except Exception:  # this version of the library does not know the type
-            continue
-        overwrite(path, blob)
+        overwrite(path, safetensors.serialize({"a": {"dtype": library, "shape": [4], "data": bytes(4)}}))
         h.refused(library, lambda: h.go("safetensors.read", path=path), path, "not supported")
 
 
