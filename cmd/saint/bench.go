@@ -49,12 +49,12 @@ var benchKinds = []benchKind{
 func newBenchCommand(e *env) *cli.Command {
 	cmd := &cli.Command{
 		Name: "bench", Usage: "measure kernels, steps, samplers, evaluation and loading on this machine",
-		UsageText: "saint bench gemm|spmm|step|sample|norm|eval|load|all [flags] | saint bench cost | saint bench export",
+		UsageText: "saint bench gemm|spmm|step|sample|norm|eval|load|all [flags] | saint bench cost | saint bench export | saint bench table",
 	}
 	for _, k := range benchKinds {
 		cmd.Subcommands = append(cmd.Subcommands, newBenchKind(e, k.name, "measure "+k.usage, []benchKind{k}))
 	}
-	cmd.Subcommands = append(cmd.Subcommands, newBenchKind(e, "all", "measure everything above", benchKinds), newBenchCost(e), newBenchExport(e))
+	cmd.Subcommands = append(cmd.Subcommands, newBenchKind(e, "all", "measure everything above", benchKinds), newBenchCost(e), newBenchExport(e), newBenchTable(e))
 	return cmd
 }
 
@@ -148,8 +148,8 @@ var benchTimes = struct {
 	peak   time.Duration // each limit of the machine
 	least  time.Duration // one repeat of a short operation, at least
 	sample time.Duration // one repeat of a sampler
-	few    time.Duration // after that no further repeat of a long operation begins
-}{300 * time.Millisecond, 30 * time.Millisecond, 250 * time.Millisecond, 10 * time.Second}
+	few    time.Duration // after that no further repeat begins, unless there are less than three
+}{300 * time.Millisecond, 30 * time.Millisecond, 150 * time.Millisecond, 4 * time.Second}
 
 // bencher measures. The data of the one set at hand are loaded once for all kinds.
 type bencher struct {

@@ -21,7 +21,7 @@ func (b *bencher) timed(op func() error) ([]float64, error) {
 				return 0, err
 			}
 		}
-		return sinceMS(begin) / float64(n), b.ctx.Err()
+		return sinceMS(begin) / float64(n), nil
 	}
 	first, err := once(1)
 	if err != nil {
@@ -31,13 +31,7 @@ func (b *bencher) timed(op func() error) ([]float64, error) {
 		first = min(first, second)
 	}
 	n := max(1, int(float64(benchTimes.least.Milliseconds())/max(first, 1e-6)))
-	samples := make([]float64, b.repeats)
-	for i := range samples {
-		if samples[i], err = once(n); err != nil {
-			return nil, err
-		}
-	}
-	return samples, nil
+	return b.few(func() (float64, error) { return once(n) })
 }
 
 // gemmShape is a dense layer on a subgraph of that many nodes.

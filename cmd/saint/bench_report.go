@@ -44,6 +44,12 @@ func newFigure(name string, threads int, unit string, samples []float64) figure 
 	}
 }
 
+// kind returns what was measured: gemm, step and so on.
+func (f *figure) kind() string {
+	kind, _, _ := strings.Cut(f.Name, "/")
+	return kind
+}
+
 // median returns the middle of sorted values.
 func median(sorted []float64) float64 {
 	n := len(sorted)
@@ -70,14 +76,13 @@ func (f *figure) efficiency(speedup float64) {
 type benchReport struct {
 	env     *env
 	machine machineLine
-	command []string
 	figures []figure
 	kind    string // of the last row on the terminal
 }
 
 func newBenchReport(e *env, m *machine) (*benchReport, error) {
 	e.log.Info("measuring what the machine can do at most")
-	r := &benchReport{env: e, machine: m.line(), command: e.Args}
+	r := &benchReport{env: e, machine: m.line()}
 	if e.json {
 		return r, e.printJSON(r.machine)
 	}
@@ -112,9 +117,8 @@ func (r *benchReport) add(f figure) error {
 	if r.env.json {
 		return r.env.printJSON(f)
 	}
-	kind, _, _ := strings.Cut(f.Name, "/")
 	head := ""
-	if kind != r.kind {
+	if kind := f.kind(); kind != r.kind {
 		r.kind = kind
 		c := benchColumns
 		head = "\n" + fmt.Sprintf(benchRow, c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8])
@@ -185,12 +189,9 @@ func (r *benchReport) markdown() string {
 	for _, l := range r.machine.lines() {
 		fmt.Fprintf(&b, "- %s\n", l)
 	}
-	args := append([]string{"saint"}, r.command[min(1, len(r.command)):]...)
-	fmt.Fprintf(&b, "- `%s`\n", strings.Join(args, " "))
 	kind := ""
-	for i := range r.figures {
-		f := &r.figures[i]
-		if k, _, _ := strings.Cut(f.Name, "/"); k != kind {
+	for _, f := range r.byKind() {
+		if k := f.kind(); k != kind {
 			kind = k
 			fmt.Fprintf(&b, "\n## %s\n\n| %s |\n|%s\n", k, strings.Join(benchColumns[:], " | "), strings.Repeat("---|", len(benchColumns)))
 		}

@@ -46,9 +46,42 @@ func TestBenchAll(t *testing.T) {
 		}
 	}
 	text := string(readFile(t, table))
-	if !strings.HasPrefix(text, "# ") || strings.Count(text, "\n| ") != len(lines)-1+len(want) || !strings.Contains(text, "--threads 2") {
+	if !strings.HasPrefix(text, "# ") || strings.Count(text, "\n| ") != len(lines)-1+len(want) {
 		t.Errorf("the table is\n%s", text)
 	}
+}
+
+func TestBenchTable(t *testing.T) {
+	shortBench(t)
+	one := must(t, "bench", "step", "--preset", "tiny", "--threads", "1", "--repeats", "1", "--json").stdout
+	two := must(t, "bench", "gemm", "--shapes", "8x8x8", "--threads", "1", "--repeats", "1", "--json").stdout
+	dir := t.TempDir()
+	a, b := writeFile(t, "a.jsonl", one), writeFile(t, "b.jsonl", two)
+	text := must(t, "bench", "table", a, b, a).stdout
+	if strings.Count(text, "\n## ") != 2 || strings.Count(text, "| step/tiny rw | 1 |") != 1 || strings.Index(text, "## gemm") > strings.Index(text, "## step") {
+		t.Errorf("the table of two files is\n%s", text)
+	}
+	out := filepath.Join(dir, "t.md")
+	must(t, "bench", "table", a, b, "--out", out)
+	if got := string(readFile(t, out)); got != text {
+		t.Errorf("--out holds\n%s\nwant\n%s", got, text)
+	}
+	machine, _, _ := strings.Cut(two, "\n")
+	other := strings.Replace(machine, `"threads":1`, `"threads":3`, 1)
+	for _, tc := range []struct{ name, text, want string }{
+		{"no JSON", "what threads\n", "b.jsonl:1: not a line of a benchmark"},
+		{"empty", "", "b.jsonl: holds no figures"},
+		{"no machine", `{"type":"bench","name":"x"}`, "b.jsonl:1: a figure before the line of its machine"},
+		{"another machine", other, "a table is of one machine"},
+		{"another type", machine + "\n{\"type\":\"epoch\"}", `b.jsonl:2: type "epoch"`},
+		{"a long line", strings.Repeat("x", 1<<17), "b.jsonl:1: "},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			saint(t, "bench", "table", a, writeFile(t, "b.jsonl", tc.text)).fails(t, exitInput, tc.want)
+		})
+	}
+	saint(t, "bench", "table").fails(t, exitUsage, "at least one file")
+	saint(t, "bench", "table", "nowhere.jsonl").fails(t, exitInput, "nowhere.jsonl: cannot be read")
 }
 
 func TestBenchText(t *testing.T) {
