@@ -132,6 +132,7 @@ func TestBadFiles(t *testing.T) {
 		file, want                        string
 	}{
 		{"no label file", goodEdges, "", "", "", "", "no file of labels"},
+		{"binary", "\x93NUMPY\x01\x00", goodLabels, "", "", "e.csv", "this is no text"},
 		{"one column", "1\n2\n", goodLabels, "", "", "e.csv:1", "want at least 2"},
 		{"ragged", "1,2\n3,4,5\n", goodLabels, "", "", "e.csv:2", "3 columns, but earlier lines have 2"},
 		{"empty id", "1,2\n,4\n", goodLabels, "", "", "e.csv:2", "empty node id"},
@@ -165,6 +166,13 @@ func TestBadFiles(t *testing.T) {
 				t.Errorf("Read = %v, want %s: …%s", err, test.file, test.want)
 			}
 		})
+	}
+}
+
+func TestFolder(t *testing.T) {
+	_, err := Read(t.Context(), put(t, "e.csv", goodEdges), Options{Labels: t.TempDir()})
+	if err == nil || !strings.Contains(err.Error(), "this is a folder") {
+		t.Errorf("Read = %v, want this is a folder", err)
 	}
 }
 

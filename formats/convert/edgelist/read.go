@@ -159,7 +159,7 @@ func column(names []string, count int, want string, usual []string, otherwise in
 		}
 	}
 	if otherwise >= count {
-		return 0, fmt.Errorf("%d columns, want at least %d", count, otherwise+1)
+		return 0, fmt.Errorf("%s, want at least %d", columns(count), otherwise+1)
 	}
 	return otherwise, nil
 }
@@ -180,7 +180,7 @@ func idFirst(names []string, count int) ([]int, error) {
 		return nil, err
 	}
 	if count < 2 {
-		return nil, fmt.Errorf("%d columns, want an id and at least one more", count)
+		return nil, fmt.Errorf("%s, want an id and at least one more", columns(count))
 	}
 	positions := []int{id}
 	for i := range count {

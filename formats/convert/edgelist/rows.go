@@ -9,6 +9,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"syscall"
 	"unsafe"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -69,14 +70,30 @@ func openText(path string) (f *fileop.File, r io.Reader, err error) {
 	if f, err = fileop.Open(path); err != nil {
 		return nil, nil, assemble.InFile(path, err)
 	}
-	if !strings.HasSuffix(path, ".gz") {
-		return f, f, nil
+	in := bufio.NewReaderSize(f, 1<<18)
+	if strings.HasSuffix(path, ".gz") {
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, nil, errors.Join(formats.BadInput(path, "gzip: %w", err), f.Close())
+		}
+		in = bufio.NewReaderSize(z, 1<<18)
 	}
-	z, err := gzip.NewReader(bufio.NewReaderSize(f, 1<<18))
-	if err != nil {
-		return nil, nil, errors.Join(formats.BadInput(path, "gzip: %w", err), f.Close())
+	const some = 512
+	switch begin, err := in.Peek(some); {
+	case errors.Is(err, syscall.EISDIR):
+		return nil, nil, errors.Join(formats.BadInput(path, "this is a folder, want a file"), f.Close())
+	case bytes.IndexByte(begin, 0) >= 0:
+		return nil, nil, errors.Join(formats.BadInput(path, "this is no text; want rows of text (.csv, .tsv, .txt, also .gz), .parquet or .arrow"), f.Close())
 	}
-	return f, z, nil
+	return f, in, nil
+}
+
+// columns returns a number of columns in words.
+func columns(n int) string {
+	if n == 1 {
+		return "1 column"
+	}
+	return strconv.Itoa(n) + " columns"
 }
 
 // isTable reports whether the file holds a Parquet or Arrow table, by its name.
@@ -251,7 +268,7 @@ func (r *lineRow) cut(line []byte) (err error) {
 		return r.errorf("%w", err)
 	}
 	if len(r.fields) != r.columns {
-		return r.errorf("%d columns, but earlier lines have %d", len(r.fields), r.columns)
+		return r.errorf("%s, but earlier lines have %d", columns(len(r.fields)), r.columns)
 	}
 	return nil
 }

@@ -76,6 +76,9 @@ func find(dir, name string) (string, error) {
 			return path, nil
 		}
 	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return "", formats.BadInput(dir, "this is a file, want the folder that holds %s.parquet and %s.parquet, or .arrow files", nodesName, edgesName)
+	}
 	return "", formats.BadInput(dir, "no table %s.parquet or %s.arrow", name, name)
 }
 

@@ -64,6 +64,9 @@ func TestMissing(t *testing.T) {
 	if _, err := Read(t.Context(), dir, ReadOptions{}); err == nil || !strings.Contains(err.Error(), "no table edges.parquet") {
 		t.Errorf("Read = %v, want no table edges.parquet", err)
 	}
+	if _, err := Read(t.Context(), filepath.Join(dir, "nodes.parquet"), ReadOptions{}); err == nil || !strings.Contains(err.Error(), "want the folder") {
+		t.Errorf("Read = %v, want the folder", err)
+	}
 	os.Rename(filepath.Join(dir, "nodes.parquet"), filepath.Join(dir, "edges.parquet"))
 	if _, err := Read(t.Context(), dir, ReadOptions{}); err == nil || !strings.Contains(err.Error(), "no table nodes.parquet") {
 		t.Errorf("Read = %v, want no table nodes.parquet", err)
