@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"math"
 	"slices"
@@ -28,11 +29,18 @@ type File struct {
 }
 
 // Open maps the file at path and checks all of its header: every tensor's shape matches
-// its bytes, and the tensors cover the data without overlap or hole.
+// its bytes, and the tensors cover the data without overlap or hole. The error of a file that
+// is not there is that of the system, every other one a *formats.InputError.
 func Open(path string) (*File, error) {
 	m, err := mmapfile.Open(path)
-	if err != nil {
+	var p *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, err
+	case errors.As(err, &p):
+		return nil, formats.BadInput(path, "cannot be read: %w", p.Err)
+	case err != nil:
+		return nil, formats.BadInput(path, "%w", err)
 	}
 	f := &File{path: path, file: m}
 	if err := f.parse(m.Bytes()); err != nil {

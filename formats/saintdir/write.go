@@ -42,10 +42,7 @@ func Write(dir string, raw *formats.RawDataset) error {
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("write data set %s: the folder exists and is not empty", dir)
 	}
-	if err != nil {
-		return fmt.Errorf("write data set %s: %w", dir, err)
-	}
-	return nil
+	return err
 }
 
 // writeGraph stores g with its weights, or with true for every edge.

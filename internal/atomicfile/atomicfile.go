@@ -39,13 +39,10 @@ func Write(path string, fn func(io.Writer) error) error {
 		return writeDirect(path, fn)
 	case err == nil:
 		if target, err = filepath.EvalSymlinks(path); err != nil {
-			return fmt.Errorf("write %s: %w", path, err)
+			return &writeError{path, err}
 		}
 	}
-	if err := writeBeside(target, fn); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
+	return writeBeside(target, fn)
 }
 
 // WriteDir creates the folder dir with what fn puts into the folder tmp. dir must be
@@ -58,22 +55,29 @@ func WriteDir(dir string, fn func(tmp string) error) error {
 	}
 	tmp, err := mkdirBeside(dir)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", dir, err)
+		return failed(dir, tmp, err)
 	}
 	// Runs after a failure and after a panic of fn; after the rename there is nothing left.
 	defer os.RemoveAll(tmp) //nolint:errcheck // best effort: the first error is what counts
+	if err := fillDir(dir, tmp, fn); err != nil {
+		return failed(dir, tmp, err)
+	}
+	return nil
+}
+
+func fillDir(dir, tmp string, fn func(tmp string) error) error {
 	if err := fn(tmp); err != nil {
-		return fmt.Errorf("write %s: %w", dir, err)
+		return err
 	}
 	if err := syncTree(tmp); err != nil {
-		return fmt.Errorf("write %s: %w", dir, err)
+		return err
 	}
 	// Not every system renames onto an empty folder.
 	if err := fileop.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("write %s: %w", dir, err)
+		return err
 	}
 	if err := fileop.Rename(tmp, dir); err != nil {
-		return fmt.Errorf("write %s: %w", dir, err)
+		return err
 	}
 	return syncDir(filepath.Dir(dir))
 }
@@ -84,7 +88,7 @@ func checkAbsent(dir string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("write %s: %w", dir, err)
+		return failed(dir, dir, err)
 	case len(entries) > 0:
 		return fmt.Errorf("write %s: %w and is not empty", dir, fs.ErrExist)
 	}
@@ -108,16 +112,19 @@ func writeBuffered(f *fileop.File, fn func(io.Writer) error) error {
 	return w.Flush()
 }
 
-func writeBeside(target string, fn func(io.Writer) error) error {
-	f, err := createBeside(target)
+func writeBeside(target string, fn func(io.Writer) error) (err error) {
+	f, name, err := createBeside(target)
 	if err != nil {
-		return err
+		return failed(target, name, err)
 	}
 	done := false
 	defer func() { // also when fn panics
 		if !done {
-			f.Close()           //nolint:errcheck // the first error is what counts
-			os.Remove(f.Name()) //nolint:errcheck // best effort
+			f.Close()       //nolint:errcheck // the first error is what counts
+			os.Remove(name) //nolint:errcheck // best effort
+		}
+		if err != nil {
+			err = failed(target, name, err)
 		}
 	}()
 	if err := writeBuffered(f, fn); err != nil {
@@ -129,7 +136,7 @@ func writeBeside(target string, fn func(io.Writer) error) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := fileop.Rename(f.Name(), target); err != nil {
+	if err := fileop.Rename(name, target); err != nil {
 		return err
 	}
 	done = true
@@ -138,12 +145,13 @@ func writeBeside(target string, fn func(io.Writer) error) error {
 
 // createBeside opens a new file beside target with the permissions that os.Create would
 // give it (os.CreateTemp makes files only their owner can read).
-func createBeside(target string) (f *fileop.File, err error) {
-	err = tryNames(target, func(name string) error {
-		f, err = fileop.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+func createBeside(target string) (f *fileop.File, name string, err error) {
+	err = tryNames(target, func(n string) error {
+		name = n
+		f, err = fileop.OpenFile(n, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 		return err
 	})
-	return f, err
+	return f, name, err
 }
 
 func mkdirBeside(target string) (name string, err error) {

@@ -130,3 +130,25 @@ func TestWriteDir(t *testing.T) {
 		t.Errorf("the parent holds %q, want d", got)
 	}
 }
+
+// TestErrorsNameTargets: nobody will find the temporary file that a message names.
+func TestErrorsNameTargets(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "d")
+	err := WriteDir(dir, func(tmp string) error {
+		return WriteDir(filepath.Join(tmp, "sub"), func(inner string) error {
+			return fmt.Errorf("in between: %w", os.WriteFile(filepath.Join(inner, "no", "f"), nil, 0o600))
+		})
+	})
+	if want := "write " + filepath.Join(dir, "sub", "no", "f") + ": no such file or directory"; runtime.GOOS != "windows" && (err == nil || err.Error() != want) {
+		t.Errorf("WriteDir = %v, want %s", err, want)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("WriteDir = %v, which is not fs.ErrNotExist", err)
+	}
+	stop := errors.New("stop")
+	err = Write(dir, func(io.Writer) error { return errors.Join(stop, errors.New("later")) })
+	if !errors.Is(err, stop) || !strings.HasPrefix(err.Error(), "write "+dir+": stop") {
+		t.Errorf("Write = %v, want %v of %s", err, stop, dir)
+	}
+}

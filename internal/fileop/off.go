@@ -35,3 +35,6 @@ func Rename(from, to string) error { return os.Rename(from, to) }
 
 // Remove is os.Remove. What only cleans up after a failure calls the system itself.
 func Remove(path string) error { return os.Remove(path) }
+
+// DirFS is os.DirFS.
+func DirFS(dir string) fs.FS { return os.DirFS(dir) }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 )
 
@@ -192,3 +193,27 @@ func Remove(path string) error {
 	}
 	return os.Remove(path)
 }
+
+// DirFS is os.DirFS.
+func DirFS(dir string) fs.FS { return dirFS{os.DirFS(dir), dir} }
+
+type dirFS struct {
+	fs.FS
+	dir string
+}
+
+// Open opens files of which the hook is asked, and folders.
+func (d dirFS) Open(name string) (fs.File, error) {
+	path := filepath.Join(d.dir, filepath.FromSlash(name))
+	if info, err := os.Stat(path); err != nil || info.IsDir() {
+		return d.FS.Open(name)
+	}
+	f, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Stat asks no hook: finding out what is there is no access.
+func (d dirFS) Stat(name string) (fs.FileInfo, error) { return fs.Stat(d.FS, name) }

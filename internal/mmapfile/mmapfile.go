@@ -3,7 +3,9 @@
 package mmapfile
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/saint-gnn/saint/internal/fileop"
 )
@@ -41,15 +43,15 @@ func Open(path string) (*File, error) {
 	size := info.Size()
 	switch {
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("open %s: not a regular file", path)
+		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("not a regular file")}
 	case size == 0: // an empty mapping is an error on most systems
 		return &File{}, nil
 	case int64(int(size)) != size:
-		return nil, fmt.Errorf("open %s: %d bytes do not fit into the address space", path, size)
+		return nil, &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("%d bytes do not fit into the address space", size)}
 	}
 	data, mapped, err := load(f, int(size))
 	if err != nil {
-		return nil, fmt.Errorf("map %s: %w", path, err)
+		return nil, &fs.PathError{Op: "map", Path: path, Err: err}
 	}
 	return &File{data: data, mapped: mapped}, nil
 }

@@ -102,7 +102,7 @@ func Open(path string) (*Dir, error) {
 		return nil, formats.BadInput(path, "not a run folder: it has no run.json")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("run folder: %w", err)
+		return nil, formats.BadInput(d.file("run.json"), "cannot be read: %w", err)
 	}
 	if err := json.Unmarshal(data, &d.Info); err != nil {
 		return nil, formats.BadInput(d.file("run.json"), "damaged: %v", err)

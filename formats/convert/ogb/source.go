@@ -50,7 +50,7 @@ func openSource(name string) (*source, error) {
 	case err != nil:
 		return nil, formats.BadInput(name, "%w", cause(err))
 	case info.IsDir():
-		s := &source{path: name, prefix: name, fsys: os.DirFS(name), root: ".", dir: name}
+		s := &source{path: name, prefix: name, fsys: fileop.DirFS(name), root: ".", dir: name}
 		return s, s.findRoot()
 	case !info.Mode().IsRegular():
 		return nil, formats.BadInput(name, "neither a folder nor a .zip archive")

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -20,6 +19,7 @@ import (
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/formats/arrowrec"
 	"github.com/saint-gnn/saint/formats/convert/assemble"
+	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 // Column is one column of a batch.
@@ -40,7 +40,7 @@ func (c *Column) errorf(i int, format string, args ...any) error {
 // gets them in that order, valid during the call. Whatever the bytes are, it neither panics
 // nor allocates out of proportion to the file; errors are *formats.InputError.
 func Each(ctx context.Context, path string, choose func(names []string) ([]string, error), take func(columns []Column) error) (err error) {
-	f, err := os.Open(path)
+	f, err := fileop.Open(path)
 	if err != nil {
 		return assemble.InFile(path, err)
 	}
@@ -50,7 +50,11 @@ func Each(ctx context.Context, path string, choose func(names []string) ([]strin
 		return errors.Join(formats.BadInput(path, "not a regular file"), err)
 	}
 	t := &table{ctx: ctx, path: path, choose: choose, take: take}
-	return t.read(f, info.Size())
+	in := &attentive{source: f}
+	if err := t.read(in, info.Size()); err != nil {
+		return in.cause(err, path)
+	}
+	return nil
 }
 
 type table struct {
