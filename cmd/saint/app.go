@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -79,10 +80,19 @@ func prepare(e *env, c *cli.Command) {
 	c.Action = func(ctx *cli.Context) error {
 		e.setup(ctx)
 		if c.ArgsUsage == "" && ctx.Args().Present() {
-			return usagef("unexpected argument %q: 'saint %s' takes flags only", ctx.Args().First(), c.Name)
+			what := ctx.Args().First()
+			hint := ""
+			if hasFlag(c, "in") && !ctx.IsSet("in") {
+				hint = "; say --in " + what
+			}
+			return usagef("unexpected argument %q: '%s' takes flags only%s", what, ctx.Command.HelpName, hint)
 		}
 		return action(ctx)
 	}
+}
+
+func hasFlag(c *cli.Command, name string) bool {
+	return slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
 }
 
 func onUsageError(_ *cli.Context, err error, _ bool) error { return usagef("%v", err) }

@@ -122,6 +122,8 @@ func TestConvertOGBErrors(t *testing.T) {
 		{[]string{"--in", in, "--out", out}, exitUsage, "say --undirected"},
 		{[]string{"--in", in, "--out", out, "--directed", "--undirected"}, exitUsage, "exclude each other"},
 		{[]string{"--in", in, "--out", out, "--directed", "--split", "time"}, exitUsage, "holds any"},
+		{[]string{"--in", in, "--out", out, "--directed", "--rows", "both"}, exitUsage, `--rows is "both"`},
+		{[]string{in, "--out", out}, exitUsage, "'saint convert ogb' takes flags only; say --in " + in},
 		{[]string{"--in", in, "--out", out, "--directed", "--memory", "many"}, exitUsage, `--memory is "many"`},
 		{[]string{"--in", in, "--out", out, "--directed", "--memory", "1KiB"}, exitUsage, "raise --memory"},
 		{[]string{"--in", in, "--out", out, "--num_cpu_core", "-1"}, exitUsage, "--num_cpu_core is -1"},

@@ -101,10 +101,7 @@ func unwrapped(err error) error {
 // direction decides whether inverse edges are added.
 func (c *converter) direction() error {
 	switch {
-	case c.o.Direction == Directed && c.o.TargetRows:
-		c.o.Note("edges are kept as they are; of an edge u,v, v aggregates from u (--rows source turns that round)")
 	case c.o.Direction == Directed:
-		c.o.Note("edges are kept as they are; of an edge u,v, u aggregates from v (--rows target turns that round)")
 	case c.o.Direction == Undirected:
 		c.sum.Undirected = true
 	case c.known == nil:
@@ -364,10 +361,17 @@ func (c *converter) writeSmall(ctx context.Context, m *matrix, s *split, l *labe
 // maxJSON is the greatest number of nodes whose labels and roles are written as JSON.
 const maxJSON = 10_000_000
 
-// warn reports what is odd but usable.
+// warn reports what was decided and what is odd but usable.
 func (c *converter) warn() {
 	warn := func(format string, args ...any) { c.o.Warn(c.src.prefix + ": " + fmt.Sprintf(format, args...)) }
 	s := &c.sum
+	switch {
+	case s.Undirected:
+	case c.o.TargetRows:
+		c.o.Note("edges were kept as they are: of an edge u,v, v aggregates from u (--rows source turns that round)")
+	default:
+		c.o.Note("edges were kept as they are: of an edge u,v, u aggregates from v (--rows target turns that round)")
+	}
 	if s.Merged > 0 {
 		what := "edges repeat another one and were merged with it"
 		if s.Undirected {

@@ -333,6 +333,25 @@ func TestProteinsDirected(t *testing.T) {
 	m.check(t, out, false)
 }
 
+// TestChosenSplit takes another split than the set's own, from a folder and from an archive.
+func TestChosenSplit(t *testing.T) {
+	m := products()
+	for i, name := range splitFiles {
+		m.files["split/mine/"+name+".csv.gz"] = fmt.Sprintf("%d\n", 18-i)
+	}
+	for in, form := range map[string]string{m.folder(t, "products"): "folder", m.zip(t, "products.zip", "products", zip.Deflate): "archive"} {
+		for split, want := range map[string][3]int{"": {8, 4, 4}, "sales_ranking": {8, 4, 4}, "mine": {1, 1, 1}} {
+			s, err := Convert(t.Context(), in, filepath.Join(t.TempDir(), "out"), Options{Split: split})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := [3]int{s.Train, s.Val, s.Test}; got != want || split != "" && s.Split != split {
+				t.Errorf("%s, split %q: %s with %v nodes, want %v", form, split, s.Split, got, want)
+			}
+		}
+	}
+}
+
 // TestTargetRows turns the edges of directed sets round, also where they pass through files.
 func TestTargetRows(t *testing.T) {
 	a, b := arxivMini(), papers(t, true)
