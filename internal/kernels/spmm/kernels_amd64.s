@@ -4,644 +4,543 @@
 
 #include "textflag.h"
 
-// func rows512x1(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x1(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x1(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x1(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	TESTQ  AX, AX
+	JZ     row512x1_rest
 
-rows512x1_row:
-	VPXORQ  Z1, Z1, Z1
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x1_rest
-
-rows512x1_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	VFMADD231PS  (R13), Z0, K1, Z1
+row512x1_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	VFMADD231PS  (R9), Z0, K1, Z1
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x1_loop
+	DECQ         AX
+	JNZ          row512x1_loop
 
-rows512x1_rest:
-	TESTQ R12, R12
-	JZ    rows512x1_end
+row512x1_rest:
+	TESTQ CX, CX
+	JZ    row512x1_end
 
-rows512x1_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, K1, Z1
+row512x1_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, K1, Z1
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x1_restloop
+	DECQ         CX
+	JNZ          row512x1_restloop
 
-rows512x1_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x1_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x1_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, K1, Z1
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x1_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, K1, Z1
 
-rows512x1_store:
-	VMOVUPS Z1, K1, (R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x1_row
+row512x1_store:
+	VMOVUPS Z1, K1, (AX)
 	VZEROUPPER
 	RET
 
-// func rows512x2(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x2(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x2(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x2(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	TESTQ  AX, AX
+	JZ     row512x2_rest
 
-rows512x2_row:
-	VPXORQ  Z1, Z1, Z1
-	VPXORQ  Z2, Z2, Z2
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x2_rest
-
-rows512x2_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	VFMADD231PS  (R13), Z0, Z1
-	VFMADD231PS  64(R13), Z0, K1, Z2
+row512x2_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	VFMADD231PS  (R9), Z0, Z1
+	VFMADD231PS  64(R9), Z0, K1, Z2
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x2_loop
+	DECQ         AX
+	JNZ          row512x2_loop
 
-rows512x2_rest:
-	TESTQ R12, R12
-	JZ    rows512x2_end
+row512x2_rest:
+	TESTQ CX, CX
+	JZ    row512x2_end
 
-rows512x2_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, Z1
-	VFMADD231PS  64(R11), Z0, K1, Z2
+row512x2_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, K1, Z2
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x2_restloop
+	DECQ         CX
+	JNZ          row512x2_restloop
 
-rows512x2_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x2_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
 	VMULPS       Z0, Z2, Z2
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x2_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, Z1
-	VFMADD231PS  64(R10), Z0, K1, Z2
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x2_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, K1, Z2
 
-rows512x2_store:
-	VMOVUPS Z1, (R10)
-	VMOVUPS Z2, K1, 64(R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x2_row
+row512x2_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, K1, 64(AX)
 	VZEROUPPER
 	RET
 
-// func rows512x3(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x3(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x3(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x3(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	TESTQ  AX, AX
+	JZ     row512x3_rest
 
-rows512x3_row:
-	VPXORQ  Z1, Z1, Z1
-	VPXORQ  Z2, Z2, Z2
-	VPXORQ  Z3, Z3, Z3
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x3_rest
-
-rows512x3_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	VFMADD231PS  (R13), Z0, Z1
-	VFMADD231PS  64(R13), Z0, Z2
-	VFMADD231PS  128(R13), Z0, K1, Z3
+row512x3_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	VFMADD231PS  (R9), Z0, Z1
+	VFMADD231PS  64(R9), Z0, Z2
+	VFMADD231PS  128(R9), Z0, K1, Z3
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x3_loop
+	DECQ         AX
+	JNZ          row512x3_loop
 
-rows512x3_rest:
-	TESTQ R12, R12
-	JZ    rows512x3_end
+row512x3_rest:
+	TESTQ CX, CX
+	JZ    row512x3_end
 
-rows512x3_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, Z1
-	VFMADD231PS  64(R11), Z0, Z2
-	VFMADD231PS  128(R11), Z0, K1, Z3
+row512x3_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, K1, Z3
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x3_restloop
+	DECQ         CX
+	JNZ          row512x3_restloop
 
-rows512x3_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x3_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z3, Z3
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x3_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, Z1
-	VFMADD231PS  64(R10), Z0, Z2
-	VFMADD231PS  128(R10), Z0, K1, Z3
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x3_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, K1, Z3
 
-rows512x3_store:
-	VMOVUPS Z1, (R10)
-	VMOVUPS Z2, 64(R10)
-	VMOVUPS Z3, K1, 128(R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x3_row
+row512x3_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, K1, 128(AX)
 	VZEROUPPER
 	RET
 
-// func rows512x4(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x4(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x4(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x4(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	TESTQ  AX, AX
+	JZ     row512x4_rest
 
-rows512x4_row:
-	VPXORQ  Z1, Z1, Z1
-	VPXORQ  Z2, Z2, Z2
-	VPXORQ  Z3, Z3, Z3
-	VPXORQ  Z4, Z4, Z4
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x4_rest
-
-rows512x4_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	PREFETCHT0   192(R14)
-	VFMADD231PS  (R13), Z0, Z1
-	VFMADD231PS  64(R13), Z0, Z2
-	VFMADD231PS  128(R13), Z0, Z3
-	VFMADD231PS  192(R13), Z0, K1, Z4
+row512x4_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
+	VFMADD231PS  (R9), Z0, Z1
+	VFMADD231PS  64(R9), Z0, Z2
+	VFMADD231PS  128(R9), Z0, Z3
+	VFMADD231PS  192(R9), Z0, K1, Z4
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x4_loop
+	DECQ         AX
+	JNZ          row512x4_loop
 
-rows512x4_rest:
-	TESTQ R12, R12
-	JZ    rows512x4_end
+row512x4_rest:
+	TESTQ CX, CX
+	JZ    row512x4_end
 
-rows512x4_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, Z1
-	VFMADD231PS  64(R11), Z0, Z2
-	VFMADD231PS  128(R11), Z0, Z3
-	VFMADD231PS  192(R11), Z0, K1, Z4
+row512x4_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, K1, Z4
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x4_restloop
+	DECQ         CX
+	JNZ          row512x4_restloop
 
-rows512x4_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x4_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z3, Z3
 	VMULPS       Z0, Z4, Z4
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x4_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, Z1
-	VFMADD231PS  64(R10), Z0, Z2
-	VFMADD231PS  128(R10), Z0, Z3
-	VFMADD231PS  192(R10), Z0, K1, Z4
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x4_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, K1, Z4
 
-rows512x4_store:
-	VMOVUPS Z1, (R10)
-	VMOVUPS Z2, 64(R10)
-	VMOVUPS Z3, 128(R10)
-	VMOVUPS Z4, K1, 192(R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x4_row
+row512x4_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, K1, 192(AX)
 	VZEROUPPER
 	RET
 
-// func rows512x5(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x5(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x5(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x5(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	TESTQ  AX, AX
+	JZ     row512x5_rest
 
-rows512x5_row:
-	VPXORQ  Z1, Z1, Z1
-	VPXORQ  Z2, Z2, Z2
-	VPXORQ  Z3, Z3, Z3
-	VPXORQ  Z4, Z4, Z4
-	VPXORQ  Z5, Z5, Z5
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x5_rest
-
-rows512x5_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	PREFETCHT0   192(R14)
-	PREFETCHT0   256(R14)
-	VFMADD231PS  (R13), Z0, Z1
-	VFMADD231PS  64(R13), Z0, Z2
-	VFMADD231PS  128(R13), Z0, Z3
-	VFMADD231PS  192(R13), Z0, Z4
-	VFMADD231PS  256(R13), Z0, K1, Z5
+row512x5_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
+	PREFETCHT0   256(R10)
+	VFMADD231PS  (R9), Z0, Z1
+	VFMADD231PS  64(R9), Z0, Z2
+	VFMADD231PS  128(R9), Z0, Z3
+	VFMADD231PS  192(R9), Z0, Z4
+	VFMADD231PS  256(R9), Z0, K1, Z5
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x5_loop
+	DECQ         AX
+	JNZ          row512x5_loop
 
-rows512x5_rest:
-	TESTQ R12, R12
-	JZ    rows512x5_end
+row512x5_rest:
+	TESTQ CX, CX
+	JZ    row512x5_end
 
-rows512x5_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, Z1
-	VFMADD231PS  64(R11), Z0, Z2
-	VFMADD231PS  128(R11), Z0, Z3
-	VFMADD231PS  192(R11), Z0, Z4
-	VFMADD231PS  256(R11), Z0, K1, Z5
+row512x5_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, K1, Z5
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x5_restloop
+	DECQ         CX
+	JNZ          row512x5_restloop
 
-rows512x5_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x5_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z3, Z3
 	VMULPS       Z0, Z4, Z4
 	VMULPS       Z0, Z5, Z5
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x5_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, Z1
-	VFMADD231PS  64(R10), Z0, Z2
-	VFMADD231PS  128(R10), Z0, Z3
-	VFMADD231PS  192(R10), Z0, Z4
-	VFMADD231PS  256(R10), Z0, K1, Z5
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x5_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, K1, Z5
 
-rows512x5_store:
-	VMOVUPS Z1, (R10)
-	VMOVUPS Z2, 64(R10)
-	VMOVUPS Z3, 128(R10)
-	VMOVUPS Z4, 192(R10)
-	VMOVUPS Z5, K1, 256(R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x5_row
+row512x5_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z5, K1, 256(AX)
 	VZEROUPPER
 	RET
 
-// func rows512x6(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x6(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x6(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x6(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	TESTQ  AX, AX
+	JZ     row512x6_rest
 
-rows512x6_row:
-	VPXORQ  Z1, Z1, Z1
-	VPXORQ  Z2, Z2, Z2
-	VPXORQ  Z3, Z3, Z3
-	VPXORQ  Z4, Z4, Z4
-	VPXORQ  Z5, Z5, Z5
-	VPXORQ  Z6, Z6, Z6
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x6_rest
-
-rows512x6_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	PREFETCHT0   192(R14)
-	PREFETCHT0   256(R14)
-	PREFETCHT0   320(R14)
-	VFMADD231PS  (R13), Z0, Z1
-	VFMADD231PS  64(R13), Z0, Z2
-	VFMADD231PS  128(R13), Z0, Z3
-	VFMADD231PS  192(R13), Z0, Z4
-	VFMADD231PS  256(R13), Z0, Z5
-	VFMADD231PS  320(R13), Z0, K1, Z6
+row512x6_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
+	PREFETCHT0   256(R10)
+	PREFETCHT0   320(R10)
+	VFMADD231PS  (R9), Z0, Z1
+	VFMADD231PS  64(R9), Z0, Z2
+	VFMADD231PS  128(R9), Z0, Z3
+	VFMADD231PS  192(R9), Z0, Z4
+	VFMADD231PS  256(R9), Z0, Z5
+	VFMADD231PS  320(R9), Z0, K1, Z6
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x6_loop
+	DECQ         AX
+	JNZ          row512x6_loop
 
-rows512x6_rest:
-	TESTQ R12, R12
-	JZ    rows512x6_end
+row512x6_rest:
+	TESTQ CX, CX
+	JZ    row512x6_end
 
-rows512x6_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, Z1
-	VFMADD231PS  64(R11), Z0, Z2
-	VFMADD231PS  128(R11), Z0, Z3
-	VFMADD231PS  192(R11), Z0, Z4
-	VFMADD231PS  256(R11), Z0, Z5
-	VFMADD231PS  320(R11), Z0, K1, Z6
+row512x6_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, K1, Z6
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x6_restloop
+	DECQ         CX
+	JNZ          row512x6_restloop
 
-rows512x6_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x6_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z3, Z3
 	VMULPS       Z0, Z4, Z4
 	VMULPS       Z0, Z5, Z5
 	VMULPS       Z0, Z6, Z6
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x6_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, Z1
-	VFMADD231PS  64(R10), Z0, Z2
-	VFMADD231PS  128(R10), Z0, Z3
-	VFMADD231PS  192(R10), Z0, Z4
-	VFMADD231PS  256(R10), Z0, Z5
-	VFMADD231PS  320(R10), Z0, K1, Z6
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x6_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, K1, Z6
 
-rows512x6_store:
-	VMOVUPS Z1, (R10)
-	VMOVUPS Z2, 64(R10)
-	VMOVUPS Z3, 128(R10)
-	VMOVUPS Z4, 192(R10)
-	VMOVUPS Z5, 256(R10)
-	VMOVUPS Z6, K1, 320(R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x6_row
+row512x6_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z5, 256(AX)
+	VMOVUPS Z6, K1, 320(AX)
 	VZEROUPPER
 	RET
 
-// func rows512x7(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x7(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x7(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x7(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	TESTQ  AX, AX
+	JZ     row512x7_rest
 
-rows512x7_row:
-	VPXORQ  Z1, Z1, Z1
-	VPXORQ  Z2, Z2, Z2
-	VPXORQ  Z3, Z3, Z3
-	VPXORQ  Z4, Z4, Z4
-	VPXORQ  Z5, Z5, Z5
-	VPXORQ  Z6, Z6, Z6
-	VPXORQ  Z7, Z7, Z7
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x7_rest
-
-rows512x7_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	PREFETCHT0   192(R14)
-	PREFETCHT0   256(R14)
-	PREFETCHT0   320(R14)
-	PREFETCHT0   384(R14)
-	VFMADD231PS  (R13), Z0, Z1
-	VFMADD231PS  64(R13), Z0, Z2
-	VFMADD231PS  128(R13), Z0, Z3
-	VFMADD231PS  192(R13), Z0, Z4
-	VFMADD231PS  256(R13), Z0, Z5
-	VFMADD231PS  320(R13), Z0, Z6
-	VFMADD231PS  384(R13), Z0, K1, Z7
+row512x7_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
+	PREFETCHT0   256(R10)
+	PREFETCHT0   320(R10)
+	PREFETCHT0   384(R10)
+	VFMADD231PS  (R9), Z0, Z1
+	VFMADD231PS  64(R9), Z0, Z2
+	VFMADD231PS  128(R9), Z0, Z3
+	VFMADD231PS  192(R9), Z0, Z4
+	VFMADD231PS  256(R9), Z0, Z5
+	VFMADD231PS  320(R9), Z0, Z6
+	VFMADD231PS  384(R9), Z0, K1, Z7
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x7_loop
+	DECQ         AX
+	JNZ          row512x7_loop
 
-rows512x7_rest:
-	TESTQ R12, R12
-	JZ    rows512x7_end
+row512x7_rest:
+	TESTQ CX, CX
+	JZ    row512x7_end
 
-rows512x7_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, Z1
-	VFMADD231PS  64(R11), Z0, Z2
-	VFMADD231PS  128(R11), Z0, Z3
-	VFMADD231PS  192(R11), Z0, Z4
-	VFMADD231PS  256(R11), Z0, Z5
-	VFMADD231PS  320(R11), Z0, Z6
-	VFMADD231PS  384(R11), Z0, K1, Z7
+row512x7_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, K1, Z7
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x7_restloop
+	DECQ         CX
+	JNZ          row512x7_restloop
 
-rows512x7_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x7_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z3, Z3
@@ -649,120 +548,105 @@ rows512x7_end:
 	VMULPS       Z0, Z5, Z5
 	VMULPS       Z0, Z6, Z6
 	VMULPS       Z0, Z7, Z7
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x7_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, Z1
-	VFMADD231PS  64(R10), Z0, Z2
-	VFMADD231PS  128(R10), Z0, Z3
-	VFMADD231PS  192(R10), Z0, Z4
-	VFMADD231PS  256(R10), Z0, Z5
-	VFMADD231PS  320(R10), Z0, Z6
-	VFMADD231PS  384(R10), Z0, K1, Z7
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x7_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, K1, Z7
 
-rows512x7_store:
-	VMOVUPS Z1, (R10)
-	VMOVUPS Z2, 64(R10)
-	VMOVUPS Z3, 128(R10)
-	VMOVUPS Z4, 192(R10)
-	VMOVUPS Z5, 256(R10)
-	VMOVUPS Z6, 320(R10)
-	VMOVUPS Z7, K1, 384(R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x7_row
+row512x7_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z5, 256(AX)
+	VMOVUPS Z6, 320(AX)
+	VMOVUPS Z7, K1, 384(AX)
 	VZEROUPPER
 	RET
 
-// func rows512x8(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x8(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x8(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x8(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	TESTQ  AX, AX
+	JZ     row512x8_rest
 
-rows512x8_row:
-	VPXORQ  Z1, Z1, Z1
-	VPXORQ  Z2, Z2, Z2
-	VPXORQ  Z3, Z3, Z3
-	VPXORQ  Z4, Z4, Z4
-	VPXORQ  Z5, Z5, Z5
-	VPXORQ  Z6, Z6, Z6
-	VPXORQ  Z7, Z7, Z7
-	VPXORQ  Z8, Z8, Z8
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x8_rest
-
-rows512x8_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	PREFETCHT0   192(R14)
-	PREFETCHT0   256(R14)
-	PREFETCHT0   320(R14)
-	PREFETCHT0   384(R14)
-	PREFETCHT0   448(R14)
-	VFMADD231PS  (R13), Z0, Z1
-	VFMADD231PS  64(R13), Z0, Z2
-	VFMADD231PS  128(R13), Z0, Z3
-	VFMADD231PS  192(R13), Z0, Z4
-	VFMADD231PS  256(R13), Z0, Z5
-	VFMADD231PS  320(R13), Z0, Z6
-	VFMADD231PS  384(R13), Z0, Z7
-	VFMADD231PS  448(R13), Z0, K1, Z8
+row512x8_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
+	PREFETCHT0   256(R10)
+	PREFETCHT0   320(R10)
+	PREFETCHT0   384(R10)
+	PREFETCHT0   448(R10)
+	VFMADD231PS  (R9), Z0, Z1
+	VFMADD231PS  64(R9), Z0, Z2
+	VFMADD231PS  128(R9), Z0, Z3
+	VFMADD231PS  192(R9), Z0, Z4
+	VFMADD231PS  256(R9), Z0, Z5
+	VFMADD231PS  320(R9), Z0, Z6
+	VFMADD231PS  384(R9), Z0, Z7
+	VFMADD231PS  448(R9), Z0, K1, Z8
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x8_loop
+	DECQ         AX
+	JNZ          row512x8_loop
 
-rows512x8_rest:
-	TESTQ R12, R12
-	JZ    rows512x8_end
+row512x8_rest:
+	TESTQ CX, CX
+	JZ    row512x8_end
 
-rows512x8_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, Z1
-	VFMADD231PS  64(R11), Z0, Z2
-	VFMADD231PS  128(R11), Z0, Z3
-	VFMADD231PS  192(R11), Z0, Z4
-	VFMADD231PS  256(R11), Z0, Z5
-	VFMADD231PS  320(R11), Z0, Z6
-	VFMADD231PS  384(R11), Z0, Z7
-	VFMADD231PS  448(R11), Z0, K1, Z8
+row512x8_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, K1, Z8
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x8_restloop
+	DECQ         CX
+	JNZ          row512x8_restloop
 
-rows512x8_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x8_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z3, Z3
@@ -771,126 +655,111 @@ rows512x8_end:
 	VMULPS       Z0, Z6, Z6
 	VMULPS       Z0, Z7, Z7
 	VMULPS       Z0, Z8, Z8
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x8_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, Z1
-	VFMADD231PS  64(R10), Z0, Z2
-	VFMADD231PS  128(R10), Z0, Z3
-	VFMADD231PS  192(R10), Z0, Z4
-	VFMADD231PS  256(R10), Z0, Z5
-	VFMADD231PS  320(R10), Z0, Z6
-	VFMADD231PS  384(R10), Z0, Z7
-	VFMADD231PS  448(R10), Z0, K1, Z8
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x8_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, K1, Z8
 
-rows512x8_store:
-	VMOVUPS Z1, (R10)
-	VMOVUPS Z2, 64(R10)
-	VMOVUPS Z3, 128(R10)
-	VMOVUPS Z4, 192(R10)
-	VMOVUPS Z5, 256(R10)
-	VMOVUPS Z6, 320(R10)
-	VMOVUPS Z7, 384(R10)
-	VMOVUPS Z8, K1, 448(R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x8_row
+row512x8_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z5, 256(AX)
+	VMOVUPS Z6, 320(AX)
+	VMOVUPS Z7, 384(AX)
+	VMOVUPS Z8, K1, 448(AX)
 	VZEROUPPER
 	RET
 
-// func rows512x9(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x9(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x9(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x9(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	TESTQ  AX, AX
+	JZ     row512x9_rest
 
-rows512x9_row:
-	VPXORQ  Z1, Z1, Z1
-	VPXORQ  Z2, Z2, Z2
-	VPXORQ  Z3, Z3, Z3
-	VPXORQ  Z4, Z4, Z4
-	VPXORQ  Z5, Z5, Z5
-	VPXORQ  Z6, Z6, Z6
-	VPXORQ  Z7, Z7, Z7
-	VPXORQ  Z8, Z8, Z8
-	VPXORQ  Z9, Z9, Z9
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x9_rest
-
-rows512x9_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	PREFETCHT0   192(R14)
-	PREFETCHT0   256(R14)
-	PREFETCHT0   320(R14)
-	PREFETCHT0   384(R14)
-	PREFETCHT0   448(R14)
-	PREFETCHT0   512(R14)
-	VFMADD231PS  (R13), Z0, Z1
-	VFMADD231PS  64(R13), Z0, Z2
-	VFMADD231PS  128(R13), Z0, Z3
-	VFMADD231PS  192(R13), Z0, Z4
-	VFMADD231PS  256(R13), Z0, Z5
-	VFMADD231PS  320(R13), Z0, Z6
-	VFMADD231PS  384(R13), Z0, Z7
-	VFMADD231PS  448(R13), Z0, Z8
-	VFMADD231PS  512(R13), Z0, K1, Z9
+row512x9_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
+	PREFETCHT0   256(R10)
+	PREFETCHT0   320(R10)
+	PREFETCHT0   384(R10)
+	PREFETCHT0   448(R10)
+	PREFETCHT0   512(R10)
+	VFMADD231PS  (R9), Z0, Z1
+	VFMADD231PS  64(R9), Z0, Z2
+	VFMADD231PS  128(R9), Z0, Z3
+	VFMADD231PS  192(R9), Z0, Z4
+	VFMADD231PS  256(R9), Z0, Z5
+	VFMADD231PS  320(R9), Z0, Z6
+	VFMADD231PS  384(R9), Z0, Z7
+	VFMADD231PS  448(R9), Z0, Z8
+	VFMADD231PS  512(R9), Z0, K1, Z9
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x9_loop
+	DECQ         AX
+	JNZ          row512x9_loop
 
-rows512x9_rest:
-	TESTQ R12, R12
-	JZ    rows512x9_end
+row512x9_rest:
+	TESTQ CX, CX
+	JZ    row512x9_end
 
-rows512x9_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, Z1
-	VFMADD231PS  64(R11), Z0, Z2
-	VFMADD231PS  128(R11), Z0, Z3
-	VFMADD231PS  192(R11), Z0, Z4
-	VFMADD231PS  256(R11), Z0, Z5
-	VFMADD231PS  320(R11), Z0, Z6
-	VFMADD231PS  384(R11), Z0, Z7
-	VFMADD231PS  448(R11), Z0, Z8
-	VFMADD231PS  512(R11), Z0, K1, Z9
+row512x9_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, K1, Z9
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x9_restloop
+	DECQ         CX
+	JNZ          row512x9_restloop
 
-rows512x9_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x9_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z3, Z3
@@ -900,132 +769,117 @@ rows512x9_end:
 	VMULPS       Z0, Z7, Z7
 	VMULPS       Z0, Z8, Z8
 	VMULPS       Z0, Z9, Z9
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x9_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, Z1
-	VFMADD231PS  64(R10), Z0, Z2
-	VFMADD231PS  128(R10), Z0, Z3
-	VFMADD231PS  192(R10), Z0, Z4
-	VFMADD231PS  256(R10), Z0, Z5
-	VFMADD231PS  320(R10), Z0, Z6
-	VFMADD231PS  384(R10), Z0, Z7
-	VFMADD231PS  448(R10), Z0, Z8
-	VFMADD231PS  512(R10), Z0, K1, Z9
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x9_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, K1, Z9
 
-rows512x9_store:
-	VMOVUPS Z1, (R10)
-	VMOVUPS Z2, 64(R10)
-	VMOVUPS Z3, 128(R10)
-	VMOVUPS Z4, 192(R10)
-	VMOVUPS Z5, 256(R10)
-	VMOVUPS Z6, 320(R10)
-	VMOVUPS Z7, 384(R10)
-	VMOVUPS Z8, 448(R10)
-	VMOVUPS Z9, K1, 512(R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x9_row
+row512x9_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z5, 256(AX)
+	VMOVUPS Z6, 320(AX)
+	VMOVUPS Z7, 384(AX)
+	VMOVUPS Z8, 448(AX)
+	VMOVUPS Z9, K1, 512(AX)
 	VZEROUPPER
 	RET
 
-// func rows512x10(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x10(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x10(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x10(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	TESTQ  AX, AX
+	JZ     row512x10_rest
 
-rows512x10_row:
-	VPXORQ  Z1, Z1, Z1
-	VPXORQ  Z2, Z2, Z2
-	VPXORQ  Z3, Z3, Z3
-	VPXORQ  Z4, Z4, Z4
-	VPXORQ  Z5, Z5, Z5
-	VPXORQ  Z6, Z6, Z6
-	VPXORQ  Z7, Z7, Z7
-	VPXORQ  Z8, Z8, Z8
-	VPXORQ  Z9, Z9, Z9
-	VPXORQ  Z10, Z10, Z10
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x10_rest
-
-rows512x10_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	PREFETCHT0   192(R14)
-	PREFETCHT0   256(R14)
-	PREFETCHT0   320(R14)
-	PREFETCHT0   384(R14)
-	PREFETCHT0   448(R14)
-	PREFETCHT0   512(R14)
-	PREFETCHT0   576(R14)
-	VFMADD231PS  (R13), Z0, Z1
-	VFMADD231PS  64(R13), Z0, Z2
-	VFMADD231PS  128(R13), Z0, Z3
-	VFMADD231PS  192(R13), Z0, Z4
-	VFMADD231PS  256(R13), Z0, Z5
-	VFMADD231PS  320(R13), Z0, Z6
-	VFMADD231PS  384(R13), Z0, Z7
-	VFMADD231PS  448(R13), Z0, Z8
-	VFMADD231PS  512(R13), Z0, Z9
-	VFMADD231PS  576(R13), Z0, K1, Z10
+row512x10_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
+	PREFETCHT0   256(R10)
+	PREFETCHT0   320(R10)
+	PREFETCHT0   384(R10)
+	PREFETCHT0   448(R10)
+	PREFETCHT0   512(R10)
+	PREFETCHT0   576(R10)
+	VFMADD231PS  (R9), Z0, Z1
+	VFMADD231PS  64(R9), Z0, Z2
+	VFMADD231PS  128(R9), Z0, Z3
+	VFMADD231PS  192(R9), Z0, Z4
+	VFMADD231PS  256(R9), Z0, Z5
+	VFMADD231PS  320(R9), Z0, Z6
+	VFMADD231PS  384(R9), Z0, Z7
+	VFMADD231PS  448(R9), Z0, Z8
+	VFMADD231PS  512(R9), Z0, Z9
+	VFMADD231PS  576(R9), Z0, K1, Z10
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x10_loop
+	DECQ         AX
+	JNZ          row512x10_loop
 
-rows512x10_rest:
-	TESTQ R12, R12
-	JZ    rows512x10_end
+row512x10_rest:
+	TESTQ CX, CX
+	JZ    row512x10_end
 
-rows512x10_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, Z1
-	VFMADD231PS  64(R11), Z0, Z2
-	VFMADD231PS  128(R11), Z0, Z3
-	VFMADD231PS  192(R11), Z0, Z4
-	VFMADD231PS  256(R11), Z0, Z5
-	VFMADD231PS  320(R11), Z0, Z6
-	VFMADD231PS  384(R11), Z0, Z7
-	VFMADD231PS  448(R11), Z0, Z8
-	VFMADD231PS  512(R11), Z0, Z9
-	VFMADD231PS  576(R11), Z0, K1, Z10
+row512x10_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, Z9
+	VFMADD231PS  576(AX), Z0, K1, Z10
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x10_restloop
+	DECQ         CX
+	JNZ          row512x10_restloop
 
-rows512x10_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x10_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z3, Z3
@@ -1036,138 +890,123 @@ rows512x10_end:
 	VMULPS       Z0, Z8, Z8
 	VMULPS       Z0, Z9, Z9
 	VMULPS       Z0, Z10, Z10
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x10_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, Z1
-	VFMADD231PS  64(R10), Z0, Z2
-	VFMADD231PS  128(R10), Z0, Z3
-	VFMADD231PS  192(R10), Z0, Z4
-	VFMADD231PS  256(R10), Z0, Z5
-	VFMADD231PS  320(R10), Z0, Z6
-	VFMADD231PS  384(R10), Z0, Z7
-	VFMADD231PS  448(R10), Z0, Z8
-	VFMADD231PS  512(R10), Z0, Z9
-	VFMADD231PS  576(R10), Z0, K1, Z10
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x10_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, Z9
+	VFMADD231PS  576(AX), Z0, K1, Z10
 
-rows512x10_store:
-	VMOVUPS Z1, (R10)
-	VMOVUPS Z2, 64(R10)
-	VMOVUPS Z3, 128(R10)
-	VMOVUPS Z4, 192(R10)
-	VMOVUPS Z5, 256(R10)
-	VMOVUPS Z6, 320(R10)
-	VMOVUPS Z7, 384(R10)
-	VMOVUPS Z8, 448(R10)
-	VMOVUPS Z9, 512(R10)
-	VMOVUPS Z10, K1, 576(R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x10_row
+row512x10_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z5, 256(AX)
+	VMOVUPS Z6, 320(AX)
+	VMOVUPS Z7, 384(AX)
+	VMOVUPS Z8, 448(AX)
+	VMOVUPS Z9, 512(AX)
+	VMOVUPS Z10, K1, 576(AX)
 	VZEROUPPER
 	RET
 
-// func rows512x11(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x11(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x11(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x11(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	TESTQ  AX, AX
+	JZ     row512x11_rest
 
-rows512x11_row:
-	VPXORQ  Z1, Z1, Z1
-	VPXORQ  Z2, Z2, Z2
-	VPXORQ  Z3, Z3, Z3
-	VPXORQ  Z4, Z4, Z4
-	VPXORQ  Z5, Z5, Z5
-	VPXORQ  Z6, Z6, Z6
-	VPXORQ  Z7, Z7, Z7
-	VPXORQ  Z8, Z8, Z8
-	VPXORQ  Z9, Z9, Z9
-	VPXORQ  Z10, Z10, Z10
-	VPXORQ  Z11, Z11, Z11
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x11_rest
-
-rows512x11_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	PREFETCHT0   192(R14)
-	PREFETCHT0   256(R14)
-	PREFETCHT0   320(R14)
-	PREFETCHT0   384(R14)
-	PREFETCHT0   448(R14)
-	PREFETCHT0   512(R14)
-	PREFETCHT0   576(R14)
-	PREFETCHT0   640(R14)
-	VFMADD231PS  (R13), Z0, Z1
-	VFMADD231PS  64(R13), Z0, Z2
-	VFMADD231PS  128(R13), Z0, Z3
-	VFMADD231PS  192(R13), Z0, Z4
-	VFMADD231PS  256(R13), Z0, Z5
-	VFMADD231PS  320(R13), Z0, Z6
-	VFMADD231PS  384(R13), Z0, Z7
-	VFMADD231PS  448(R13), Z0, Z8
-	VFMADD231PS  512(R13), Z0, Z9
-	VFMADD231PS  576(R13), Z0, Z10
-	VFMADD231PS  640(R13), Z0, K1, Z11
+row512x11_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
+	PREFETCHT0   256(R10)
+	PREFETCHT0   320(R10)
+	PREFETCHT0   384(R10)
+	PREFETCHT0   448(R10)
+	PREFETCHT0   512(R10)
+	PREFETCHT0   576(R10)
+	PREFETCHT0   640(R10)
+	VFMADD231PS  (R9), Z0, Z1
+	VFMADD231PS  64(R9), Z0, Z2
+	VFMADD231PS  128(R9), Z0, Z3
+	VFMADD231PS  192(R9), Z0, Z4
+	VFMADD231PS  256(R9), Z0, Z5
+	VFMADD231PS  320(R9), Z0, Z6
+	VFMADD231PS  384(R9), Z0, Z7
+	VFMADD231PS  448(R9), Z0, Z8
+	VFMADD231PS  512(R9), Z0, Z9
+	VFMADD231PS  576(R9), Z0, Z10
+	VFMADD231PS  640(R9), Z0, K1, Z11
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x11_loop
+	DECQ         AX
+	JNZ          row512x11_loop
 
-rows512x11_rest:
-	TESTQ R12, R12
-	JZ    rows512x11_end
+row512x11_rest:
+	TESTQ CX, CX
+	JZ    row512x11_end
 
-rows512x11_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, Z1
-	VFMADD231PS  64(R11), Z0, Z2
-	VFMADD231PS  128(R11), Z0, Z3
-	VFMADD231PS  192(R11), Z0, Z4
-	VFMADD231PS  256(R11), Z0, Z5
-	VFMADD231PS  320(R11), Z0, Z6
-	VFMADD231PS  384(R11), Z0, Z7
-	VFMADD231PS  448(R11), Z0, Z8
-	VFMADD231PS  512(R11), Z0, Z9
-	VFMADD231PS  576(R11), Z0, Z10
-	VFMADD231PS  640(R11), Z0, K1, Z11
+row512x11_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, Z9
+	VFMADD231PS  576(AX), Z0, Z10
+	VFMADD231PS  640(AX), Z0, K1, Z11
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x11_restloop
+	DECQ         CX
+	JNZ          row512x11_restloop
 
-rows512x11_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x11_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z3, Z3
@@ -1179,144 +1018,129 @@ rows512x11_end:
 	VMULPS       Z0, Z9, Z9
 	VMULPS       Z0, Z10, Z10
 	VMULPS       Z0, Z11, Z11
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x11_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, Z1
-	VFMADD231PS  64(R10), Z0, Z2
-	VFMADD231PS  128(R10), Z0, Z3
-	VFMADD231PS  192(R10), Z0, Z4
-	VFMADD231PS  256(R10), Z0, Z5
-	VFMADD231PS  320(R10), Z0, Z6
-	VFMADD231PS  384(R10), Z0, Z7
-	VFMADD231PS  448(R10), Z0, Z8
-	VFMADD231PS  512(R10), Z0, Z9
-	VFMADD231PS  576(R10), Z0, Z10
-	VFMADD231PS  640(R10), Z0, K1, Z11
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x11_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, Z9
+	VFMADD231PS  576(AX), Z0, Z10
+	VFMADD231PS  640(AX), Z0, K1, Z11
 
-rows512x11_store:
-	VMOVUPS Z1, (R10)
-	VMOVUPS Z2, 64(R10)
-	VMOVUPS Z3, 128(R10)
-	VMOVUPS Z4, 192(R10)
-	VMOVUPS Z5, 256(R10)
-	VMOVUPS Z6, 320(R10)
-	VMOVUPS Z7, 384(R10)
-	VMOVUPS Z8, 448(R10)
-	VMOVUPS Z9, 512(R10)
-	VMOVUPS Z10, 576(R10)
-	VMOVUPS Z11, K1, 640(R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x11_row
+row512x11_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z5, 256(AX)
+	VMOVUPS Z6, 320(AX)
+	VMOVUPS Z7, 384(AX)
+	VMOVUPS Z8, 448(AX)
+	VMOVUPS Z9, 512(AX)
+	VMOVUPS Z10, 576(AX)
+	VMOVUPS Z11, K1, 640(AX)
 	VZEROUPPER
 	RET
 
-// func rows512x12(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x12(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x12(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x12(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	TESTQ  AX, AX
+	JZ     row512x12_rest
 
-rows512x12_row:
-	VPXORQ  Z1, Z1, Z1
-	VPXORQ  Z2, Z2, Z2
-	VPXORQ  Z3, Z3, Z3
-	VPXORQ  Z4, Z4, Z4
-	VPXORQ  Z5, Z5, Z5
-	VPXORQ  Z6, Z6, Z6
-	VPXORQ  Z7, Z7, Z7
-	VPXORQ  Z8, Z8, Z8
-	VPXORQ  Z9, Z9, Z9
-	VPXORQ  Z10, Z10, Z10
-	VPXORQ  Z11, Z11, Z11
-	VPXORQ  Z12, Z12, Z12
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x12_rest
-
-rows512x12_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	PREFETCHT0   192(R14)
-	PREFETCHT0   256(R14)
-	PREFETCHT0   320(R14)
-	PREFETCHT0   384(R14)
-	PREFETCHT0   448(R14)
-	PREFETCHT0   512(R14)
-	PREFETCHT0   576(R14)
-	PREFETCHT0   640(R14)
-	PREFETCHT0   704(R14)
-	VFMADD231PS  (R13), Z0, Z1
-	VFMADD231PS  64(R13), Z0, Z2
-	VFMADD231PS  128(R13), Z0, Z3
-	VFMADD231PS  192(R13), Z0, Z4
-	VFMADD231PS  256(R13), Z0, Z5
-	VFMADD231PS  320(R13), Z0, Z6
-	VFMADD231PS  384(R13), Z0, Z7
-	VFMADD231PS  448(R13), Z0, Z8
-	VFMADD231PS  512(R13), Z0, Z9
-	VFMADD231PS  576(R13), Z0, Z10
-	VFMADD231PS  640(R13), Z0, Z11
-	VFMADD231PS  704(R13), Z0, K1, Z12
+row512x12_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
+	PREFETCHT0   256(R10)
+	PREFETCHT0   320(R10)
+	PREFETCHT0   384(R10)
+	PREFETCHT0   448(R10)
+	PREFETCHT0   512(R10)
+	PREFETCHT0   576(R10)
+	PREFETCHT0   640(R10)
+	PREFETCHT0   704(R10)
+	VFMADD231PS  (R9), Z0, Z1
+	VFMADD231PS  64(R9), Z0, Z2
+	VFMADD231PS  128(R9), Z0, Z3
+	VFMADD231PS  192(R9), Z0, Z4
+	VFMADD231PS  256(R9), Z0, Z5
+	VFMADD231PS  320(R9), Z0, Z6
+	VFMADD231PS  384(R9), Z0, Z7
+	VFMADD231PS  448(R9), Z0, Z8
+	VFMADD231PS  512(R9), Z0, Z9
+	VFMADD231PS  576(R9), Z0, Z10
+	VFMADD231PS  640(R9), Z0, Z11
+	VFMADD231PS  704(R9), Z0, K1, Z12
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x12_loop
+	DECQ         AX
+	JNZ          row512x12_loop
 
-rows512x12_rest:
-	TESTQ R12, R12
-	JZ    rows512x12_end
+row512x12_rest:
+	TESTQ CX, CX
+	JZ    row512x12_end
 
-rows512x12_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, Z1
-	VFMADD231PS  64(R11), Z0, Z2
-	VFMADD231PS  128(R11), Z0, Z3
-	VFMADD231PS  192(R11), Z0, Z4
-	VFMADD231PS  256(R11), Z0, Z5
-	VFMADD231PS  320(R11), Z0, Z6
-	VFMADD231PS  384(R11), Z0, Z7
-	VFMADD231PS  448(R11), Z0, Z8
-	VFMADD231PS  512(R11), Z0, Z9
-	VFMADD231PS  576(R11), Z0, Z10
-	VFMADD231PS  640(R11), Z0, Z11
-	VFMADD231PS  704(R11), Z0, K1, Z12
+row512x12_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, Z9
+	VFMADD231PS  576(AX), Z0, Z10
+	VFMADD231PS  640(AX), Z0, Z11
+	VFMADD231PS  704(AX), Z0, K1, Z12
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x12_restloop
+	DECQ         CX
+	JNZ          row512x12_restloop
 
-rows512x12_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x12_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z3, Z3
@@ -1329,150 +1153,135 @@ rows512x12_end:
 	VMULPS       Z0, Z10, Z10
 	VMULPS       Z0, Z11, Z11
 	VMULPS       Z0, Z12, Z12
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x12_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, Z1
-	VFMADD231PS  64(R10), Z0, Z2
-	VFMADD231PS  128(R10), Z0, Z3
-	VFMADD231PS  192(R10), Z0, Z4
-	VFMADD231PS  256(R10), Z0, Z5
-	VFMADD231PS  320(R10), Z0, Z6
-	VFMADD231PS  384(R10), Z0, Z7
-	VFMADD231PS  448(R10), Z0, Z8
-	VFMADD231PS  512(R10), Z0, Z9
-	VFMADD231PS  576(R10), Z0, Z10
-	VFMADD231PS  640(R10), Z0, Z11
-	VFMADD231PS  704(R10), Z0, K1, Z12
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x12_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, Z9
+	VFMADD231PS  576(AX), Z0, Z10
+	VFMADD231PS  640(AX), Z0, Z11
+	VFMADD231PS  704(AX), Z0, K1, Z12
 
-rows512x12_store:
-	VMOVUPS Z1, (R10)
-	VMOVUPS Z2, 64(R10)
-	VMOVUPS Z3, 128(R10)
-	VMOVUPS Z4, 192(R10)
-	VMOVUPS Z5, 256(R10)
-	VMOVUPS Z6, 320(R10)
-	VMOVUPS Z7, 384(R10)
-	VMOVUPS Z8, 448(R10)
-	VMOVUPS Z9, 512(R10)
-	VMOVUPS Z10, 576(R10)
-	VMOVUPS Z11, 640(R10)
-	VMOVUPS Z12, K1, 704(R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x12_row
+row512x12_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z5, 256(AX)
+	VMOVUPS Z6, 320(AX)
+	VMOVUPS Z7, 384(AX)
+	VMOVUPS Z8, 448(AX)
+	VMOVUPS Z9, 512(AX)
+	VMOVUPS Z10, 576(AX)
+	VMOVUPS Z11, 640(AX)
+	VMOVUPS Z12, K1, 704(AX)
 	VZEROUPPER
 	RET
 
-// func rows512x13(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x13(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x13(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x13(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	TESTQ  AX, AX
+	JZ     row512x13_rest
 
-rows512x13_row:
-	VPXORQ  Z1, Z1, Z1
-	VPXORQ  Z2, Z2, Z2
-	VPXORQ  Z3, Z3, Z3
-	VPXORQ  Z4, Z4, Z4
-	VPXORQ  Z5, Z5, Z5
-	VPXORQ  Z6, Z6, Z6
-	VPXORQ  Z7, Z7, Z7
-	VPXORQ  Z8, Z8, Z8
-	VPXORQ  Z9, Z9, Z9
-	VPXORQ  Z10, Z10, Z10
-	VPXORQ  Z11, Z11, Z11
-	VPXORQ  Z12, Z12, Z12
-	VPXORQ  Z13, Z13, Z13
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x13_rest
-
-rows512x13_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	PREFETCHT0   192(R14)
-	PREFETCHT0   256(R14)
-	PREFETCHT0   320(R14)
-	PREFETCHT0   384(R14)
-	PREFETCHT0   448(R14)
-	PREFETCHT0   512(R14)
-	PREFETCHT0   576(R14)
-	PREFETCHT0   640(R14)
-	PREFETCHT0   704(R14)
-	PREFETCHT0   768(R14)
-	VFMADD231PS  (R13), Z0, Z1
-	VFMADD231PS  64(R13), Z0, Z2
-	VFMADD231PS  128(R13), Z0, Z3
-	VFMADD231PS  192(R13), Z0, Z4
-	VFMADD231PS  256(R13), Z0, Z5
-	VFMADD231PS  320(R13), Z0, Z6
-	VFMADD231PS  384(R13), Z0, Z7
-	VFMADD231PS  448(R13), Z0, Z8
-	VFMADD231PS  512(R13), Z0, Z9
-	VFMADD231PS  576(R13), Z0, Z10
-	VFMADD231PS  640(R13), Z0, Z11
-	VFMADD231PS  704(R13), Z0, Z12
-	VFMADD231PS  768(R13), Z0, K1, Z13
+row512x13_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
+	PREFETCHT0   256(R10)
+	PREFETCHT0   320(R10)
+	PREFETCHT0   384(R10)
+	PREFETCHT0   448(R10)
+	PREFETCHT0   512(R10)
+	PREFETCHT0   576(R10)
+	PREFETCHT0   640(R10)
+	PREFETCHT0   704(R10)
+	PREFETCHT0   768(R10)
+	VFMADD231PS  (R9), Z0, Z1
+	VFMADD231PS  64(R9), Z0, Z2
+	VFMADD231PS  128(R9), Z0, Z3
+	VFMADD231PS  192(R9), Z0, Z4
+	VFMADD231PS  256(R9), Z0, Z5
+	VFMADD231PS  320(R9), Z0, Z6
+	VFMADD231PS  384(R9), Z0, Z7
+	VFMADD231PS  448(R9), Z0, Z8
+	VFMADD231PS  512(R9), Z0, Z9
+	VFMADD231PS  576(R9), Z0, Z10
+	VFMADD231PS  640(R9), Z0, Z11
+	VFMADD231PS  704(R9), Z0, Z12
+	VFMADD231PS  768(R9), Z0, K1, Z13
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x13_loop
+	DECQ         AX
+	JNZ          row512x13_loop
 
-rows512x13_rest:
-	TESTQ R12, R12
-	JZ    rows512x13_end
+row512x13_rest:
+	TESTQ CX, CX
+	JZ    row512x13_end
 
-rows512x13_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, Z1
-	VFMADD231PS  64(R11), Z0, Z2
-	VFMADD231PS  128(R11), Z0, Z3
-	VFMADD231PS  192(R11), Z0, Z4
-	VFMADD231PS  256(R11), Z0, Z5
-	VFMADD231PS  320(R11), Z0, Z6
-	VFMADD231PS  384(R11), Z0, Z7
-	VFMADD231PS  448(R11), Z0, Z8
-	VFMADD231PS  512(R11), Z0, Z9
-	VFMADD231PS  576(R11), Z0, Z10
-	VFMADD231PS  640(R11), Z0, Z11
-	VFMADD231PS  704(R11), Z0, Z12
-	VFMADD231PS  768(R11), Z0, K1, Z13
+row512x13_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, Z9
+	VFMADD231PS  576(AX), Z0, Z10
+	VFMADD231PS  640(AX), Z0, Z11
+	VFMADD231PS  704(AX), Z0, Z12
+	VFMADD231PS  768(AX), Z0, K1, Z13
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x13_restloop
+	DECQ         CX
+	JNZ          row512x13_restloop
 
-rows512x13_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x13_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z3, Z3
@@ -1486,156 +1295,141 @@ rows512x13_end:
 	VMULPS       Z0, Z11, Z11
 	VMULPS       Z0, Z12, Z12
 	VMULPS       Z0, Z13, Z13
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x13_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, Z1
-	VFMADD231PS  64(R10), Z0, Z2
-	VFMADD231PS  128(R10), Z0, Z3
-	VFMADD231PS  192(R10), Z0, Z4
-	VFMADD231PS  256(R10), Z0, Z5
-	VFMADD231PS  320(R10), Z0, Z6
-	VFMADD231PS  384(R10), Z0, Z7
-	VFMADD231PS  448(R10), Z0, Z8
-	VFMADD231PS  512(R10), Z0, Z9
-	VFMADD231PS  576(R10), Z0, Z10
-	VFMADD231PS  640(R10), Z0, Z11
-	VFMADD231PS  704(R10), Z0, Z12
-	VFMADD231PS  768(R10), Z0, K1, Z13
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x13_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, Z9
+	VFMADD231PS  576(AX), Z0, Z10
+	VFMADD231PS  640(AX), Z0, Z11
+	VFMADD231PS  704(AX), Z0, Z12
+	VFMADD231PS  768(AX), Z0, K1, Z13
 
-rows512x13_store:
-	VMOVUPS Z1, (R10)
-	VMOVUPS Z2, 64(R10)
-	VMOVUPS Z3, 128(R10)
-	VMOVUPS Z4, 192(R10)
-	VMOVUPS Z5, 256(R10)
-	VMOVUPS Z6, 320(R10)
-	VMOVUPS Z7, 384(R10)
-	VMOVUPS Z8, 448(R10)
-	VMOVUPS Z9, 512(R10)
-	VMOVUPS Z10, 576(R10)
-	VMOVUPS Z11, 640(R10)
-	VMOVUPS Z12, 704(R10)
-	VMOVUPS Z13, K1, 768(R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x13_row
+row512x13_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z5, 256(AX)
+	VMOVUPS Z6, 320(AX)
+	VMOVUPS Z7, 384(AX)
+	VMOVUPS Z8, 448(AX)
+	VMOVUPS Z9, 512(AX)
+	VMOVUPS Z10, 576(AX)
+	VMOVUPS Z11, 640(AX)
+	VMOVUPS Z12, 704(AX)
+	VMOVUPS Z13, K1, 768(AX)
 	VZEROUPPER
 	RET
 
-// func rows512x14(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x14(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x14(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x14(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	TESTQ  AX, AX
+	JZ     row512x14_rest
 
-rows512x14_row:
-	VPXORQ  Z1, Z1, Z1
-	VPXORQ  Z2, Z2, Z2
-	VPXORQ  Z3, Z3, Z3
-	VPXORQ  Z4, Z4, Z4
-	VPXORQ  Z5, Z5, Z5
-	VPXORQ  Z6, Z6, Z6
-	VPXORQ  Z7, Z7, Z7
-	VPXORQ  Z8, Z8, Z8
-	VPXORQ  Z9, Z9, Z9
-	VPXORQ  Z10, Z10, Z10
-	VPXORQ  Z11, Z11, Z11
-	VPXORQ  Z12, Z12, Z12
-	VPXORQ  Z13, Z13, Z13
-	VPXORQ  Z14, Z14, Z14
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x14_rest
-
-rows512x14_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	PREFETCHT0   192(R14)
-	PREFETCHT0   256(R14)
-	PREFETCHT0   320(R14)
-	PREFETCHT0   384(R14)
-	PREFETCHT0   448(R14)
-	PREFETCHT0   512(R14)
-	PREFETCHT0   576(R14)
-	PREFETCHT0   640(R14)
-	PREFETCHT0   704(R14)
-	PREFETCHT0   768(R14)
-	PREFETCHT0   832(R14)
-	VFMADD231PS  (R13), Z0, Z1
-	VFMADD231PS  64(R13), Z0, Z2
-	VFMADD231PS  128(R13), Z0, Z3
-	VFMADD231PS  192(R13), Z0, Z4
-	VFMADD231PS  256(R13), Z0, Z5
-	VFMADD231PS  320(R13), Z0, Z6
-	VFMADD231PS  384(R13), Z0, Z7
-	VFMADD231PS  448(R13), Z0, Z8
-	VFMADD231PS  512(R13), Z0, Z9
-	VFMADD231PS  576(R13), Z0, Z10
-	VFMADD231PS  640(R13), Z0, Z11
-	VFMADD231PS  704(R13), Z0, Z12
-	VFMADD231PS  768(R13), Z0, Z13
-	VFMADD231PS  832(R13), Z0, K1, Z14
+row512x14_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
+	PREFETCHT0   256(R10)
+	PREFETCHT0   320(R10)
+	PREFETCHT0   384(R10)
+	PREFETCHT0   448(R10)
+	PREFETCHT0   512(R10)
+	PREFETCHT0   576(R10)
+	PREFETCHT0   640(R10)
+	PREFETCHT0   704(R10)
+	PREFETCHT0   768(R10)
+	PREFETCHT0   832(R10)
+	VFMADD231PS  (R9), Z0, Z1
+	VFMADD231PS  64(R9), Z0, Z2
+	VFMADD231PS  128(R9), Z0, Z3
+	VFMADD231PS  192(R9), Z0, Z4
+	VFMADD231PS  256(R9), Z0, Z5
+	VFMADD231PS  320(R9), Z0, Z6
+	VFMADD231PS  384(R9), Z0, Z7
+	VFMADD231PS  448(R9), Z0, Z8
+	VFMADD231PS  512(R9), Z0, Z9
+	VFMADD231PS  576(R9), Z0, Z10
+	VFMADD231PS  640(R9), Z0, Z11
+	VFMADD231PS  704(R9), Z0, Z12
+	VFMADD231PS  768(R9), Z0, Z13
+	VFMADD231PS  832(R9), Z0, K1, Z14
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x14_loop
+	DECQ         AX
+	JNZ          row512x14_loop
 
-rows512x14_rest:
-	TESTQ R12, R12
-	JZ    rows512x14_end
+row512x14_rest:
+	TESTQ CX, CX
+	JZ    row512x14_end
 
-rows512x14_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, Z1
-	VFMADD231PS  64(R11), Z0, Z2
-	VFMADD231PS  128(R11), Z0, Z3
-	VFMADD231PS  192(R11), Z0, Z4
-	VFMADD231PS  256(R11), Z0, Z5
-	VFMADD231PS  320(R11), Z0, Z6
-	VFMADD231PS  384(R11), Z0, Z7
-	VFMADD231PS  448(R11), Z0, Z8
-	VFMADD231PS  512(R11), Z0, Z9
-	VFMADD231PS  576(R11), Z0, Z10
-	VFMADD231PS  640(R11), Z0, Z11
-	VFMADD231PS  704(R11), Z0, Z12
-	VFMADD231PS  768(R11), Z0, Z13
-	VFMADD231PS  832(R11), Z0, K1, Z14
+row512x14_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, Z9
+	VFMADD231PS  576(AX), Z0, Z10
+	VFMADD231PS  640(AX), Z0, Z11
+	VFMADD231PS  704(AX), Z0, Z12
+	VFMADD231PS  768(AX), Z0, Z13
+	VFMADD231PS  832(AX), Z0, K1, Z14
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x14_restloop
+	DECQ         CX
+	JNZ          row512x14_restloop
 
-rows512x14_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x14_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z3, Z3
@@ -1650,162 +1444,147 @@ rows512x14_end:
 	VMULPS       Z0, Z12, Z12
 	VMULPS       Z0, Z13, Z13
 	VMULPS       Z0, Z14, Z14
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x14_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, Z1
-	VFMADD231PS  64(R10), Z0, Z2
-	VFMADD231PS  128(R10), Z0, Z3
-	VFMADD231PS  192(R10), Z0, Z4
-	VFMADD231PS  256(R10), Z0, Z5
-	VFMADD231PS  320(R10), Z0, Z6
-	VFMADD231PS  384(R10), Z0, Z7
-	VFMADD231PS  448(R10), Z0, Z8
-	VFMADD231PS  512(R10), Z0, Z9
-	VFMADD231PS  576(R10), Z0, Z10
-	VFMADD231PS  640(R10), Z0, Z11
-	VFMADD231PS  704(R10), Z0, Z12
-	VFMADD231PS  768(R10), Z0, Z13
-	VFMADD231PS  832(R10), Z0, K1, Z14
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x14_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, Z9
+	VFMADD231PS  576(AX), Z0, Z10
+	VFMADD231PS  640(AX), Z0, Z11
+	VFMADD231PS  704(AX), Z0, Z12
+	VFMADD231PS  768(AX), Z0, Z13
+	VFMADD231PS  832(AX), Z0, K1, Z14
 
-rows512x14_store:
-	VMOVUPS Z1, (R10)
-	VMOVUPS Z2, 64(R10)
-	VMOVUPS Z3, 128(R10)
-	VMOVUPS Z4, 192(R10)
-	VMOVUPS Z5, 256(R10)
-	VMOVUPS Z6, 320(R10)
-	VMOVUPS Z7, 384(R10)
-	VMOVUPS Z8, 448(R10)
-	VMOVUPS Z9, 512(R10)
-	VMOVUPS Z10, 576(R10)
-	VMOVUPS Z11, 640(R10)
-	VMOVUPS Z12, 704(R10)
-	VMOVUPS Z13, 768(R10)
-	VMOVUPS Z14, K1, 832(R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x14_row
+row512x14_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z5, 256(AX)
+	VMOVUPS Z6, 320(AX)
+	VMOVUPS Z7, 384(AX)
+	VMOVUPS Z8, 448(AX)
+	VMOVUPS Z9, 512(AX)
+	VMOVUPS Z10, 576(AX)
+	VMOVUPS Z11, 640(AX)
+	VMOVUPS Z12, 704(AX)
+	VMOVUPS Z13, 768(AX)
+	VMOVUPS Z14, K1, 832(AX)
 	VZEROUPPER
 	RET
 
-// func rows512x15(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x15(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x15(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x15(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	TESTQ  AX, AX
+	JZ     row512x15_rest
 
-rows512x15_row:
-	VPXORQ  Z1, Z1, Z1
-	VPXORQ  Z2, Z2, Z2
-	VPXORQ  Z3, Z3, Z3
-	VPXORQ  Z4, Z4, Z4
-	VPXORQ  Z5, Z5, Z5
-	VPXORQ  Z6, Z6, Z6
-	VPXORQ  Z7, Z7, Z7
-	VPXORQ  Z8, Z8, Z8
-	VPXORQ  Z9, Z9, Z9
-	VPXORQ  Z10, Z10, Z10
-	VPXORQ  Z11, Z11, Z11
-	VPXORQ  Z12, Z12, Z12
-	VPXORQ  Z13, Z13, Z13
-	VPXORQ  Z14, Z14, Z14
-	VPXORQ  Z15, Z15, Z15
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x15_rest
-
-rows512x15_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	PREFETCHT0   192(R14)
-	PREFETCHT0   256(R14)
-	PREFETCHT0   320(R14)
-	PREFETCHT0   384(R14)
-	PREFETCHT0   448(R14)
-	PREFETCHT0   512(R14)
-	PREFETCHT0   576(R14)
-	PREFETCHT0   640(R14)
-	PREFETCHT0   704(R14)
-	PREFETCHT0   768(R14)
-	PREFETCHT0   832(R14)
-	PREFETCHT0   896(R14)
-	VFMADD231PS  (R13), Z0, Z1
-	VFMADD231PS  64(R13), Z0, Z2
-	VFMADD231PS  128(R13), Z0, Z3
-	VFMADD231PS  192(R13), Z0, Z4
-	VFMADD231PS  256(R13), Z0, Z5
-	VFMADD231PS  320(R13), Z0, Z6
-	VFMADD231PS  384(R13), Z0, Z7
-	VFMADD231PS  448(R13), Z0, Z8
-	VFMADD231PS  512(R13), Z0, Z9
-	VFMADD231PS  576(R13), Z0, Z10
-	VFMADD231PS  640(R13), Z0, Z11
-	VFMADD231PS  704(R13), Z0, Z12
-	VFMADD231PS  768(R13), Z0, Z13
-	VFMADD231PS  832(R13), Z0, Z14
-	VFMADD231PS  896(R13), Z0, K1, Z15
+row512x15_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
+	PREFETCHT0   256(R10)
+	PREFETCHT0   320(R10)
+	PREFETCHT0   384(R10)
+	PREFETCHT0   448(R10)
+	PREFETCHT0   512(R10)
+	PREFETCHT0   576(R10)
+	PREFETCHT0   640(R10)
+	PREFETCHT0   704(R10)
+	PREFETCHT0   768(R10)
+	PREFETCHT0   832(R10)
+	PREFETCHT0   896(R10)
+	VFMADD231PS  (R9), Z0, Z1
+	VFMADD231PS  64(R9), Z0, Z2
+	VFMADD231PS  128(R9), Z0, Z3
+	VFMADD231PS  192(R9), Z0, Z4
+	VFMADD231PS  256(R9), Z0, Z5
+	VFMADD231PS  320(R9), Z0, Z6
+	VFMADD231PS  384(R9), Z0, Z7
+	VFMADD231PS  448(R9), Z0, Z8
+	VFMADD231PS  512(R9), Z0, Z9
+	VFMADD231PS  576(R9), Z0, Z10
+	VFMADD231PS  640(R9), Z0, Z11
+	VFMADD231PS  704(R9), Z0, Z12
+	VFMADD231PS  768(R9), Z0, Z13
+	VFMADD231PS  832(R9), Z0, Z14
+	VFMADD231PS  896(R9), Z0, K1, Z15
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x15_loop
+	DECQ         AX
+	JNZ          row512x15_loop
 
-rows512x15_rest:
-	TESTQ R12, R12
-	JZ    rows512x15_end
+row512x15_rest:
+	TESTQ CX, CX
+	JZ    row512x15_end
 
-rows512x15_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, Z1
-	VFMADD231PS  64(R11), Z0, Z2
-	VFMADD231PS  128(R11), Z0, Z3
-	VFMADD231PS  192(R11), Z0, Z4
-	VFMADD231PS  256(R11), Z0, Z5
-	VFMADD231PS  320(R11), Z0, Z6
-	VFMADD231PS  384(R11), Z0, Z7
-	VFMADD231PS  448(R11), Z0, Z8
-	VFMADD231PS  512(R11), Z0, Z9
-	VFMADD231PS  576(R11), Z0, Z10
-	VFMADD231PS  640(R11), Z0, Z11
-	VFMADD231PS  704(R11), Z0, Z12
-	VFMADD231PS  768(R11), Z0, Z13
-	VFMADD231PS  832(R11), Z0, Z14
-	VFMADD231PS  896(R11), Z0, K1, Z15
+row512x15_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, Z9
+	VFMADD231PS  576(AX), Z0, Z10
+	VFMADD231PS  640(AX), Z0, Z11
+	VFMADD231PS  704(AX), Z0, Z12
+	VFMADD231PS  768(AX), Z0, Z13
+	VFMADD231PS  832(AX), Z0, Z14
+	VFMADD231PS  896(AX), Z0, K1, Z15
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x15_restloop
+	DECQ         CX
+	JNZ          row512x15_restloop
 
-rows512x15_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x15_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z3, Z3
@@ -1821,168 +1600,153 @@ rows512x15_end:
 	VMULPS       Z0, Z13, Z13
 	VMULPS       Z0, Z14, Z14
 	VMULPS       Z0, Z15, Z15
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x15_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, Z1
-	VFMADD231PS  64(R10), Z0, Z2
-	VFMADD231PS  128(R10), Z0, Z3
-	VFMADD231PS  192(R10), Z0, Z4
-	VFMADD231PS  256(R10), Z0, Z5
-	VFMADD231PS  320(R10), Z0, Z6
-	VFMADD231PS  384(R10), Z0, Z7
-	VFMADD231PS  448(R10), Z0, Z8
-	VFMADD231PS  512(R10), Z0, Z9
-	VFMADD231PS  576(R10), Z0, Z10
-	VFMADD231PS  640(R10), Z0, Z11
-	VFMADD231PS  704(R10), Z0, Z12
-	VFMADD231PS  768(R10), Z0, Z13
-	VFMADD231PS  832(R10), Z0, Z14
-	VFMADD231PS  896(R10), Z0, K1, Z15
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x15_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, Z9
+	VFMADD231PS  576(AX), Z0, Z10
+	VFMADD231PS  640(AX), Z0, Z11
+	VFMADD231PS  704(AX), Z0, Z12
+	VFMADD231PS  768(AX), Z0, Z13
+	VFMADD231PS  832(AX), Z0, Z14
+	VFMADD231PS  896(AX), Z0, K1, Z15
 
-rows512x15_store:
-	VMOVUPS Z1, (R10)
-	VMOVUPS Z2, 64(R10)
-	VMOVUPS Z3, 128(R10)
-	VMOVUPS Z4, 192(R10)
-	VMOVUPS Z5, 256(R10)
-	VMOVUPS Z6, 320(R10)
-	VMOVUPS Z7, 384(R10)
-	VMOVUPS Z8, 448(R10)
-	VMOVUPS Z9, 512(R10)
-	VMOVUPS Z10, 576(R10)
-	VMOVUPS Z11, 640(R10)
-	VMOVUPS Z12, 704(R10)
-	VMOVUPS Z13, 768(R10)
-	VMOVUPS Z14, 832(R10)
-	VMOVUPS Z15, K1, 896(R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x15_row
+row512x15_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z5, 256(AX)
+	VMOVUPS Z6, 320(AX)
+	VMOVUPS Z7, 384(AX)
+	VMOVUPS Z8, 448(AX)
+	VMOVUPS Z9, 512(AX)
+	VMOVUPS Z10, 576(AX)
+	VMOVUPS Z11, 640(AX)
+	VMOVUPS Z12, 704(AX)
+	VMOVUPS Z13, 768(AX)
+	VMOVUPS Z14, 832(AX)
+	VMOVUPS Z15, K1, 896(AX)
 	VZEROUPPER
 	RET
 
-// func rows512x16(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·rows512x16(SB), NOSPLIT, $0-90
-	MOVQ  rows+0(FP), AX
-	MOVQ  fetch+8(FP), CX
-	MOVQ  indptr+24(FP), DX
-	MOVQ  ahead+16(FP), BX
-	MOVQ  col+32(FP), SI
-	MOVQ  val+40(FP), DI
-	MOVQ  x+48(FP), R8
-	MOVQ  ldx+56(FP), R9
-	MOVQ  y+72(FP), R10
-	KMOVW mask+88(FP), K1
+// func row512x16(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·row512x16(SB), NOSPLIT, $0-74
+	MOVQ   n+0(FP), AX
+	MOVQ   rest+8(FP), CX
+	MOVQ   ahead+16(FP), DX
+	MOVQ   col+24(FP), BX
+	MOVQ   val+32(FP), SI
+	MOVQ   x+40(FP), DI
+	MOVQ   ldx+48(FP), R8
+	KMOVW  mask+72(FP), K1
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	TESTQ  AX, AX
+	JZ     row512x16_rest
 
-rows512x16_row:
-	VPXORQ  Z1, Z1, Z1
-	VPXORQ  Z2, Z2, Z2
-	VPXORQ  Z3, Z3, Z3
-	VPXORQ  Z4, Z4, Z4
-	VPXORQ  Z5, Z5, Z5
-	VPXORQ  Z6, Z6, Z6
-	VPXORQ  Z7, Z7, Z7
-	VPXORQ  Z8, Z8, Z8
-	VPXORQ  Z9, Z9, Z9
-	VPXORQ  Z10, Z10, Z10
-	VPXORQ  Z11, Z11, Z11
-	VPXORQ  Z12, Z12, Z12
-	VPXORQ  Z13, Z13, Z13
-	VPXORQ  Z14, Z14, Z14
-	VPXORQ  Z15, Z15, Z15
-	VPXORQ  Z16, Z16, Z16
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows512x16_rest
-
-rows512x16_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Z0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	PREFETCHT0   192(R14)
-	PREFETCHT0   256(R14)
-	PREFETCHT0   320(R14)
-	PREFETCHT0   384(R14)
-	PREFETCHT0   448(R14)
-	PREFETCHT0   512(R14)
-	PREFETCHT0   576(R14)
-	PREFETCHT0   640(R14)
-	PREFETCHT0   704(R14)
-	PREFETCHT0   768(R14)
-	PREFETCHT0   832(R14)
-	PREFETCHT0   896(R14)
-	PREFETCHT0   960(R14)
-	VFMADD231PS  (R13), Z0, Z1
-	VFMADD231PS  64(R13), Z0, Z2
-	VFMADD231PS  128(R13), Z0, Z3
-	VFMADD231PS  192(R13), Z0, Z4
-	VFMADD231PS  256(R13), Z0, Z5
-	VFMADD231PS  320(R13), Z0, Z6
-	VFMADD231PS  384(R13), Z0, Z7
-	VFMADD231PS  448(R13), Z0, Z8
-	VFMADD231PS  512(R13), Z0, Z9
-	VFMADD231PS  576(R13), Z0, Z10
-	VFMADD231PS  640(R13), Z0, Z11
-	VFMADD231PS  704(R13), Z0, Z12
-	VFMADD231PS  768(R13), Z0, Z13
-	VFMADD231PS  832(R13), Z0, Z14
-	VFMADD231PS  896(R13), Z0, Z15
-	VFMADD231PS  960(R13), Z0, K1, Z16
+row512x16_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Z0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
+	PREFETCHT0   256(R10)
+	PREFETCHT0   320(R10)
+	PREFETCHT0   384(R10)
+	PREFETCHT0   448(R10)
+	PREFETCHT0   512(R10)
+	PREFETCHT0   576(R10)
+	PREFETCHT0   640(R10)
+	PREFETCHT0   704(R10)
+	PREFETCHT0   768(R10)
+	PREFETCHT0   832(R10)
+	PREFETCHT0   896(R10)
+	PREFETCHT0   960(R10)
+	VFMADD231PS  (R9), Z0, Z1
+	VFMADD231PS  64(R9), Z0, Z2
+	VFMADD231PS  128(R9), Z0, Z3
+	VFMADD231PS  192(R9), Z0, Z4
+	VFMADD231PS  256(R9), Z0, Z5
+	VFMADD231PS  320(R9), Z0, Z6
+	VFMADD231PS  384(R9), Z0, Z7
+	VFMADD231PS  448(R9), Z0, Z8
+	VFMADD231PS  512(R9), Z0, Z9
+	VFMADD231PS  576(R9), Z0, Z10
+	VFMADD231PS  640(R9), Z0, Z11
+	VFMADD231PS  704(R9), Z0, Z12
+	VFMADD231PS  768(R9), Z0, Z13
+	VFMADD231PS  832(R9), Z0, Z14
+	VFMADD231PS  896(R9), Z0, Z15
+	VFMADD231PS  960(R9), Z0, K1, Z16
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows512x16_loop
+	DECQ         AX
+	JNZ          row512x16_loop
 
-rows512x16_rest:
-	TESTQ R12, R12
-	JZ    rows512x16_end
+row512x16_rest:
+	TESTQ CX, CX
+	JZ    row512x16_end
 
-rows512x16_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Z0
-	VFMADD231PS  (R11), Z0, Z1
-	VFMADD231PS  64(R11), Z0, Z2
-	VFMADD231PS  128(R11), Z0, Z3
-	VFMADD231PS  192(R11), Z0, Z4
-	VFMADD231PS  256(R11), Z0, Z5
-	VFMADD231PS  320(R11), Z0, Z6
-	VFMADD231PS  384(R11), Z0, Z7
-	VFMADD231PS  448(R11), Z0, Z8
-	VFMADD231PS  512(R11), Z0, Z9
-	VFMADD231PS  576(R11), Z0, Z10
-	VFMADD231PS  640(R11), Z0, Z11
-	VFMADD231PS  704(R11), Z0, Z12
-	VFMADD231PS  768(R11), Z0, Z13
-	VFMADD231PS  832(R11), Z0, Z14
-	VFMADD231PS  896(R11), Z0, Z15
-	VFMADD231PS  960(R11), Z0, K1, Z16
+row512x16_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, Z9
+	VFMADD231PS  576(AX), Z0, Z10
+	VFMADD231PS  640(AX), Z0, Z11
+	VFMADD231PS  704(AX), Z0, Z12
+	VFMADD231PS  768(AX), Z0, Z13
+	VFMADD231PS  832(AX), Z0, Z14
+	VFMADD231PS  896(AX), Z0, Z15
+	VFMADD231PS  960(AX), Z0, K1, Z16
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows512x16_restloop
+	DECQ         CX
+	JNZ          row512x16_restloop
 
-rows512x16_end:
-	VBROADCASTSS alpha+64(FP), Z0
+row512x16_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Z0
 	VMULPS       Z0, Z1, Z1
 	VMULPS       Z0, Z2, Z2
 	VMULPS       Z0, Z3, Z3
@@ -1999,637 +1763,539 @@ rows512x16_end:
 	VMULPS       Z0, Z14, Z14
 	VMULPS       Z0, Z15, Z15
 	VMULPS       Z0, Z16, Z16
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows512x16_store
-	VBROADCASTSS beta+68(FP), Z0
-	VFMADD231PS  (R10), Z0, Z1
-	VFMADD231PS  64(R10), Z0, Z2
-	VFMADD231PS  128(R10), Z0, Z3
-	VFMADD231PS  192(R10), Z0, Z4
-	VFMADD231PS  256(R10), Z0, Z5
-	VFMADD231PS  320(R10), Z0, Z6
-	VFMADD231PS  384(R10), Z0, Z7
-	VFMADD231PS  448(R10), Z0, Z8
-	VFMADD231PS  512(R10), Z0, Z9
-	VFMADD231PS  576(R10), Z0, Z10
-	VFMADD231PS  640(R10), Z0, Z11
-	VFMADD231PS  704(R10), Z0, Z12
-	VFMADD231PS  768(R10), Z0, Z13
-	VFMADD231PS  832(R10), Z0, Z14
-	VFMADD231PS  896(R10), Z0, Z15
-	VFMADD231PS  960(R10), Z0, K1, Z16
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row512x16_store
+	VBROADCASTSS beta+60(FP), Z0
+	VFMADD231PS  (AX), Z0, Z1
+	VFMADD231PS  64(AX), Z0, Z2
+	VFMADD231PS  128(AX), Z0, Z3
+	VFMADD231PS  192(AX), Z0, Z4
+	VFMADD231PS  256(AX), Z0, Z5
+	VFMADD231PS  320(AX), Z0, Z6
+	VFMADD231PS  384(AX), Z0, Z7
+	VFMADD231PS  448(AX), Z0, Z8
+	VFMADD231PS  512(AX), Z0, Z9
+	VFMADD231PS  576(AX), Z0, Z10
+	VFMADD231PS  640(AX), Z0, Z11
+	VFMADD231PS  704(AX), Z0, Z12
+	VFMADD231PS  768(AX), Z0, Z13
+	VFMADD231PS  832(AX), Z0, Z14
+	VFMADD231PS  896(AX), Z0, Z15
+	VFMADD231PS  960(AX), Z0, K1, Z16
 
-rows512x16_store:
-	VMOVUPS Z1, (R10)
-	VMOVUPS Z2, 64(R10)
-	VMOVUPS Z3, 128(R10)
-	VMOVUPS Z4, 192(R10)
-	VMOVUPS Z5, 256(R10)
-	VMOVUPS Z6, 320(R10)
-	VMOVUPS Z7, 384(R10)
-	VMOVUPS Z8, 448(R10)
-	VMOVUPS Z9, 512(R10)
-	VMOVUPS Z10, 576(R10)
-	VMOVUPS Z11, 640(R10)
-	VMOVUPS Z12, 704(R10)
-	VMOVUPS Z13, 768(R10)
-	VMOVUPS Z14, 832(R10)
-	VMOVUPS Z15, 896(R10)
-	VMOVUPS Z16, K1, 960(R10)
-	ADDQ    ldy+80(FP), R10
-	ADDQ    $0x04, DX
-	DECQ    AX
-	JNZ     rows512x16_row
+row512x16_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z5, 256(AX)
+	VMOVUPS Z6, 320(AX)
+	VMOVUPS Z7, 384(AX)
+	VMOVUPS Z8, 448(AX)
+	VMOVUPS Z9, 512(AX)
+	VMOVUPS Z10, 576(AX)
+	VMOVUPS Z11, 640(AX)
+	VMOVUPS Z12, 704(AX)
+	VMOVUPS Z13, 768(AX)
+	VMOVUPS Z14, 832(AX)
+	VMOVUPS Z15, 896(AX)
+	VMOVUPS Z16, K1, 960(AX)
 	VZEROUPPER
 	RET
 
-// func rows256x1(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·rows256x1(SB), NOSPLIT, $0-96
-	MOVQ    rows+0(FP), AX
-	MOVQ    fetch+8(FP), CX
-	MOVQ    indptr+24(FP), DX
-	MOVQ    ahead+16(FP), BX
-	MOVQ    col+32(FP), SI
-	MOVQ    val+40(FP), DI
-	MOVQ    x+48(FP), R8
-	MOVQ    ldx+56(FP), R9
-	MOVQ    y+72(FP), R10
-	MOVQ    mask+88(FP), R11
-	VMOVDQU (R11), Y1
-
-rows256x1_row:
+// func row256x1(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·row256x1(SB), NOSPLIT, $0-80
+	MOVQ    n+0(FP), AX
+	MOVQ    rest+8(FP), CX
+	MOVQ    ahead+16(FP), DX
+	MOVQ    col+24(FP), BX
+	MOVQ    val+32(FP), SI
+	MOVQ    x+40(FP), DI
+	MOVQ    ldx+48(FP), R8
+	MOVQ    mask+72(FP), R9
+	VMOVDQU (R9), Y1
 	VXORPS  Y2, Y2, Y2
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows256x1_rest
+	TESTQ   AX, AX
+	JZ      row256x1_rest
 
-rows256x1_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Y0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	VMASKMOVPS   (R13), Y1, Y3
+row256x1_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Y0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	VMASKMOVPS   (R9), Y1, Y3
 	VFMADD231PS  Y3, Y0, Y2
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows256x1_loop
+	DECQ         AX
+	JNZ          row256x1_loop
 
-rows256x1_rest:
-	TESTQ R12, R12
-	JZ    rows256x1_end
+row256x1_rest:
+	TESTQ CX, CX
+	JZ    row256x1_end
 
-rows256x1_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Y0
-	VMASKMOVPS   (R11), Y1, Y3
+row256x1_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Y0
+	VMASKMOVPS   (AX), Y1, Y3
 	VFMADD231PS  Y3, Y0, Y2
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows256x1_restloop
+	DECQ         CX
+	JNZ          row256x1_restloop
 
-rows256x1_end:
-	VBROADCASTSS alpha+64(FP), Y0
+row256x1_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Y0
 	VMULPS       Y0, Y2, Y2
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows256x1_store
-	VBROADCASTSS beta+68(FP), Y0
-	VMASKMOVPS   (R10), Y1, Y3
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row256x1_store
+	VBROADCASTSS beta+60(FP), Y0
+	VMASKMOVPS   (AX), Y1, Y3
 	VFMADD231PS  Y3, Y0, Y2
 
-rows256x1_store:
-	VMASKMOVPS Y2, Y1, (R10)
-	ADDQ       ldy+80(FP), R10
-	ADDQ       $0x04, DX
-	DECQ       AX
-	JNZ        rows256x1_row
+row256x1_store:
+	VMASKMOVPS Y2, Y1, (AX)
 	VZEROUPPER
 	RET
 
-// func rows256x2(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·rows256x2(SB), NOSPLIT, $0-96
-	MOVQ    rows+0(FP), AX
-	MOVQ    fetch+8(FP), CX
-	MOVQ    indptr+24(FP), DX
-	MOVQ    ahead+16(FP), BX
-	MOVQ    col+32(FP), SI
-	MOVQ    val+40(FP), DI
-	MOVQ    x+48(FP), R8
-	MOVQ    ldx+56(FP), R9
-	MOVQ    y+72(FP), R10
-	MOVQ    mask+88(FP), R11
-	VMOVDQU (R11), Y1
-
-rows256x2_row:
+// func row256x2(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·row256x2(SB), NOSPLIT, $0-80
+	MOVQ    n+0(FP), AX
+	MOVQ    rest+8(FP), CX
+	MOVQ    ahead+16(FP), DX
+	MOVQ    col+24(FP), BX
+	MOVQ    val+32(FP), SI
+	MOVQ    x+40(FP), DI
+	MOVQ    ldx+48(FP), R8
+	MOVQ    mask+72(FP), R9
+	VMOVDQU (R9), Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows256x2_rest
+	TESTQ   AX, AX
+	JZ      row256x2_rest
 
-rows256x2_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Y0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	VFMADD231PS  (R13), Y0, Y2
-	VMASKMOVPS   32(R13), Y1, Y4
+row256x2_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Y0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	VFMADD231PS  (R9), Y0, Y2
+	VMASKMOVPS   32(R9), Y1, Y4
 	VFMADD231PS  Y4, Y0, Y3
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows256x2_loop
+	DECQ         AX
+	JNZ          row256x2_loop
 
-rows256x2_rest:
-	TESTQ R12, R12
-	JZ    rows256x2_end
+row256x2_rest:
+	TESTQ CX, CX
+	JZ    row256x2_end
 
-rows256x2_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Y0
-	VFMADD231PS  (R11), Y0, Y2
-	VMASKMOVPS   32(R11), Y1, Y4
+row256x2_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Y0
+	VFMADD231PS  (AX), Y0, Y2
+	VMASKMOVPS   32(AX), Y1, Y4
 	VFMADD231PS  Y4, Y0, Y3
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows256x2_restloop
+	DECQ         CX
+	JNZ          row256x2_restloop
 
-rows256x2_end:
-	VBROADCASTSS alpha+64(FP), Y0
+row256x2_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Y0
 	VMULPS       Y0, Y2, Y2
 	VMULPS       Y0, Y3, Y3
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows256x2_store
-	VBROADCASTSS beta+68(FP), Y0
-	VFMADD231PS  (R10), Y0, Y2
-	VMASKMOVPS   32(R10), Y1, Y4
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row256x2_store
+	VBROADCASTSS beta+60(FP), Y0
+	VFMADD231PS  (AX), Y0, Y2
+	VMASKMOVPS   32(AX), Y1, Y4
 	VFMADD231PS  Y4, Y0, Y3
 
-rows256x2_store:
-	VMOVUPS    Y2, (R10)
-	VMASKMOVPS Y3, Y1, 32(R10)
-	ADDQ       ldy+80(FP), R10
-	ADDQ       $0x04, DX
-	DECQ       AX
-	JNZ        rows256x2_row
+row256x2_store:
+	VMOVUPS    Y2, (AX)
+	VMASKMOVPS Y3, Y1, 32(AX)
 	VZEROUPPER
 	RET
 
-// func rows256x3(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·rows256x3(SB), NOSPLIT, $0-96
-	MOVQ    rows+0(FP), AX
-	MOVQ    fetch+8(FP), CX
-	MOVQ    indptr+24(FP), DX
-	MOVQ    ahead+16(FP), BX
-	MOVQ    col+32(FP), SI
-	MOVQ    val+40(FP), DI
-	MOVQ    x+48(FP), R8
-	MOVQ    ldx+56(FP), R9
-	MOVQ    y+72(FP), R10
-	MOVQ    mask+88(FP), R11
-	VMOVDQU (R11), Y1
-
-rows256x3_row:
+// func row256x3(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·row256x3(SB), NOSPLIT, $0-80
+	MOVQ    n+0(FP), AX
+	MOVQ    rest+8(FP), CX
+	MOVQ    ahead+16(FP), DX
+	MOVQ    col+24(FP), BX
+	MOVQ    val+32(FP), SI
+	MOVQ    x+40(FP), DI
+	MOVQ    ldx+48(FP), R8
+	MOVQ    mask+72(FP), R9
+	VMOVDQU (R9), Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows256x3_rest
+	TESTQ   AX, AX
+	JZ      row256x3_rest
 
-rows256x3_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Y0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	VFMADD231PS  (R13), Y0, Y2
-	VFMADD231PS  32(R13), Y0, Y3
-	VMASKMOVPS   64(R13), Y1, Y5
+row256x3_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Y0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	VFMADD231PS  (R9), Y0, Y2
+	VFMADD231PS  32(R9), Y0, Y3
+	VMASKMOVPS   64(R9), Y1, Y5
 	VFMADD231PS  Y5, Y0, Y4
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows256x3_loop
+	DECQ         AX
+	JNZ          row256x3_loop
 
-rows256x3_rest:
-	TESTQ R12, R12
-	JZ    rows256x3_end
+row256x3_rest:
+	TESTQ CX, CX
+	JZ    row256x3_end
 
-rows256x3_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Y0
-	VFMADD231PS  (R11), Y0, Y2
-	VFMADD231PS  32(R11), Y0, Y3
-	VMASKMOVPS   64(R11), Y1, Y5
+row256x3_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Y0
+	VFMADD231PS  (AX), Y0, Y2
+	VFMADD231PS  32(AX), Y0, Y3
+	VMASKMOVPS   64(AX), Y1, Y5
 	VFMADD231PS  Y5, Y0, Y4
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows256x3_restloop
+	DECQ         CX
+	JNZ          row256x3_restloop
 
-rows256x3_end:
-	VBROADCASTSS alpha+64(FP), Y0
+row256x3_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Y0
 	VMULPS       Y0, Y2, Y2
 	VMULPS       Y0, Y3, Y3
 	VMULPS       Y0, Y4, Y4
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows256x3_store
-	VBROADCASTSS beta+68(FP), Y0
-	VFMADD231PS  (R10), Y0, Y2
-	VFMADD231PS  32(R10), Y0, Y3
-	VMASKMOVPS   64(R10), Y1, Y5
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row256x3_store
+	VBROADCASTSS beta+60(FP), Y0
+	VFMADD231PS  (AX), Y0, Y2
+	VFMADD231PS  32(AX), Y0, Y3
+	VMASKMOVPS   64(AX), Y1, Y5
 	VFMADD231PS  Y5, Y0, Y4
 
-rows256x3_store:
-	VMOVUPS    Y2, (R10)
-	VMOVUPS    Y3, 32(R10)
-	VMASKMOVPS Y4, Y1, 64(R10)
-	ADDQ       ldy+80(FP), R10
-	ADDQ       $0x04, DX
-	DECQ       AX
-	JNZ        rows256x3_row
+row256x3_store:
+	VMOVUPS    Y2, (AX)
+	VMOVUPS    Y3, 32(AX)
+	VMASKMOVPS Y4, Y1, 64(AX)
 	VZEROUPPER
 	RET
 
-// func rows256x4(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·rows256x4(SB), NOSPLIT, $0-96
-	MOVQ    rows+0(FP), AX
-	MOVQ    fetch+8(FP), CX
-	MOVQ    indptr+24(FP), DX
-	MOVQ    ahead+16(FP), BX
-	MOVQ    col+32(FP), SI
-	MOVQ    val+40(FP), DI
-	MOVQ    x+48(FP), R8
-	MOVQ    ldx+56(FP), R9
-	MOVQ    y+72(FP), R10
-	MOVQ    mask+88(FP), R11
-	VMOVDQU (R11), Y1
-
-rows256x4_row:
+// func row256x4(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·row256x4(SB), NOSPLIT, $0-80
+	MOVQ    n+0(FP), AX
+	MOVQ    rest+8(FP), CX
+	MOVQ    ahead+16(FP), DX
+	MOVQ    col+24(FP), BX
+	MOVQ    val+32(FP), SI
+	MOVQ    x+40(FP), DI
+	MOVQ    ldx+48(FP), R8
+	MOVQ    mask+72(FP), R9
+	VMOVDQU (R9), Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y5, Y5, Y5
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows256x4_rest
+	TESTQ   AX, AX
+	JZ      row256x4_rest
 
-rows256x4_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Y0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	VFMADD231PS  (R13), Y0, Y2
-	VFMADD231PS  32(R13), Y0, Y3
-	VFMADD231PS  64(R13), Y0, Y4
-	VMASKMOVPS   96(R13), Y1, Y6
+row256x4_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Y0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	VFMADD231PS  (R9), Y0, Y2
+	VFMADD231PS  32(R9), Y0, Y3
+	VFMADD231PS  64(R9), Y0, Y4
+	VMASKMOVPS   96(R9), Y1, Y6
 	VFMADD231PS  Y6, Y0, Y5
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows256x4_loop
+	DECQ         AX
+	JNZ          row256x4_loop
 
-rows256x4_rest:
-	TESTQ R12, R12
-	JZ    rows256x4_end
+row256x4_rest:
+	TESTQ CX, CX
+	JZ    row256x4_end
 
-rows256x4_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Y0
-	VFMADD231PS  (R11), Y0, Y2
-	VFMADD231PS  32(R11), Y0, Y3
-	VFMADD231PS  64(R11), Y0, Y4
-	VMASKMOVPS   96(R11), Y1, Y6
+row256x4_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Y0
+	VFMADD231PS  (AX), Y0, Y2
+	VFMADD231PS  32(AX), Y0, Y3
+	VFMADD231PS  64(AX), Y0, Y4
+	VMASKMOVPS   96(AX), Y1, Y6
 	VFMADD231PS  Y6, Y0, Y5
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows256x4_restloop
+	DECQ         CX
+	JNZ          row256x4_restloop
 
-rows256x4_end:
-	VBROADCASTSS alpha+64(FP), Y0
+row256x4_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Y0
 	VMULPS       Y0, Y2, Y2
 	VMULPS       Y0, Y3, Y3
 	VMULPS       Y0, Y4, Y4
 	VMULPS       Y0, Y5, Y5
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows256x4_store
-	VBROADCASTSS beta+68(FP), Y0
-	VFMADD231PS  (R10), Y0, Y2
-	VFMADD231PS  32(R10), Y0, Y3
-	VFMADD231PS  64(R10), Y0, Y4
-	VMASKMOVPS   96(R10), Y1, Y6
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row256x4_store
+	VBROADCASTSS beta+60(FP), Y0
+	VFMADD231PS  (AX), Y0, Y2
+	VFMADD231PS  32(AX), Y0, Y3
+	VFMADD231PS  64(AX), Y0, Y4
+	VMASKMOVPS   96(AX), Y1, Y6
 	VFMADD231PS  Y6, Y0, Y5
 
-rows256x4_store:
-	VMOVUPS    Y2, (R10)
-	VMOVUPS    Y3, 32(R10)
-	VMOVUPS    Y4, 64(R10)
-	VMASKMOVPS Y5, Y1, 96(R10)
-	ADDQ       ldy+80(FP), R10
-	ADDQ       $0x04, DX
-	DECQ       AX
-	JNZ        rows256x4_row
+row256x4_store:
+	VMOVUPS    Y2, (AX)
+	VMOVUPS    Y3, 32(AX)
+	VMOVUPS    Y4, 64(AX)
+	VMASKMOVPS Y5, Y1, 96(AX)
 	VZEROUPPER
 	RET
 
-// func rows256x5(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·rows256x5(SB), NOSPLIT, $0-96
-	MOVQ    rows+0(FP), AX
-	MOVQ    fetch+8(FP), CX
-	MOVQ    indptr+24(FP), DX
-	MOVQ    ahead+16(FP), BX
-	MOVQ    col+32(FP), SI
-	MOVQ    val+40(FP), DI
-	MOVQ    x+48(FP), R8
-	MOVQ    ldx+56(FP), R9
-	MOVQ    y+72(FP), R10
-	MOVQ    mask+88(FP), R11
-	VMOVDQU (R11), Y1
-
-rows256x5_row:
+// func row256x5(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·row256x5(SB), NOSPLIT, $0-80
+	MOVQ    n+0(FP), AX
+	MOVQ    rest+8(FP), CX
+	MOVQ    ahead+16(FP), DX
+	MOVQ    col+24(FP), BX
+	MOVQ    val+32(FP), SI
+	MOVQ    x+40(FP), DI
+	MOVQ    ldx+48(FP), R8
+	MOVQ    mask+72(FP), R9
+	VMOVDQU (R9), Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows256x5_rest
+	TESTQ   AX, AX
+	JZ      row256x5_rest
 
-rows256x5_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Y0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	VFMADD231PS  (R13), Y0, Y2
-	VFMADD231PS  32(R13), Y0, Y3
-	VFMADD231PS  64(R13), Y0, Y4
-	VFMADD231PS  96(R13), Y0, Y5
-	VMASKMOVPS   128(R13), Y1, Y7
+row256x5_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Y0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	VFMADD231PS  (R9), Y0, Y2
+	VFMADD231PS  32(R9), Y0, Y3
+	VFMADD231PS  64(R9), Y0, Y4
+	VFMADD231PS  96(R9), Y0, Y5
+	VMASKMOVPS   128(R9), Y1, Y7
 	VFMADD231PS  Y7, Y0, Y6
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows256x5_loop
+	DECQ         AX
+	JNZ          row256x5_loop
 
-rows256x5_rest:
-	TESTQ R12, R12
-	JZ    rows256x5_end
+row256x5_rest:
+	TESTQ CX, CX
+	JZ    row256x5_end
 
-rows256x5_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Y0
-	VFMADD231PS  (R11), Y0, Y2
-	VFMADD231PS  32(R11), Y0, Y3
-	VFMADD231PS  64(R11), Y0, Y4
-	VFMADD231PS  96(R11), Y0, Y5
-	VMASKMOVPS   128(R11), Y1, Y7
+row256x5_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Y0
+	VFMADD231PS  (AX), Y0, Y2
+	VFMADD231PS  32(AX), Y0, Y3
+	VFMADD231PS  64(AX), Y0, Y4
+	VFMADD231PS  96(AX), Y0, Y5
+	VMASKMOVPS   128(AX), Y1, Y7
 	VFMADD231PS  Y7, Y0, Y6
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows256x5_restloop
+	DECQ         CX
+	JNZ          row256x5_restloop
 
-rows256x5_end:
-	VBROADCASTSS alpha+64(FP), Y0
+row256x5_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Y0
 	VMULPS       Y0, Y2, Y2
 	VMULPS       Y0, Y3, Y3
 	VMULPS       Y0, Y4, Y4
 	VMULPS       Y0, Y5, Y5
 	VMULPS       Y0, Y6, Y6
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows256x5_store
-	VBROADCASTSS beta+68(FP), Y0
-	VFMADD231PS  (R10), Y0, Y2
-	VFMADD231PS  32(R10), Y0, Y3
-	VFMADD231PS  64(R10), Y0, Y4
-	VFMADD231PS  96(R10), Y0, Y5
-	VMASKMOVPS   128(R10), Y1, Y7
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row256x5_store
+	VBROADCASTSS beta+60(FP), Y0
+	VFMADD231PS  (AX), Y0, Y2
+	VFMADD231PS  32(AX), Y0, Y3
+	VFMADD231PS  64(AX), Y0, Y4
+	VFMADD231PS  96(AX), Y0, Y5
+	VMASKMOVPS   128(AX), Y1, Y7
 	VFMADD231PS  Y7, Y0, Y6
 
-rows256x5_store:
-	VMOVUPS    Y2, (R10)
-	VMOVUPS    Y3, 32(R10)
-	VMOVUPS    Y4, 64(R10)
-	VMOVUPS    Y5, 96(R10)
-	VMASKMOVPS Y6, Y1, 128(R10)
-	ADDQ       ldy+80(FP), R10
-	ADDQ       $0x04, DX
-	DECQ       AX
-	JNZ        rows256x5_row
+row256x5_store:
+	VMOVUPS    Y2, (AX)
+	VMOVUPS    Y3, 32(AX)
+	VMOVUPS    Y4, 64(AX)
+	VMOVUPS    Y5, 96(AX)
+	VMASKMOVPS Y6, Y1, 128(AX)
 	VZEROUPPER
 	RET
 
-// func rows256x6(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·rows256x6(SB), NOSPLIT, $0-96
-	MOVQ    rows+0(FP), AX
-	MOVQ    fetch+8(FP), CX
-	MOVQ    indptr+24(FP), DX
-	MOVQ    ahead+16(FP), BX
-	MOVQ    col+32(FP), SI
-	MOVQ    val+40(FP), DI
-	MOVQ    x+48(FP), R8
-	MOVQ    ldx+56(FP), R9
-	MOVQ    y+72(FP), R10
-	MOVQ    mask+88(FP), R11
-	VMOVDQU (R11), Y1
-
-rows256x6_row:
+// func row256x6(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·row256x6(SB), NOSPLIT, $0-80
+	MOVQ    n+0(FP), AX
+	MOVQ    rest+8(FP), CX
+	MOVQ    ahead+16(FP), DX
+	MOVQ    col+24(FP), BX
+	MOVQ    val+32(FP), SI
+	MOVQ    x+40(FP), DI
+	MOVQ    ldx+48(FP), R8
+	MOVQ    mask+72(FP), R9
+	VMOVDQU (R9), Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows256x6_rest
+	TESTQ   AX, AX
+	JZ      row256x6_rest
 
-rows256x6_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Y0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	VFMADD231PS  (R13), Y0, Y2
-	VFMADD231PS  32(R13), Y0, Y3
-	VFMADD231PS  64(R13), Y0, Y4
-	VFMADD231PS  96(R13), Y0, Y5
-	VFMADD231PS  128(R13), Y0, Y6
-	VMASKMOVPS   160(R13), Y1, Y8
+row256x6_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Y0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	VFMADD231PS  (R9), Y0, Y2
+	VFMADD231PS  32(R9), Y0, Y3
+	VFMADD231PS  64(R9), Y0, Y4
+	VFMADD231PS  96(R9), Y0, Y5
+	VFMADD231PS  128(R9), Y0, Y6
+	VMASKMOVPS   160(R9), Y1, Y8
 	VFMADD231PS  Y8, Y0, Y7
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows256x6_loop
+	DECQ         AX
+	JNZ          row256x6_loop
 
-rows256x6_rest:
-	TESTQ R12, R12
-	JZ    rows256x6_end
+row256x6_rest:
+	TESTQ CX, CX
+	JZ    row256x6_end
 
-rows256x6_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Y0
-	VFMADD231PS  (R11), Y0, Y2
-	VFMADD231PS  32(R11), Y0, Y3
-	VFMADD231PS  64(R11), Y0, Y4
-	VFMADD231PS  96(R11), Y0, Y5
-	VFMADD231PS  128(R11), Y0, Y6
-	VMASKMOVPS   160(R11), Y1, Y8
+row256x6_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Y0
+	VFMADD231PS  (AX), Y0, Y2
+	VFMADD231PS  32(AX), Y0, Y3
+	VFMADD231PS  64(AX), Y0, Y4
+	VFMADD231PS  96(AX), Y0, Y5
+	VFMADD231PS  128(AX), Y0, Y6
+	VMASKMOVPS   160(AX), Y1, Y8
 	VFMADD231PS  Y8, Y0, Y7
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows256x6_restloop
+	DECQ         CX
+	JNZ          row256x6_restloop
 
-rows256x6_end:
-	VBROADCASTSS alpha+64(FP), Y0
+row256x6_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Y0
 	VMULPS       Y0, Y2, Y2
 	VMULPS       Y0, Y3, Y3
 	VMULPS       Y0, Y4, Y4
 	VMULPS       Y0, Y5, Y5
 	VMULPS       Y0, Y6, Y6
 	VMULPS       Y0, Y7, Y7
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows256x6_store
-	VBROADCASTSS beta+68(FP), Y0
-	VFMADD231PS  (R10), Y0, Y2
-	VFMADD231PS  32(R10), Y0, Y3
-	VFMADD231PS  64(R10), Y0, Y4
-	VFMADD231PS  96(R10), Y0, Y5
-	VFMADD231PS  128(R10), Y0, Y6
-	VMASKMOVPS   160(R10), Y1, Y8
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row256x6_store
+	VBROADCASTSS beta+60(FP), Y0
+	VFMADD231PS  (AX), Y0, Y2
+	VFMADD231PS  32(AX), Y0, Y3
+	VFMADD231PS  64(AX), Y0, Y4
+	VFMADD231PS  96(AX), Y0, Y5
+	VFMADD231PS  128(AX), Y0, Y6
+	VMASKMOVPS   160(AX), Y1, Y8
 	VFMADD231PS  Y8, Y0, Y7
 
-rows256x6_store:
-	VMOVUPS    Y2, (R10)
-	VMOVUPS    Y3, 32(R10)
-	VMOVUPS    Y4, 64(R10)
-	VMOVUPS    Y5, 96(R10)
-	VMOVUPS    Y6, 128(R10)
-	VMASKMOVPS Y7, Y1, 160(R10)
-	ADDQ       ldy+80(FP), R10
-	ADDQ       $0x04, DX
-	DECQ       AX
-	JNZ        rows256x6_row
+row256x6_store:
+	VMOVUPS    Y2, (AX)
+	VMOVUPS    Y3, 32(AX)
+	VMOVUPS    Y4, 64(AX)
+	VMOVUPS    Y5, 96(AX)
+	VMOVUPS    Y6, 128(AX)
+	VMASKMOVPS Y7, Y1, 160(AX)
 	VZEROUPPER
 	RET
 
-// func rows256x7(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·rows256x7(SB), NOSPLIT, $0-96
-	MOVQ    rows+0(FP), AX
-	MOVQ    fetch+8(FP), CX
-	MOVQ    indptr+24(FP), DX
-	MOVQ    ahead+16(FP), BX
-	MOVQ    col+32(FP), SI
-	MOVQ    val+40(FP), DI
-	MOVQ    x+48(FP), R8
-	MOVQ    ldx+56(FP), R9
-	MOVQ    y+72(FP), R10
-	MOVQ    mask+88(FP), R11
-	VMOVDQU (R11), Y1
-
-rows256x7_row:
+// func row256x7(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·row256x7(SB), NOSPLIT, $0-80
+	MOVQ    n+0(FP), AX
+	MOVQ    rest+8(FP), CX
+	MOVQ    ahead+16(FP), DX
+	MOVQ    col+24(FP), BX
+	MOVQ    val+32(FP), SI
+	MOVQ    x+40(FP), DI
+	MOVQ    ldx+48(FP), R8
+	MOVQ    mask+72(FP), R9
+	VMOVDQU (R9), Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
@@ -2637,66 +2303,59 @@ rows256x7_row:
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 	VXORPS  Y8, Y8, Y8
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows256x7_rest
+	TESTQ   AX, AX
+	JZ      row256x7_rest
 
-rows256x7_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Y0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	PREFETCHT0   192(R14)
-	VFMADD231PS  (R13), Y0, Y2
-	VFMADD231PS  32(R13), Y0, Y3
-	VFMADD231PS  64(R13), Y0, Y4
-	VFMADD231PS  96(R13), Y0, Y5
-	VFMADD231PS  128(R13), Y0, Y6
-	VFMADD231PS  160(R13), Y0, Y7
-	VMASKMOVPS   192(R13), Y1, Y9
+row256x7_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Y0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
+	VFMADD231PS  (R9), Y0, Y2
+	VFMADD231PS  32(R9), Y0, Y3
+	VFMADD231PS  64(R9), Y0, Y4
+	VFMADD231PS  96(R9), Y0, Y5
+	VFMADD231PS  128(R9), Y0, Y6
+	VFMADD231PS  160(R9), Y0, Y7
+	VMASKMOVPS   192(R9), Y1, Y9
 	VFMADD231PS  Y9, Y0, Y8
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows256x7_loop
+	DECQ         AX
+	JNZ          row256x7_loop
 
-rows256x7_rest:
-	TESTQ R12, R12
-	JZ    rows256x7_end
+row256x7_rest:
+	TESTQ CX, CX
+	JZ    row256x7_end
 
-rows256x7_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Y0
-	VFMADD231PS  (R11), Y0, Y2
-	VFMADD231PS  32(R11), Y0, Y3
-	VFMADD231PS  64(R11), Y0, Y4
-	VFMADD231PS  96(R11), Y0, Y5
-	VFMADD231PS  128(R11), Y0, Y6
-	VFMADD231PS  160(R11), Y0, Y7
-	VMASKMOVPS   192(R11), Y1, Y9
+row256x7_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Y0
+	VFMADD231PS  (AX), Y0, Y2
+	VFMADD231PS  32(AX), Y0, Y3
+	VFMADD231PS  64(AX), Y0, Y4
+	VFMADD231PS  96(AX), Y0, Y5
+	VFMADD231PS  128(AX), Y0, Y6
+	VFMADD231PS  160(AX), Y0, Y7
+	VMASKMOVPS   192(AX), Y1, Y9
 	VFMADD231PS  Y9, Y0, Y8
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows256x7_restloop
+	DECQ         CX
+	JNZ          row256x7_restloop
 
-rows256x7_end:
-	VBROADCASTSS alpha+64(FP), Y0
+row256x7_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Y0
 	VMULPS       Y0, Y2, Y2
 	VMULPS       Y0, Y3, Y3
 	VMULPS       Y0, Y4, Y4
@@ -2704,50 +2363,42 @@ rows256x7_end:
 	VMULPS       Y0, Y6, Y6
 	VMULPS       Y0, Y7, Y7
 	VMULPS       Y0, Y8, Y8
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows256x7_store
-	VBROADCASTSS beta+68(FP), Y0
-	VFMADD231PS  (R10), Y0, Y2
-	VFMADD231PS  32(R10), Y0, Y3
-	VFMADD231PS  64(R10), Y0, Y4
-	VFMADD231PS  96(R10), Y0, Y5
-	VFMADD231PS  128(R10), Y0, Y6
-	VFMADD231PS  160(R10), Y0, Y7
-	VMASKMOVPS   192(R10), Y1, Y9
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row256x7_store
+	VBROADCASTSS beta+60(FP), Y0
+	VFMADD231PS  (AX), Y0, Y2
+	VFMADD231PS  32(AX), Y0, Y3
+	VFMADD231PS  64(AX), Y0, Y4
+	VFMADD231PS  96(AX), Y0, Y5
+	VFMADD231PS  128(AX), Y0, Y6
+	VFMADD231PS  160(AX), Y0, Y7
+	VMASKMOVPS   192(AX), Y1, Y9
 	VFMADD231PS  Y9, Y0, Y8
 
-rows256x7_store:
-	VMOVUPS    Y2, (R10)
-	VMOVUPS    Y3, 32(R10)
-	VMOVUPS    Y4, 64(R10)
-	VMOVUPS    Y5, 96(R10)
-	VMOVUPS    Y6, 128(R10)
-	VMOVUPS    Y7, 160(R10)
-	VMASKMOVPS Y8, Y1, 192(R10)
-	ADDQ       ldy+80(FP), R10
-	ADDQ       $0x04, DX
-	DECQ       AX
-	JNZ        rows256x7_row
+row256x7_store:
+	VMOVUPS    Y2, (AX)
+	VMOVUPS    Y3, 32(AX)
+	VMOVUPS    Y4, 64(AX)
+	VMOVUPS    Y5, 96(AX)
+	VMOVUPS    Y6, 128(AX)
+	VMOVUPS    Y7, 160(AX)
+	VMASKMOVPS Y8, Y1, 192(AX)
 	VZEROUPPER
 	RET
 
-// func rows256x8(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·rows256x8(SB), NOSPLIT, $0-96
-	MOVQ    rows+0(FP), AX
-	MOVQ    fetch+8(FP), CX
-	MOVQ    indptr+24(FP), DX
-	MOVQ    ahead+16(FP), BX
-	MOVQ    col+32(FP), SI
-	MOVQ    val+40(FP), DI
-	MOVQ    x+48(FP), R8
-	MOVQ    ldx+56(FP), R9
-	MOVQ    y+72(FP), R10
-	MOVQ    mask+88(FP), R11
-	VMOVDQU (R11), Y1
-
-rows256x8_row:
+// func row256x8(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·row256x8(SB), NOSPLIT, $0-80
+	MOVQ    n+0(FP), AX
+	MOVQ    rest+8(FP), CX
+	MOVQ    ahead+16(FP), DX
+	MOVQ    col+24(FP), BX
+	MOVQ    val+32(FP), SI
+	MOVQ    x+40(FP), DI
+	MOVQ    ldx+48(FP), R8
+	MOVQ    mask+72(FP), R9
+	VMOVDQU (R9), Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
@@ -2756,68 +2407,61 @@ rows256x8_row:
 	VXORPS  Y7, Y7, Y7
 	VXORPS  Y8, Y8, Y8
 	VXORPS  Y9, Y9, Y9
-	MOVLQSX 4(DX), R12
-	MOVLQSX (DX), R11
-	SUBQ    R11, R12
-	MOVQ    R12, R11
-	CMPQ    R11, CX
-	CMOVQGT CX, R11
-	SUBQ    R11, CX
-	SUBQ    R11, R12
-	TESTQ   R11, R11
-	JZ      rows256x8_rest
+	TESTQ   AX, AX
+	JZ      row256x8_rest
 
-rows256x8_loop:
-	MOVLQSX      (SI), R13
-	IMULQ        R9, R13
-	ADDQ         R8, R13
-	VBROADCASTSS (DI), Y0
-	MOVLQSX      (SI)(BX*1), R14
-	IMULQ        R9, R14
-	ADDQ         R8, R14
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	PREFETCHT0   128(R14)
-	PREFETCHT0   192(R14)
-	VFMADD231PS  (R13), Y0, Y2
-	VFMADD231PS  32(R13), Y0, Y3
-	VFMADD231PS  64(R13), Y0, Y4
-	VFMADD231PS  96(R13), Y0, Y5
-	VFMADD231PS  128(R13), Y0, Y6
-	VFMADD231PS  160(R13), Y0, Y7
-	VFMADD231PS  192(R13), Y0, Y8
-	VMASKMOVPS   224(R13), Y1, Y10
+row256x8_loop:
+	MOVLQSX      (BX), R9
+	IMULQ        R8, R9
+	ADDQ         DI, R9
+	VBROADCASTSS (SI), Y0
+	MOVLQSX      (BX)(DX*1), R10
+	IMULQ        R8, R10
+	ADDQ         DI, R10
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   128(R10)
+	PREFETCHT0   192(R10)
+	VFMADD231PS  (R9), Y0, Y2
+	VFMADD231PS  32(R9), Y0, Y3
+	VFMADD231PS  64(R9), Y0, Y4
+	VFMADD231PS  96(R9), Y0, Y5
+	VFMADD231PS  128(R9), Y0, Y6
+	VFMADD231PS  160(R9), Y0, Y7
+	VFMADD231PS  192(R9), Y0, Y8
+	VMASKMOVPS   224(R9), Y1, Y10
 	VFMADD231PS  Y10, Y0, Y9
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R11
-	JNZ          rows256x8_loop
+	DECQ         AX
+	JNZ          row256x8_loop
 
-rows256x8_rest:
-	TESTQ R12, R12
-	JZ    rows256x8_end
+row256x8_rest:
+	TESTQ CX, CX
+	JZ    row256x8_end
 
-rows256x8_restloop:
-	MOVLQSX      (SI), R11
-	IMULQ        R9, R11
-	ADDQ         R8, R11
-	VBROADCASTSS (DI), Y0
-	VFMADD231PS  (R11), Y0, Y2
-	VFMADD231PS  32(R11), Y0, Y3
-	VFMADD231PS  64(R11), Y0, Y4
-	VFMADD231PS  96(R11), Y0, Y5
-	VFMADD231PS  128(R11), Y0, Y6
-	VFMADD231PS  160(R11), Y0, Y7
-	VFMADD231PS  192(R11), Y0, Y8
-	VMASKMOVPS   224(R11), Y1, Y10
+row256x8_restloop:
+	MOVLQSX      (BX), AX
+	IMULQ        R8, AX
+	ADDQ         DI, AX
+	VBROADCASTSS (SI), Y0
+	VFMADD231PS  (AX), Y0, Y2
+	VFMADD231PS  32(AX), Y0, Y3
+	VFMADD231PS  64(AX), Y0, Y4
+	VFMADD231PS  96(AX), Y0, Y5
+	VFMADD231PS  128(AX), Y0, Y6
+	VFMADD231PS  160(AX), Y0, Y7
+	VFMADD231PS  192(AX), Y0, Y8
+	VMASKMOVPS   224(AX), Y1, Y10
 	VFMADD231PS  Y10, Y0, Y9
+	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
-	ADDQ         $0x04, DI
-	DECQ         R12
-	JNZ          rows256x8_restloop
+	DECQ         CX
+	JNZ          row256x8_restloop
 
-rows256x8_end:
-	VBROADCASTSS alpha+64(FP), Y0
+row256x8_end:
+	MOVQ         y+64(FP), AX
+	VBROADCASTSS alpha+56(FP), Y0
 	VMULPS       Y0, Y2, Y2
 	VMULPS       Y0, Y3, Y3
 	VMULPS       Y0, Y4, Y4
@@ -2826,32 +2470,28 @@ rows256x8_end:
 	VMULPS       Y0, Y7, Y7
 	VMULPS       Y0, Y8, Y8
 	VMULPS       Y0, Y9, Y9
-	MOVL         beta+68(FP), R11
-	ADDL         R11, R11
-	JZ           rows256x8_store
-	VBROADCASTSS beta+68(FP), Y0
-	VFMADD231PS  (R10), Y0, Y2
-	VFMADD231PS  32(R10), Y0, Y3
-	VFMADD231PS  64(R10), Y0, Y4
-	VFMADD231PS  96(R10), Y0, Y5
-	VFMADD231PS  128(R10), Y0, Y6
-	VFMADD231PS  160(R10), Y0, Y7
-	VFMADD231PS  192(R10), Y0, Y8
-	VMASKMOVPS   224(R10), Y1, Y10
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           row256x8_store
+	VBROADCASTSS beta+60(FP), Y0
+	VFMADD231PS  (AX), Y0, Y2
+	VFMADD231PS  32(AX), Y0, Y3
+	VFMADD231PS  64(AX), Y0, Y4
+	VFMADD231PS  96(AX), Y0, Y5
+	VFMADD231PS  128(AX), Y0, Y6
+	VFMADD231PS  160(AX), Y0, Y7
+	VFMADD231PS  192(AX), Y0, Y8
+	VMASKMOVPS   224(AX), Y1, Y10
 	VFMADD231PS  Y10, Y0, Y9
 
-rows256x8_store:
-	VMOVUPS    Y2, (R10)
-	VMOVUPS    Y3, 32(R10)
-	VMOVUPS    Y4, 64(R10)
-	VMOVUPS    Y5, 96(R10)
-	VMOVUPS    Y6, 128(R10)
-	VMOVUPS    Y7, 160(R10)
-	VMOVUPS    Y8, 192(R10)
-	VMASKMOVPS Y9, Y1, 224(R10)
-	ADDQ       ldy+80(FP), R10
-	ADDQ       $0x04, DX
-	DECQ       AX
-	JNZ        rows256x8_row
+row256x8_store:
+	VMOVUPS    Y2, (AX)
+	VMOVUPS    Y3, 32(AX)
+	VMOVUPS    Y4, 64(AX)
+	VMOVUPS    Y5, 96(AX)
+	VMOVUPS    Y6, 128(AX)
+	VMOVUPS    Y7, 160(AX)
+	VMOVUPS    Y8, 192(AX)
+	VMASKMOVPS Y9, Y1, 224(AX)
 	VZEROUPPER
 	RET

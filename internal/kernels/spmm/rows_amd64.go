@@ -22,13 +22,13 @@ func asmRows(level cpufeat.Level) rowsFunc {
 	}
 }
 
-var kernels512 = [...]func(rows, fetch, ahead int, indptr, col *int32, val, x *float32, ldx int, alpha, beta float32, y *float32, ldy int, mask uint16){
-	rows512x1, rows512x2, rows512x3, rows512x4, rows512x5, rows512x6, rows512x7, rows512x8,
-	rows512x9, rows512x10, rows512x11, rows512x12, rows512x13, rows512x14, rows512x15, rows512x16,
+var kernels512 = [...]func(n, rest, ahead int, col *int32, val, x *float32, ldx int, alpha, beta float32, y *float32, mask uint16){
+	row512x1, row512x2, row512x3, row512x4, row512x5, row512x6, row512x7, row512x8,
+	row512x9, row512x10, row512x11, row512x12, row512x13, row512x14, row512x15, row512x16,
 }
 
-var kernels256 = [...]func(rows, fetch, ahead int, indptr, col *int32, val, x *float32, ldx int, alpha, beta float32, y *float32, ldy int, mask *int32){
-	rows256x1, rows256x2, rows256x3, rows256x4, rows256x5, rows256x6, rows256x7, rows256x8,
+var kernels256 = [...]func(n, rest, ahead int, col *int32, val, x *float32, ldx int, alpha, beta float32, y *float32, mask *int32){
+	row256x1, row256x2, row256x3, row256x4, row256x5, row256x6, row256x7, row256x8,
 }
 
 // masks256 has the mask of l lanes at position 8-l.
@@ -38,32 +38,40 @@ var masks256 = [16]int32{-1, -1, -1, -1, -1, -1, -1, -1}
 const fetchLines = 64
 
 // rowsAVX512 computes blocks of up to 256 columns.
-func rowsAVX512(a *Args, lo, hi, from, to int) {
+func rowsAVX512(a *Args, lo, hi int) {
 	const lanes, most = 16, 16
-	e := int(a.Indptr[lo])
-	entries := int(a.Indptr[hi]) - e
-	for j := from; j < to && lo < hi; {
-		cols := min(to-j, lanes*most)
-		vecs := (cols + lanes - 1) / lanes
-		ahead := max(4, fetchLines/vecs)
-		kernels512[vecs-1](hi-lo, max(0, entries-ahead), 4*ahead, &a.Indptr[lo], first(a.Col[e:]), first(a.Val[e:]),
-			first(a.X[min(j, len(a.X)):]), 4*a.LDX, a.Alpha, a.Beta, &a.Y[lo*a.LDY+j], 4*a.LDY, 0xffff>>(vecs*lanes-cols))
-		j += cols
+	end := int(a.Indptr[hi])
+	for i := lo; i < hi; i++ {
+		e := int(a.Indptr[i])
+		n := int(a.Indptr[i+1]) - e
+		for j := 0; j < a.N; {
+			cols := min(a.N-j, lanes*most)
+			vecs := (cols + lanes - 1) / lanes
+			ahead := max(4, fetchLines/vecs)
+			fetch := max(0, min(n, end-e-ahead))
+			kernels512[vecs-1](fetch, n-fetch, 4*ahead, first(a.Col[e:]), first(a.Val[e:]), first(a.X[min(j, len(a.X)):]), 4*a.LDX,
+				a.Alpha, a.Beta, &a.Y[i*a.LDY+j], 0xffff>>(vecs*lanes-cols))
+			j += cols
+		}
 	}
 }
 
 // rowsAVX2 computes blocks of up to 64 columns.
-func rowsAVX2(a *Args, lo, hi, from, to int) {
+func rowsAVX2(a *Args, lo, hi int) {
 	const lanes, most = 8, 8
-	e := int(a.Indptr[lo])
-	entries := int(a.Indptr[hi]) - e
-	for j := from; j < to && lo < hi; {
-		cols := min(to-j, lanes*most)
-		vecs := (cols + lanes - 1) / lanes
-		ahead := max(8, 2*fetchLines/vecs)
-		kernels256[vecs-1](hi-lo, max(0, entries-ahead), 4*ahead, &a.Indptr[lo], first(a.Col[e:]), first(a.Val[e:]),
-			first(a.X[min(j, len(a.X)):]), 4*a.LDX, a.Alpha, a.Beta, &a.Y[lo*a.LDY+j], 4*a.LDY, &masks256[vecs*lanes-cols])
-		j += cols
+	end := int(a.Indptr[hi])
+	for i := lo; i < hi; i++ {
+		e := int(a.Indptr[i])
+		n := int(a.Indptr[i+1]) - e
+		for j := 0; j < a.N; {
+			cols := min(a.N-j, lanes*most)
+			vecs := (cols + lanes - 1) / lanes
+			ahead := max(8, 2*fetchLines/vecs)
+			fetch := max(0, min(n, end-e-ahead))
+			kernels256[vecs-1](fetch, n-fetch, 4*ahead, first(a.Col[e:]), first(a.Val[e:]), first(a.X[min(j, len(a.X)):]), 4*a.LDX,
+				a.Alpha, a.Beta, &a.Y[i*a.LDY+j], &masks256[vecs*lanes-cols])
+			j += cols
+		}
 	}
 }
 

@@ -37,63 +37,23 @@ type Args struct {
 // Workspace lets Mul run without allocating. It serves one Mul at a time.
 type Workspace struct {
 	args  Args
-	parts int // of the rows
-	width int // columns of a block
+	parts int
 	rows  rowsFunc
-
-	near, far int // nearBytes and farBytes; tests change them
 }
 
-// rowsFunc computes columns [from,to) of rows [lo,hi).
-type rowsFunc func(a *Args, lo, hi, from, to int)
+// rowsFunc computes rows [lo,hi).
+type rowsFunc func(a *Args, lo, hi int)
 
 // NewWorkspace returns a workspace for the instruction set in use.
 func NewWorkspace() *Workspace { return newWorkspace(cpufeat.Chosen()) }
 
-func newWorkspace(level cpufeat.Level) *Workspace {
-	return &Workspace{rows: rowsOf(level), near: nearBytes, far: farBytes}
-}
+func newWorkspace(level cpufeat.Level) *Workspace { return &Workspace{rows: rowsOf(level)} }
 
 // workPerTask is the multiplications of a task: some tens of microseconds.
 const workPerTask = 1 << 18
 
-// The part of x that a block of columns reads should stay in the second-level cache, or
-// where that would leave too few columns in a third-level one.
-const (
-	nearBytes = 5 << 18
-	farBytes  = 20 << 20
-	lane      = 16 // columns of a block are a multiple of this: a cache line
-	leastNear = 2 * lane
-
-	// Blocks of columns read the entries again, and write as many rows as before in more
-	// pieces: they pay where a row of x is read at least this often, and rows of the result
-	// have as many entries.
-	leastReuse = 24
-)
-
-// blockWidth returns how many columns are best multiplied at a time.
-func (ws *Workspace) blockWidth(a *Args) int {
-	rows := len(a.Indptr) - 1
-	entries := int(a.Indptr[rows] - a.Indptr[0])
-	sources := (len(a.X) + a.LDX - 1) / a.LDX
-	column := 4 * sources // bytes
-	if a.N*column <= ws.near || entries < leastReuse*max(rows, sources) {
-		return a.N
-	}
-	width := ws.near / column / lane * lane
-	if width < leastNear {
-		width = max(ws.far/column/lane, 1) * lane
-	}
-	if width >= a.N {
-		return a.N
-	}
-	blocks := (a.N + width - 1) / width
-	return ((a.N+blocks-1)/blocks + lane - 1) / lane * lane
-}
-
 // Mul computes y = alpha A x + beta y with the threads of g, the rows cut into parts of
-// nearly equal numbers of non-zeros and, where rows of x are read often and do not fit into
-// the cache, the columns into blocks. It panics if a slice is too short.
+// nearly equal numbers of non-zeros. It panics if a slice is too short.
 func Mul(g *workers.Group, ws *Workspace, a Args) {
 	rows := len(a.Indptr) - 1
 	if rows <= 0 || a.N <= 0 {
@@ -101,19 +61,16 @@ func Mul(g *workers.Group, ws *Workspace, a Args) {
 	}
 	check(&a)
 	ws.args = a
-	ws.width = ws.blockWidth(&a)
-	work := int64(a.Indptr[rows]-a.Indptr[0]) * int64(ws.width)
+	work := int64(a.Indptr[rows]-a.Indptr[0]) * int64(a.N)
 	ws.parts = int(max(1, min(int64(rows), int64(16*g.Threads()), work/workPerTask)))
-	g.Do(ws.parts*((a.N+ws.width-1)/ws.width), ws)
+	g.Do(ws.parts, ws)
 	ws.args = Args{}
 }
 
-// RunTask computes one part of the rows in one block of columns, all parts of a block before
-// the next block; it makes a Workspace a workers.Runner.
+// RunTask computes one part of the rows; it makes a Workspace a workers.Runner.
 func (ws *Workspace) RunTask(_, task int) {
-	lo, hi := workers.RowsByNNZ(ws.args.Indptr, ws.parts, task%ws.parts)
-	col := task / ws.parts * ws.width
-	ws.rows(&ws.args, lo, hi, col, min(col+ws.width, ws.args.N))
+	lo, hi := workers.RowsByNNZ(ws.args.Indptr, ws.parts, task)
+	ws.rows(&ws.args, lo, hi)
 }
 
 func check(a *Args) {
@@ -154,25 +111,25 @@ func rowsOf(level cpufeat.Level) rowsFunc {
 
 // rowsGo is the portable kernel: four entries of a row at a time, so that y is read and
 // written a quarter as often.
-func rowsGo(a *Args, lo, hi, from, to int) {
+func rowsGo(a *Args, lo, hi int) {
 	for i := lo; i < hi; i++ {
-		y := a.Y[i*a.LDY+from : i*a.LDY+to]
+		y := a.Y[i*a.LDY : i*a.LDY+a.N]
 		scaleGo(y, a.Beta)
 		e, end := int(a.Indptr[i]), int(a.Indptr[i+1])
 		for ; e+4 <= end; e += 4 {
 			c, v := (*[4]int32)(a.Col[e:]), (*[4]float32)(a.Val[e:])
 			v0, v1, v2, v3 := a.Alpha*v[0], a.Alpha*v[1], a.Alpha*v[2], a.Alpha*v[3]
-			x0 := a.X[int(c[0])*a.LDX+from:][:len(y)]
-			x1 := a.X[int(c[1])*a.LDX+from:][:len(y)]
-			x2 := a.X[int(c[2])*a.LDX+from:][:len(y)]
-			x3 := a.X[int(c[3])*a.LDX+from:][:len(y)]
+			x0 := a.X[int(c[0])*a.LDX:][:len(y)]
+			x1 := a.X[int(c[1])*a.LDX:][:len(y)]
+			x2 := a.X[int(c[2])*a.LDX:][:len(y)]
+			x3 := a.X[int(c[3])*a.LDX:][:len(y)]
 			for j := range y {
 				y[j] = y[j] + v0*x0[j] + v1*x1[j] + v2*x2[j] + v3*x3[j]
 			}
 		}
 		for ; e < end; e++ {
 			v := a.Alpha * a.Val[e]
-			for j, t := range a.X[int(a.Col[e])*a.LDX+from:][:len(y)] {
+			for j, t := range a.X[int(a.Col[e])*a.LDX:][:len(y)] {
 				y[j] += v * t
 			}
 		}

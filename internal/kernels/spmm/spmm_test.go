@@ -130,37 +130,6 @@ func TestMulBitsDoNotDependOnThreadsOrColumns(t *testing.T) {
 	}
 }
 
-// Blocks of columns change nothing, whichever cache they are cut for.
-func TestMulBlocks(t *testing.T) {
-	g := workers.New(2)
-	defer g.Close()
-	const sources = 40
-	for _, level := range levels() {
-		for _, n := range []int{1, 15, 33, 100, 150, 300} {
-			a := newArgs(rand.New(rand.NewPCG(5, 6)), 60, sources, n, n%3, 90)
-			a.Beta = 1
-			before := append([]float32(nil), a.Y...)
-			Mul(g, newWorkspace(level), a)
-			want := append([]float32(nil), a.Y...)
-			for _, c := range []struct{ near, far, width int }{
-				{1 << 20, 1 << 20, n},
-				{48 * 4 * sources, 0, min(n, 48)},
-				{32*4*sources - 1, 20 * 4 * sources, 16},
-				{0, 64 * 4 * sources, 64},
-			} {
-				ws := newWorkspace(level)
-				ws.near, ws.far = c.near, c.far
-				copy(a.Y, before)
-				Mul(g, ws, a)
-				same(t, want, a.Y, "blocks")
-				if n > 64 && (ws.width > c.width || ws.width != n && ws.width%lane != 0) {
-					t.Errorf("%d columns, caches of %d and %d bytes: blocks of %d, want at most %d", n, c.near, c.far, ws.width, c.width)
-				}
-			}
-		}
-	}
-}
-
 func same(t *testing.T, want, got []float32, what string) {
 	t.Helper()
 	for x := range got {

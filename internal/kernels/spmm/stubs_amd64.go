@@ -4,122 +4,122 @@
 
 package spmm
 
-// rows512x1 computes rows of up to 16 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x1 computes one row of up to 16 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x1(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x1(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows512x2 computes rows of up to 32 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x2 computes one row of up to 32 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x2(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x2(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows512x3 computes rows of up to 48 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x3 computes one row of up to 48 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x3(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x3(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows512x4 computes rows of up to 64 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x4 computes one row of up to 64 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x4(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x4(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows512x5 computes rows of up to 80 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x5 computes one row of up to 80 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x5(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x5(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows512x6 computes rows of up to 96 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x6 computes one row of up to 96 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x6(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x6(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows512x7 computes rows of up to 112 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x7 computes one row of up to 112 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x7(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x7(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows512x8 computes rows of up to 128 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x8 computes one row of up to 128 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x8(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x8(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows512x9 computes rows of up to 144 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x9 computes one row of up to 144 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x9(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x9(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows512x10 computes rows of up to 160 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x10 computes one row of up to 160 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x10(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x10(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows512x11 computes rows of up to 176 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x11 computes one row of up to 176 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x11(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x11(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows512x12 computes rows of up to 192 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x12 computes one row of up to 192 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x12(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x12(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows512x13 computes rows of up to 208 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x13 computes one row of up to 208 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x13(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x13(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows512x14 computes rows of up to 224 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x14 computes one row of up to 224 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x14(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x14(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows512x15 computes rows of up to 240 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x15 computes one row of up to 240 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x15(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x15(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows512x16 computes rows of up to 256 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row512x16 computes one row of up to 256 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows512x16(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask uint16)
+func row512x16(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask uint16)
 
-// rows256x1 computes rows of up to 8 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row256x1 computes one row of up to 8 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows256x1(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
+func row256x1(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)
 
-// rows256x2 computes rows of up to 16 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row256x2 computes one row of up to 16 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows256x2(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
+func row256x2(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)
 
-// rows256x3 computes rows of up to 24 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row256x3 computes one row of up to 24 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows256x3(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
+func row256x3(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)
 
-// rows256x4 computes rows of up to 32 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row256x4 computes one row of up to 32 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows256x4(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
+func row256x4(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)
 
-// rows256x5 computes rows of up to 40 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row256x5 computes one row of up to 40 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows256x5(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
+func row256x5(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)
 
-// rows256x6 computes rows of up to 48 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row256x6 computes one row of up to 48 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows256x6(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
+func row256x6(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)
 
-// rows256x7 computes rows of up to 56 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row256x7 computes one row of up to 56 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows256x7(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
+func row256x7(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)
 
-// rows256x8 computes rows of up to 64 columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.
+// row256x8 computes one row of up to 64 columns; ahead and ldx are in bytes.
 //
 //go:noescape
-func rows256x8(rows int, fetch int, ahead int, indptr *int32, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, ldy int, mask *int32)
+func row256x8(n int, rest int, ahead int, col *int32, val *float32, x *float32, ldx int, alpha float32, beta float32, y *float32, mask *int32)

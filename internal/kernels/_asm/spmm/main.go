@@ -20,28 +20,28 @@ func main() {
 	Generate()
 }
 
-// row writes the kernel for neighbouring rows and nv vectors of columns, the last of them
-// masked. The first fetch entries are summed while the row of x that is ahead entries further
-// is fetched; those behind are summed without looking ahead.
+// row writes the kernel for one row and nv vectors of columns, the last of them masked. The
+// first n entries are summed while the row of x that is ahead entries further is fetched;
+// the other rest entries are summed without looking ahead.
 func row(bits, nv int) {
 	bytes := bits / 8
-	name := fmt.Sprintf("rows%dx%d", bits, nv)
+	name := fmt.Sprintf("row%dx%d", bits, nv)
 	mask := "mask uint16"
 	if bits == 256 {
 		mask = "mask *int32"
 	}
-	TEXT(name, NOSPLIT, "func(rows, fetch, ahead int, indptr, col *int32, val, x *float32, ldx int, alpha, beta float32, y *float32, ldy int, "+mask+")")
-	Doc(name + " computes rows of up to " + fmt.Sprint(nv*bytes/4) + " columns; ahead, ldx and ldy are in bytes, col and val begin with the first row's entries, and rows is at least 1.")
+	TEXT(name, NOSPLIT, "func(n, rest, ahead int, col *int32, val, x *float32, ldx int, alpha, beta float32, y *float32, "+mask+")")
+	Doc(name + " computes one row of up to " + fmt.Sprint(nv*bytes/4) + " columns; ahead and ldx are in bytes.")
 	Pragma("noescape")
 
 	k := &kernel{bits: bits, nv: nv}
-	rows, fetch, indptr := Load(Param("rows"), GP64()), Load(Param("fetch"), GP64()), Load(Param("indptr"), GP64())
+	k.n = Load(Param("n"), GP64())
+	rest := Load(Param("rest"), GP64())
 	k.ahead = Load(Param("ahead"), GP64())
 	k.col = Load(Param("col"), GP64())
 	k.val = Load(Param("val"), GP64())
 	k.x = Load(Param("x"), GP64())
 	k.ldx = Load(Param("ldx"), GP64())
-	k.y = Load(Param("y"), GP64())
 	k.v = vec(bits)
 	if bits == 512 {
 		k.k = K()
@@ -52,26 +52,14 @@ func row(bits, nv int) {
 		VMOVDQU(Mem{Base: m}, k.mask)
 	}
 	for range nv {
-		k.acc = append(k.acc, vec(bits))
-	}
-	Label(name + "_row")
-	for _, a := range k.acc {
+		a := vec(bits)
+		k.acc = append(k.acc, a)
 		if bits == 512 {
 			VPXORQ(a, a, a)
 		} else {
 			VXORPS(a, a, a)
 		}
 	}
-	k.n = GP64()
-	rest := GP64()
-	MOVLQSX(Mem{Base: indptr, Disp: 4}, rest)
-	MOVLQSX(Mem{Base: indptr}, k.n)
-	SUBQ(k.n, rest)
-	MOVQ(rest, k.n)
-	CMPQ(k.n, fetch)
-	CMOVQGT(fetch, k.n)
-	SUBQ(k.n, fetch)
-	SUBQ(k.n, rest)
 	TESTQ(k.n, k.n)
 	JZ(LabelRef(name + "_rest"))
 	k.loop(name+"_loop", true)
@@ -82,20 +70,16 @@ func row(bits, nv int) {
 	k.loop(name+"_restloop", false)
 	Label(name + "_end")
 	k.store(name)
-	ADDQ(param("ldy"), k.y)
-	ADDQ(Imm(4), indptr)
-	DECQ(rows)
-	JNZ(LabelRef(name + "_row"))
 	VZEROUPPER()
 	RET()
 }
 
 type kernel struct {
-	bits, nv                      int
-	n, ahead, col, val, x, ldx, y reg.Register
-	v, mask                       reg.VecVirtual
-	k                             reg.OpmaskVirtual
-	acc                           []reg.VecVirtual
+	bits, nv                   int
+	n, ahead, col, val, x, ldx reg.Register
+	v, mask                    reg.VecVirtual
+	k                          reg.OpmaskVirtual
+	acc                        []reg.VecVirtual
 }
 
 func (k *kernel) loop(label string, prefetch bool) {
@@ -136,7 +120,7 @@ func (k *kernel) loop(label string, prefetch bool) {
 // store writes y = alpha sum + beta y.
 func (k *kernel) store(name string) {
 	bytes := k.bits / 8
-	y := k.y
+	y := Load(Param("y"), GP64())
 	VBROADCASTSS(param("alpha"), k.v)
 	for _, a := range k.acc {
 		VMULPS(k.v, a, a)
