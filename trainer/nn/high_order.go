@@ -199,31 +199,100 @@ func (l *HighOrder) Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tensor 
 	}
 	c.Save(slotX, x, Activation)
 	y := c.New(g.NumDst(), l.OutDim())
+	switch {
+	case l.aggregateFirst:
+		l.forwardAggregated(c, g, x, y)
+	case l.order > 0 && c.Store != nil && x.Rows == g.NumDst():
+		l.forwardJoined(c, g, x, y)
+	default:
+		l.forwardProjected(c, g, x, y)
+	}
+	l.normalize(c, y)
+	return y
+}
+
+// forwardAggregated computes A^i X' before the products.
+func (l *HighOrder) forwardAggregated(c *Context, g Graph, x, y tensor.Tensor) {
 	s := hopScratch{}
 	h := x // A^i x
 	for i := range l.hops {
 		z := l.hopZ(c, &s, i, y)
-		w := l.hops[i].weight.Value
-		switch {
-		case i == 0:
-			c.Q.Gemm(false, false, 1, g.Dst(x), w, 0, z)
-		case l.aggregateFirst:
+		in := g.Dst(x)
+		if i > 0 {
 			h = l.nextInput(c, g, &s, i, h)
-			c.Q.Gemm(false, false, 1, h, w, 0, z)
-		default:
+			in = h
+		}
+		c.Q.Gemm(false, false, 1, in, l.hops[i].weight.Value, 0, z)
+		l.activate(c, &s, i, z, y)
+	}
+}
+
+// forwardProjected computes X' W_i hop by hop, each before it is aggregated.
+func (l *HighOrder) forwardProjected(c *Context, g Graph, x, y tensor.Tensor) {
+	s := hopScratch{}
+	for i := range l.hops {
+		z := l.hopZ(c, &s, i, y)
+		w := l.hops[i].weight.Value
+		if i == 0 {
+			c.Q.Gemm(false, false, 1, g.Dst(x), w, 0, z)
+		} else {
 			p := s.buffer(c, 0, x.Rows, l.dim)
 			c.Q.Gemm(false, false, 1, x, w, 0, p)
-			for j := 1; j < i; j++ {
-				next := s.buffer(c, j, x.Rows, l.dim)
-				Aggregate(c, g, p, next)
-				p = next
-			}
-			Aggregate(c, g, p, z)
+			l.aggregate(c, g, &s, i, p, z)
 		}
 		l.activate(c, &s, i, z, y)
 	}
-	l.normalize(c, y)
-	return y
+}
+
+// forwardJoined is forwardProjected with one product for all hops, which reads X' once.
+func (l *HighOrder) forwardJoined(c *Context, g Graph, x, y tensor.Tensor) {
+	s := hopScratch{}
+	all := l.wide(c, x.Rows)
+	c.Q.Gemm(false, false, 1, x, l.joinedWeights(c), 0, all)
+	for i := range l.hops {
+		z := l.joined(i, all)
+		if i > 0 {
+			p := z
+			z = l.hopZ(c, &s, i, y)
+			l.aggregate(c, g, &s, i, p, z)
+		}
+		l.activate(c, &s, i, z, y)
+	}
+}
+
+// aggregate writes A^i p to z.
+func (l *HighOrder) aggregate(c *Context, g Graph, s *hopScratch, i int, p, z tensor.Tensor) {
+	for j := 1; j < i; j++ {
+		next := s.buffer(c, j, p.Rows, l.dim)
+		Aggregate(c, g, p, next)
+		p = next
+	}
+	Aggregate(c, g, p, z)
+}
+
+// pageFloats is the distance of rows that share a set of every cache, and padFloats what
+// keeps them apart.
+const (
+	pageFloats = 1024
+	padFloats  = 16
+)
+
+// wide returns a temporary with the columns of all hops side by side.
+func (l *HighOrder) wide(c *Context, rows int) tensor.Tensor {
+	cols := len(l.hops) * l.dim
+	if cols%pageFloats == 0 {
+		return c.Temp(tensor.F32, rows, cols+padFloats).ColRange(0, cols)
+	}
+	return c.Temp(tensor.F32, rows, cols)
+}
+
+// joinedWeights returns [W_0 … W_k], a copy: a product with it costs rows times as much.
+func (l *HighOrder) joinedWeights(c *Context) tensor.Tensor {
+	w := l.wide(c, l.in)
+	for i := range l.hops {
+		c.Q.Axpby(1, l.hops[i].weight.Value, 0, l.joined(i, w))
+	}
+	return w
 }
 
 // dropsOut reports whether the layer itself drops its input out.

@@ -30,19 +30,41 @@ func (l *HighOrder) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool)
 	return dx
 }
 
-// backProjected goes hop by hop, (Aᵀ)^i g_i before the products with X' and W_i.
+// backProjected collects the gradients (Aᵀ)^i g_i of X' W_i of all hops side by side, so that
+// one product reads X' for all weights and one adds up the hops of dX'.
 func (l *HighOrder) backProjected(c *Context, g Graph, x, dy, dx tensor.Tensor) {
-	dz := c.Temp(tensor.F32, dy.Rows, l.dim)
+	all := l.wide(c, x.Rows)
 	s := hopScratch{}
+	var dz tensor.Tensor
 	for i := range l.hops {
-		l.activateBackward(c, i, dy, dz)
-		u := dz
-		for j := range i {
-			next := s.buffer(c, j, x.Rows, l.dim)
-			AggregateBack(c, g, u, next)
-			u = next
+		u := l.joined(i, all)
+		if i == 0 {
+			l.activateBackward(c, 0, dy, u)
+			continue
 		}
-		l.backProduct(c, i, x, u, dx, min(float32(i), 1))
+		if !dz.Present() {
+			dz = c.Temp(tensor.F32, dy.Rows, l.dim)
+		}
+		l.activateBackward(c, i, dy, dz)
+		from := dz
+		for j := 1; j < i; j++ {
+			next := s.buffer(c, j, x.Rows, l.dim)
+			AggregateBack(c, g, from, next)
+			from = next
+		}
+		AggregateBack(c, g, from, u)
+	}
+	if l.order == 0 {
+		l.backProduct(c, 0, x, all, dx, 0)
+		return
+	}
+	dw := l.wide(c, l.in)
+	c.Q.Gemm(true, false, 1, x, all, 0, dw)
+	for i := range l.hops {
+		c.Q.Axpby(1, l.joined(i, dw), 1, l.hops[i].weight.Grad)
+	}
+	if dx.Present() {
+		c.Q.Gemm(false, true, 1, all, l.joinedWeights(c), 0, dx)
 	}
 }
 
