@@ -149,7 +149,7 @@ var benchTimes = struct {
 	least  time.Duration // one repeat of a short operation, at least
 	sample time.Duration // one repeat of a sampler
 	few    time.Duration // after that no further repeat begins, unless there are less than three
-}{300 * time.Millisecond, 30 * time.Millisecond, 150 * time.Millisecond, 4 * time.Second}
+}{150 * time.Millisecond, 30 * time.Millisecond, 150 * time.Millisecond, 4 * time.Second}
 
 // bencher measures. The data of the one set at hand are loaded once for all kinds.
 type bencher struct {

@@ -223,7 +223,7 @@ func (b *bencher) evalOn(ctx context.Context, threads int) (figure, error) {
 	if _, err := score.Evaluate(ctx, m.model); err != nil {
 		return figure{}, err
 	}
-	peakBytes := int64(0)
+	peakBytes, limit := int64(0), around(b.machine.peakFlops, threads)
 	samples, err := b.few(func() (float64, error) {
 		m.arena.ResetPeak()
 		begin := time.Now()
@@ -236,7 +236,7 @@ func (b *bencher) evalOn(ctx context.Context, threads int) (figure, error) {
 	}
 	flops := evalFlops(set)
 	f := newFigure("eval/"+set.label, threads, "ms", samples)
-	f.rate(flops/f.Value*1e3, "GFLOP/s", 1e9, b.machine.peakFlops(threads))
+	f.rate(flops/f.Value*1e3, "GFLOP/s", 1e9, limit())
 	f.Work = fmt.Sprintf("%d nodes, %d edges, %.1f GFLOP, %d MB beside the data", set.ds.NumNodes(), set.ds.Full.NumEdges(), flops/1e9, peakBytes/1e6)
 	return f, nil
 }

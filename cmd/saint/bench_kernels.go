@@ -122,6 +122,7 @@ func (b *bencher) gemmOne(name string, threads int, transA, transB bool, m, n, k
 	if transB {
 		ldb = k
 	}
+	limit := around(b.machine.peakFlops, threads)
 	samples, err := b.timed(func() error {
 		gemm.Gemm(g, ws, transA, transB, m, n, k, 1, x, lda, y, ldb, 0, z, n)
 		return nil
@@ -130,7 +131,7 @@ func (b *bencher) gemmOne(name string, threads int, transA, transB bool, m, n, k
 		return figure{}, err
 	}
 	f := newFigure(name, threads, "ms", samples)
-	f.rate(2*float64(m)*float64(n)*float64(k)/f.Value*1e3, "GFLOP/s", 1e9, b.machine.peakFlops(threads))
+	f.rate(2*float64(m)*float64(n)*float64(k)/f.Value*1e3, "GFLOP/s", 1e9, limit())
 	return f, nil
 }
 

@@ -15,17 +15,16 @@ import (
 	"github.com/saint-gnn/saint/internal/workers"
 )
 
-// machine knows what the machine can do at most. Limits are measured when first asked for,
-// in the process whose figures are compared with them.
+// machine knows what the machine can do at most, measured in the process whose figures are
+// compared with it.
 type machine struct {
 	threads int
 	groups  map[int]*workers.Group
-	flops   map[int]float64 // by threads, 1/s
 	bytes   map[int]float64 // by threads, 1/s
 }
 
 func newMachine(threads int) *machine {
-	return &machine{threads: threads, groups: map[int]*workers.Group{}, flops: map[int]float64{}, bytes: map[int]float64{}}
+	return &machine{threads: threads, groups: map[int]*workers.Group{}, bytes: map[int]float64{}}
 }
 
 func (m *machine) close() {
@@ -34,10 +33,15 @@ func (m *machine) close() {
 	}
 }
 
-// forget measures limits anew when they are next asked for: on a shared machine they change.
-func (m *machine) forget() {
-	clear(m.flops)
-	clear(m.bytes)
+// forget measures the rate of memory anew when it is next asked for: on a shared machine it
+// changes.
+func (m *machine) forget() { clear(m.bytes) }
+
+// around measures a limit now and again when the returned function is called, which gives the
+// greater: what is compared with it ran in between.
+func around(limit func(threads int) float64, threads int) func() float64 {
+	before := limit(threads)
+	return func() float64 { return max(before, limit(threads)) }
 }
 
 // group returns the threads that kernels run on.
@@ -50,10 +54,7 @@ func (m *machine) group(threads int) *workers.Group {
 
 // peakFlops returns the multiply-add rate of that many threads in operations a second.
 func (m *machine) peakFlops(threads int) float64 {
-	if m.flops[threads] == 0 {
-		m.flops[threads] = 1e9 * peak.GFLOPS(m.group(threads), cpufeat.Chosen(), benchTimes.peak)
-	}
-	return m.flops[threads]
+	return 1e9 * peak.GFLOPS(m.group(threads), cpufeat.Chosen(), benchTimes.peak)
 }
 
 // peakBytes returns the rate at which that many threads read memory in bytes a second.

@@ -175,10 +175,12 @@ func (b *bencher) stepOn(threads int, batches []*loader.Batch) (figure, error) {
 		}
 		return nil
 	}
+	limit := around(b.machine.peakFlops, threads)
 	samples, err := b.timed(round)
 	if err != nil {
 		return figure{}, err
 	}
+	most := limit()
 	for i := range samples {
 		samples[i] /= float64(len(batches))
 	}
@@ -193,7 +195,7 @@ func (b *bencher) stepOn(threads int, batches []*loader.Batch) (figure, error) {
 		nodes, edges = nodes+batch.NumNodes()/len(batches), edges+batch.NumEdges()/len(batches)
 	}
 	f := newFigure("step/"+b.set.label+" "+b.set.config.Phases[0].Sampler, threads, "ms", samples)
-	f.rate(flops/f.Value*1e3, "GFLOP/s", 1e9, b.machine.peakFlops(threads))
+	f.rate(flops/f.Value*1e3, "GFLOP/s", 1e9, most)
 	f.Allocs = &allocs
 	f.Work = fmt.Sprintf("%d nodes, %d edges, %.1f GFLOP", nodes, edges, flops/1e9)
 	return f, nil
