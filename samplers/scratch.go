@@ -20,12 +20,13 @@ type Scratch struct {
 	// they are taken from the Go heap with some head room.
 	Grow func(dst *formats.Subgraph, n, m int)
 
-	stream rng.Stream
-	set    nodeSet
-	draws  []int32 // what SampleNodes returned
-	nodes  []int32 // the members of set, ascending
-	i32    [scratchSlots][]int32
-	i64    [scratchSlots][]int64
+	stream   rng.Stream
+	frontier induce.Frontier
+	set      nodeSet
+	draws    []int32 // what SampleNodes returned
+	nodes    []int32 // the members of set, ascending
+	i32      [scratchSlots][]int32
+	i64      [scratchSlots][]int64
 }
 
 // scratchSlots is how many independent slices of each type a sampler may keep in a Scratch.

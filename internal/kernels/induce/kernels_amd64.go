@@ -24,3 +24,7 @@ func count(r *Rows, nodes []int32, starts []int64, counts []uint32) {
 func scale(nodes []int32, indptr []int64, starts []int32, ids []int64, x, y []float32) {
 	scale512(len(nodes), &nodes[0], &indptr[0], &starts[0], &ids[0], &x[0], &y[0])
 }
+
+func pop(f *Frontier, n int, values []uint64, dst []int32) (pops, total int) {
+	return pop512(n, &values[0], &f.indptr[0], unsafe.SliceData(f.indices), int(f.clip), &f.sums[0], &f.items[0].start, int(f.total), &dst[0])
+}

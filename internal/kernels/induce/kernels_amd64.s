@@ -405,3 +405,222 @@ scale_tail:
 	JLT         scale_row
 	VZEROUPPER
 	RET
+
+DATA iota64<>+0(SB)/4, $0x00000000
+DATA iota64<>+4(SB)/4, $0x00000001
+DATA iota64<>+8(SB)/4, $0x00000002
+DATA iota64<>+12(SB)/4, $0x00000003
+DATA iota64<>+16(SB)/4, $0x00000004
+DATA iota64<>+20(SB)/4, $0x00000005
+DATA iota64<>+24(SB)/4, $0x00000006
+DATA iota64<>+28(SB)/4, $0x00000007
+DATA iota64<>+32(SB)/4, $0x00000008
+DATA iota64<>+36(SB)/4, $0x00000009
+DATA iota64<>+40(SB)/4, $0x0000000a
+DATA iota64<>+44(SB)/4, $0x0000000b
+DATA iota64<>+48(SB)/4, $0x0000000c
+DATA iota64<>+52(SB)/4, $0x0000000d
+DATA iota64<>+56(SB)/4, $0x0000000e
+DATA iota64<>+60(SB)/4, $0x0000000f
+DATA iota64<>+64(SB)/4, $0x00000010
+DATA iota64<>+68(SB)/4, $0x00000011
+DATA iota64<>+72(SB)/4, $0x00000012
+DATA iota64<>+76(SB)/4, $0x00000013
+DATA iota64<>+80(SB)/4, $0x00000014
+DATA iota64<>+84(SB)/4, $0x00000015
+DATA iota64<>+88(SB)/4, $0x00000016
+DATA iota64<>+92(SB)/4, $0x00000017
+DATA iota64<>+96(SB)/4, $0x00000018
+DATA iota64<>+100(SB)/4, $0x00000019
+DATA iota64<>+104(SB)/4, $0x0000001a
+DATA iota64<>+108(SB)/4, $0x0000001b
+DATA iota64<>+112(SB)/4, $0x0000001c
+DATA iota64<>+116(SB)/4, $0x0000001d
+DATA iota64<>+120(SB)/4, $0x0000001e
+DATA iota64<>+124(SB)/4, $0x0000001f
+DATA iota64<>+128(SB)/4, $0x00000020
+DATA iota64<>+132(SB)/4, $0x00000021
+DATA iota64<>+136(SB)/4, $0x00000022
+DATA iota64<>+140(SB)/4, $0x00000023
+DATA iota64<>+144(SB)/4, $0x00000024
+DATA iota64<>+148(SB)/4, $0x00000025
+DATA iota64<>+152(SB)/4, $0x00000026
+DATA iota64<>+156(SB)/4, $0x00000027
+DATA iota64<>+160(SB)/4, $0x00000028
+DATA iota64<>+164(SB)/4, $0x00000029
+DATA iota64<>+168(SB)/4, $0x0000002a
+DATA iota64<>+172(SB)/4, $0x0000002b
+DATA iota64<>+176(SB)/4, $0x0000002c
+DATA iota64<>+180(SB)/4, $0x0000002d
+DATA iota64<>+184(SB)/4, $0x0000002e
+DATA iota64<>+188(SB)/4, $0x0000002f
+DATA iota64<>+192(SB)/4, $0x00000030
+DATA iota64<>+196(SB)/4, $0x00000031
+DATA iota64<>+200(SB)/4, $0x00000032
+DATA iota64<>+204(SB)/4, $0x00000033
+DATA iota64<>+208(SB)/4, $0x00000034
+DATA iota64<>+212(SB)/4, $0x00000035
+DATA iota64<>+216(SB)/4, $0x00000036
+DATA iota64<>+220(SB)/4, $0x00000037
+DATA iota64<>+224(SB)/4, $0x00000038
+DATA iota64<>+228(SB)/4, $0x00000039
+DATA iota64<>+232(SB)/4, $0x0000003a
+DATA iota64<>+236(SB)/4, $0x0000003b
+DATA iota64<>+240(SB)/4, $0x0000003c
+DATA iota64<>+244(SB)/4, $0x0000003d
+DATA iota64<>+248(SB)/4, $0x0000003e
+DATA iota64<>+252(SB)/4, $0x0000003f
+GLOBL iota64<>(SB), RODATA|NOPTR, $256
+
+// func pop512(n int, values *uint64, indptr *int64, indices *int32, clip int, sums *uint32, items *int64, total int, out *int32) (pops int, rest int)
+// Requires: AVX, AVX512F, BMI2, CMOV, POPCNT
+TEXT ·pop512(SB), NOSPLIT, $8-88
+	MOVQ      values+8(FP), AX
+	MOVQ      indices+24(FP), CX
+	MOVQ      sums+40(FP), BX
+	MOVQ      total+56(FP), SI
+	XORQ      DI, DI
+	VMOVDQU32 (BX), Z0
+	VMOVDQU32 iota64<>+0(SB), Z1
+	VMOVDQU32 64(BX), Z2
+	VMOVDQU32 iota64<>+64(SB), Z3
+	VMOVDQU32 128(BX), Z4
+	VMOVDQU32 iota64<>+128(SB), Z5
+	VMOVDQU32 192(BX), Z6
+	VMOVDQU32 iota64<>+192(SB), Z7
+
+pop_next:
+	CMPQ    DI, n+0(FP)
+	JGE     pop_end
+	TESTQ   SI, SI
+	JZ      pop_end
+	MOVQ    DI, R8
+	SHLQ    $0x04, R8
+	MOVQ    (AX)(R8*1), DX
+	MULXQ   SI, R10, R9
+	LEAQ    -1(SI), R11
+	MOVQ    R11, R12
+	ANDQ    DX, R12
+	TESTQ   SI, R11
+	CMOVQEQ R12, R9
+	CMPQ    R10, SI
+	JCC     pop_first
+	TESTQ   SI, R11
+	JNE     pop_end
+
+pop_first:
+	VPBROADCASTD R9, Z8
+	MOVQ         $-1, R10
+	VPCMPUD      $0x02, Z8, Z0, K1
+	KMOVW        K1, DX
+	POPCNTL      DX, DX
+	ADDQ         DX, R10
+	VPCMPUD      $0x02, Z8, Z2, K1
+	KMOVW        K1, DX
+	POPCNTL      DX, DX
+	ADDQ         DX, R10
+	VPCMPUD      $0x02, Z8, Z4, K1
+	KMOVW        K1, DX
+	POPCNTL      DX, DX
+	ADDQ         DX, R10
+	VPCMPUD      $0x02, Z8, Z6, K1
+	KMOVW        K1, DX
+	POPCNTL      DX, DX
+	ADDQ         DX, R10
+	MOVL         (BX)(R10*4), DX
+	SUBQ         DX, R9
+	MOVQ         R10, R11
+	SHLQ         $0x08, R11
+	LEAQ         256(BX)(R11*1), R11
+	VMOVDQU32    (R11), Z8
+	VMOVDQU32    64(R11), Z9
+	VMOVDQU32    128(R11), Z10
+	VMOVDQU32    192(R11), Z11
+	VPBROADCASTD R9, Z12
+	MOVQ         $-1, R9
+	VPCMPUD      $0x02, Z12, Z8, K1
+	KMOVW        K1, DX
+	POPCNTL      DX, DX
+	ADDQ         DX, R9
+	VPCMPUD      $0x02, Z12, Z9, K1
+	KMOVW        K1, DX
+	POPCNTL      DX, DX
+	ADDQ         DX, R9
+	VPCMPUD      $0x02, Z12, Z10, K1
+	KMOVW        K1, DX
+	POPCNTL      DX, DX
+	ADDQ         DX, R9
+	VPCMPUD      $0x02, Z12, Z11, K1
+	KMOVW        K1, DX
+	POPCNTL      DX, DX
+	ADDQ         DX, R9
+	MOVQ         R10, R12
+	SHLQ         $0x06, R12
+	ADDQ         R9, R12
+	SHLQ         $0x04, R12
+	ADDQ         items+48(FP), R12
+	MOVQ         8(R12), R13
+	MOVQ         8(AX)(R8*1), DX
+	MULXQ        R13, R14, R8
+	LEAQ         -1(R13), R15
+	MOVQ         R15, BP
+	ANDQ         DX, BP
+	TESTQ        R13, R15
+	CMOVQEQ      BP, R8
+	CMPQ         R14, R13
+	JCC          pop_second
+	TESTQ        R13, R15
+	JNE          pop_end
+
+pop_second:
+	ADDQ         (R12), R8
+	MOVLQSX      (CX)(R8*4), DX
+	MOVQ         out+64(FP), R8
+	MOVL         DX, (R8)(DI*4)
+	MOVQ         indptr+16(FP), R8
+	MOVQ         (R8)(DX*8), R14
+	MOVQ         8(R8)(DX*8), DX
+	SUBQ         R14, DX
+	MOVQ         R14, (R12)
+	MOVQ         DX, 8(R12)
+	CMPQ         DX, clip+32(FP)
+	CMOVQGT      clip+32(FP), DX
+	CMPQ         R13, clip+32(FP)
+	CMOVQGT      clip+32(FP), R13
+	SUBQ         R13, DX
+	ADDQ         DX, SI
+	VPBROADCASTD DX, Z12
+	VPBROADCASTD R10, Z13
+	VPCMPUD      $0x06, Z13, Z1, K1
+	VPADDD       Z12, Z0, K1, Z0
+	VMOVDQU32    Z0, (BX)
+	VPCMPUD      $0x06, Z13, Z3, K1
+	VPADDD       Z12, Z2, K1, Z2
+	VMOVDQU32    Z2, 64(BX)
+	VPCMPUD      $0x06, Z13, Z5, K1
+	VPADDD       Z12, Z4, K1, Z4
+	VMOVDQU32    Z4, 128(BX)
+	VPCMPUD      $0x06, Z13, Z7, K1
+	VPADDD       Z12, Z6, K1, Z6
+	VMOVDQU32    Z6, 192(BX)
+	VPBROADCASTD R9, Z13
+	VPCMPUD      $0x06, Z13, Z1, K1
+	VPADDD       Z12, Z8, K1, Z8
+	VMOVDQU32    Z8, (R11)
+	VPCMPUD      $0x06, Z13, Z3, K1
+	VPADDD       Z12, Z9, K1, Z9
+	VMOVDQU32    Z9, 64(R11)
+	VPCMPUD      $0x06, Z13, Z5, K1
+	VPADDD       Z12, Z10, K1, Z10
+	VMOVDQU32    Z10, 128(R11)
+	VPCMPUD      $0x06, Z13, Z7, K1
+	VPADDD       Z12, Z11, K1, Z11
+	VMOVDQU32    Z11, 192(R11)
+	INCQ         DI
+	JMP          pop_next
+
+pop_end:
+	MOVQ DI, pops+72(FP)
+	MOVQ SI, rest+80(FP)
+	VZEROUPPER
+	RET

@@ -25,3 +25,9 @@ func count512(n int, nodes *int32, starts *int64, indptr *int64, indices *int32,
 //
 //go:noescape
 func scale512(n int, nodes *int32, indptr *int64, starts *int32, ids *int64, x *float32, y *float32)
+
+// pop512 replaces n items, each drawn by its weight, by neighbours; it stops before one whose
+// random values may have to be drawn anew, and when no weight is left.
+//
+//go:noescape
+func pop512(n int, values *uint64, indptr *int64, indices *int32, clip int, sums *uint32, items *int64, total int, out *int32) (pops int, rest int)
