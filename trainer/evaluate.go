@@ -291,28 +291,55 @@ func (r *evalRun) tiles(first, end int, head func(lo, hi int) (tensor.Tensor, er
 	n, step := r.graph.NumNodes(), r.tileRows(width)
 	for lo := 0; lo < n; lo += step {
 		hi := min(n, lo+step)
-		r.c.Layer = first
-		y, err := head(lo, hi)
-		r.c.EndLayer()
+		y, err := r.tileOf(first, end, lo, hi, head, out)
 		if err != nil {
 			return err
 		}
-		for i := first + 1; i < end; i++ {
-			next := r.dense(i, y)
-			r.a.Release(y)
-			y = next
-		}
-		if out.Present() {
+		switch {
+		case !out.Present():
+			err = r.visit(visit, lo, hi, y)
+		case y.ID != out.ID:
 			r.q.Axpby(1, y, 0, out.RowRange(lo, hi))
-		} else if err := r.visit(visit, lo, hi, y); err != nil {
-			return err
 		}
 		r.a.Release(y)
-		if err := r.check(); err != nil {
+		if err == nil {
+			err = r.check()
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// tileOf returns the output of layers [first,end) for rows [lo,hi), written to its place in
+// out by the last layer if it can.
+func (r *evalRun) tileOf(first, end, lo, hi int, head func(lo, hi int) (tensor.Tensor, error), out tensor.Tensor) (y tensor.Tensor, err error) {
+	defer func() {
+		if r.c.Into.Present() { // the layer had its own tensor
+			r.a.Release(r.c.Into)
+			r.c.Into = tensor.Tensor{}
+		}
+	}()
+	for i := first; i < end; i++ {
+		if i == end-1 && out.Present() {
+			r.a.Retain(out)
+			r.c.Into = out.RowRange(lo, hi)
+		}
+		if i == first {
+			r.c.Layer = first
+			y, err = head(lo, hi)
+			r.c.EndLayer()
+			if err != nil {
+				return y, err
+			}
+			continue
+		}
+		next := r.dense(i, y)
+		r.a.Release(y)
+		y = next
+	}
+	return y, nil
 }
 
 // visit delivers rows [lo,hi), unless they could not be computed.

@@ -38,12 +38,22 @@ type Context struct {
 	DropOut tensor.Drop // what the running layer (a Dropper) drops from its output
 	Dropped bool        // that the running layer's input comes dropped out
 
+	// Into, if present, is where the running layer's output goes if it has that shape: a part of
+	// a larger tensor of A, with a reference for the layer to return. New clears it.
+	Into tensor.Tensor
+
 	temps []tensor.Tensor
 	sweep *sweeper
 }
 
 // New returns an F32 tensor the layer will return; ownership passes to the caller.
-func (c *Context) New(rows, cols int) tensor.Tensor { return c.A.Alloc(tensor.F32, rows, cols) }
+func (c *Context) New(rows, cols int) tensor.Tensor {
+	if t := c.Into; t.Present() && t.Rows == rows && t.Cols == cols {
+		c.Into = tensor.Tensor{}
+		return t
+	}
+	return c.A.Alloc(tensor.F32, rows, cols)
+}
 
 // Temp returns a tensor that dies when the current layer call returns.
 func (c *Context) Temp(dt tensor.DType, rows, cols int) tensor.Tensor {
