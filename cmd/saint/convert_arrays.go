@@ -32,6 +32,7 @@ func newConvertArraysCommand(e *env) *cli.Command {
 				return err
 			}
 			o.Reports = v.reports()
+			defer tidy()()
 			raw, err := arrays.Read(c.Context, v.in, o)
 			if err != nil {
 				return err

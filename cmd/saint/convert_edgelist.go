@@ -58,6 +58,7 @@ func convertEdgeList(c *cli.Context, e *env) error {
 		return err
 	}
 	o.Reports = v.reports()
+	defer tidy()()
 	r, err := edgelist.Read(c.Context, v.in, o)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -122,6 +123,14 @@ func newConversion(c *cli.Context, e *env, format string) (*conversion, error) {
 		return nil, usagef("--in is missing: what to convert")
 	}
 	return v, newFolder(v.out)
+}
+
+// tidy lets the collector run more often until the returned function is called. Conversions
+// make a few large pieces, so that memory is what counts, and the collector finds little to do.
+func tidy() func() {
+	const percent = 20
+	before := debug.SetGCPercent(percent)
+	return func() { debug.SetGCPercent(before) }
 }
 
 // reports passes warnings and progress on.

@@ -19,6 +19,7 @@ func newConvertTablesCommand(e *env) *cli.Command {
 			if err != nil {
 				return err
 			}
+			defer tidy()()
 			raw, err := tables.Read(c.Context, v.in, tables.ReadOptions{Reports: v.reports(), GraphOptions: g, EdgeWeight: c.Bool("edge_weight")})
 			if err != nil {
 				return err
