@@ -237,11 +237,18 @@ const notFinite = 0x7f800000
 
 // magnitude returns the greatest |x|, as the bits of a float32: they are in its order.
 func magnitude(x []float32) uint32 {
-	m := uint32(0)
-	for _, v := range x {
-		m = max(m, math.Float32bits(v)&^(1<<31))
+	const sign = 1 << 31
+	var a, b, c, d uint32 // four chains, since each waits for its last step
+	for ; len(x) >= 4; x = x[4:] {
+		a = max(a, math.Float32bits(x[0])&^sign)
+		b = max(b, math.Float32bits(x[1])&^sign)
+		c = max(c, math.Float32bits(x[2])&^sign)
+		d = max(d, math.Float32bits(x[3])&^sign)
 	}
-	return m
+	for _, v := range x {
+		a = max(a, math.Float32bits(v)&^sign)
+	}
+	return max(a, b, c, d)
 }
 
 // firstNotFinite returns the position of the first NaN or infinity, or -1.
