@@ -14,7 +14,7 @@ import (
 
 // Tiles are cut by shape alone, so that results do not depend on the machine.
 const (
-	tileFloats = 1 << 20 // bounds the widest temporary of a row tile
+	tileFloats = 1 << 22 // bounds the widest temporary of a row tile
 	tileLeast  = 256     // rows, however wide
 	tileMost   = 1 << 16 // rows, however narrow
 )
@@ -28,7 +28,7 @@ const (
 //
 //	N × (input + output of a group + projection, where the layer projects first) floats
 //
-// plus the temporaries of one tile, about 4 MiB for each tensor of the widest layer. Features that
+// plus the temporaries of one tile, about 16 MiB for each tensor of the widest layer. Features that
 // lie in shared memory, and the output of the last group, take no part. A layer of order
 // above 1 runs on the whole graph and needs its own temporaries for all nodes. Features that
 // are not resident give the same bits as resident ones.
@@ -412,8 +412,9 @@ func weightsOf(g *formats.Graph, lo, hi int64) []float32 {
 // meanRow writes the row of D^-1 A: 1/deg each, or weight over sum of weights.
 func meanRow(dst, weights []float32) {
 	if weights == nil {
+		v := float32(1 / float64(len(dst))) // unused where there is none
 		for k := range dst {
-			dst[k] = float32(1 / float64(len(dst)))
+			dst[k] = v
 		}
 		return
 	}
