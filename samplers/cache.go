@@ -34,6 +34,9 @@ const (
 func CacheKey(fingerprint, sampler, params string, o EstimateOptions) string {
 	text := fmt.Sprintf("saint norm %s\n%q %q %q\n%d %d %d %t %t %q\n", normFormat, fingerprint, sampler, params,
 		o.Coverage, o.Seed, o.Phase, o.DisableNormLoss, o.DisableNormAggr, o.Compat)
+	if o.Exact {
+		text += "exact\n"
+	}
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
 }

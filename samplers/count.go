@@ -25,11 +25,24 @@ type counter struct {
 	nodes   []uint32 // C_v
 	edges   []uint32 // C_e; nil: not wanted
 	starts  []int64  // where the entries of a row start that are counted
-	workers int
-	ranges  []int32 // rows ranges[i] to ranges[i+1] are one task
+	tasks
 
 	slots []countSlot
 	drawn int64 // nodes in the subgraphs counted
+}
+
+// tasks shares work between goroutines.
+type tasks struct {
+	workers int
+	ranges  []int32 // rows ranges[i] to ranges[i+1] are one task
+}
+
+func newTasks(g *formats.Graph, workers int) *tasks {
+	if workers < 1 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	workers = min(workers, roundSize)
+	return &tasks{workers: workers, ranges: rowRanges(g, workers*rangesPerWorker)}
 }
 
 // countSlot holds one subgraph from draw to count.
@@ -47,15 +60,11 @@ const (
 )
 
 func newCounter(ctx context.Context, s Sampler, env Env, edges bool, workers int) (*counter, error) {
-	if workers < 1 {
-		workers = runtime.GOMAXPROCS(0)
-	}
 	g := env.Graph
 	n := g.NumNodes()
-	c := &counter{sampler: s, env: env, nodes: make([]uint32, n), workers: min(workers, roundSize)}
+	c := &counter{sampler: s, env: env, nodes: make([]uint32, n), tasks: *newTasks(g, workers)}
 	_, c.own = s.(SubgraphSampler)
 	c.slots = make([]countSlot, min(c.workers*max(1, min(slotsPerWorker, slotBytes/(n/4+1))), roundSize))
-	c.ranges = rowRanges(g, c.workers*rangesPerWorker)
 	if !edges {
 		return c, nil
 	}
@@ -96,7 +105,7 @@ func rowRanges(g *formats.Graph, parts int) []int32 {
 }
 
 // each calls f for every range of rows, on all workers, until ctx ends.
-func (c *counter) each(ctx context.Context, f func(lo, hi int32)) error {
+func (c *tasks) each(ctx context.Context, f func(lo, hi int32)) error {
 	return c.share(ctx, len(c.ranges)-1, func(ctx context.Context, i int) error {
 		f(c.ranges[i], c.ranges[i+1])
 		return ctx.Err()
@@ -104,7 +113,7 @@ func (c *counter) each(ctx context.Context, f func(lo, hi int32)) error {
 }
 
 // share calls f(0), f(1), …, f(n-1) on all workers. It returns the first error.
-func (c *counter) share(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
+func (c *tasks) share(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
 	var next atomic.Int64
 	p := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError()
 	for range min(c.workers, n) {

@@ -26,6 +26,9 @@ type EstimateOptions struct {
 	DisableNormLoss bool // norm_loss: false
 	DisableNormAggr bool // norm_aggr: false
 
+	// Exact asks for closed forms in place of counts. It is an error if the sampler is no
+	// [ClosedForm]; Coverage, Seed and Compat then do not matter.
+	Exact bool
 	// Compat is "" or CompatReference.
 	Compat string
 	// Progress, if set, is told now and then how many nodes have been drawn and how many
@@ -69,6 +72,9 @@ func EstimateNorm(ctx context.Context, s Sampler, env Env, o EstimateOptions) (*
 	}
 	if d, ok := s.(Deterministic); ok && d.Deterministic() || o.DisableNormLoss && o.DisableNormAggr {
 		return exactNorm(env, o.DisableNormLoss), nil
+	}
+	if o.Exact {
+		return closedNorm(ctx, s, env, o)
 	}
 	c, err := newCounter(ctx, s, env, !o.DisableNormAggr, o.Workers)
 	if err != nil {

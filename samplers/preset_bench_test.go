@@ -3,6 +3,7 @@ package samplers_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -137,6 +138,48 @@ func BenchmarkPresetNorm(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
+			})
+		}
+	}
+}
+
+// uniformEnv has n nodes with 10 neighbours each, whatever n: what a subgraph costs beyond
+// cache misses is then the same for all n.
+func uniformEnv(n int) samplers.Env {
+	const degree = 10
+	env := samplers.Env{Graph: &formats.Graph{Indptr: make([]int64, n+1), Indices: make([]int32, degree*n)}, Train: make([]int32, n)}
+	r := rand.New(rand.NewPCG(1, 1))
+	width := int32(n / degree)
+	for v := range n {
+		env.Train[v] = int32(v)
+		env.Graph.Indptr[v+1] = int64(degree * (v + 1))
+		for k := range int32(degree) {
+			// One in each tenth of the ids: ascending without sorting.
+			env.Graph.Indices[degree*v+int(k)] = k*width + r.Int32N(width)
+		}
+	}
+	return env
+}
+
+// BenchmarkNodes times one worker on graphs of 10^5 to 2*10^7 nodes.
+func BenchmarkNodes(b *testing.B) {
+	for _, n := range []int{100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 20_000_000} {
+		if testing.Short() && n > 1_000_000 {
+			continue
+		}
+		var env samplers.Env
+		var norm *samplers.Norm
+		for _, name := range []string{"rw", "node", "mrw"} {
+			b.Run(fmt.Sprintf("nodes=%d/%s", n, name), func(b *testing.B) {
+				if norm == nil {
+					env = uniformEnv(n)
+					norm = &samplers.Norm{Loss: make([]float32, n), Aggr: make([]float32, env.Graph.NumEdges())}
+				}
+				s, err := samplers.New(name, env, presetCases[1].samplers[name])
+				if err != nil {
+					b.Fatal(err)
+				}
+				benchmarkWorkers(b, s, env, norm, 1)
 			})
 		}
 	}

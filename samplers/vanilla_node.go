@@ -11,6 +11,7 @@ type VanillaNode struct {
 	Draws int // size_subgraph
 
 	train []int32
+	nodes int // of the graph
 }
 
 func init() {
@@ -33,7 +34,7 @@ func newVanillaNode(env Env, p Params) (Sampler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &VanillaNode{Draws: int(draws), train: env.Train}, nil
+	return &VanillaNode{Draws: int(draws), train: env.Train, nodes: env.Graph.NumNodes()}, nil
 }
 
 // Budget returns size_subgraph.

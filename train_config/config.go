@@ -50,6 +50,7 @@ type Params struct {
 	EvalValEvery   int
 	NormLoss       bool
 	NormAggr       bool
+	Norm           string  // "estimate" or "exact"
 	GradClip       float64 // 0: none
 	GradClipType   string  // "norm" or "value"
 	Compat         string  // "" or "reference"
@@ -84,6 +85,7 @@ type paramKeys struct {
 	EvalValEvery   int     `yaml:"eval_val_every"`
 	NormLoss       bool    `yaml:"norm_loss"`
 	NormAggr       bool    `yaml:"norm_aggr"`
+	Norm           string  `yaml:"norm"`
 	GradClip       float64 `yaml:"grad_clip"`
 	GradClipType   string  `yaml:"grad_clip_type"`
 	Compat         string  `yaml:"compat"`
@@ -251,12 +253,12 @@ func oneOf(s *Section, got, want map[string]string) error {
 }
 
 func (c *Config) readParams(s *Section) error {
-	k := paramKeys{LR: 0.01, SampleCoverage: 50, EvalValEvery: 1, NormLoss: true, NormAggr: true, GradClip: 5, GradClipType: "norm"}
+	k := paramKeys{LR: 0.01, SampleCoverage: 50, EvalValEvery: 1, NormLoss: true, NormAggr: true, Norm: "estimate", GradClip: 5, GradClipType: "norm"}
 	if err := s.Decode(&k); err != nil {
 		return err
 	}
-	if err := oneOf(s, map[string]string{"grad_clip_type": k.GradClipType, "compat": k.Compat},
-		map[string]string{"grad_clip_type": "norm value", "compat": " reference"}); err != nil {
+	if err := oneOf(s, map[string]string{"grad_clip_type": k.GradClipType, "compat": k.Compat, "norm": k.Norm},
+		map[string]string{"grad_clip_type": "norm value", "compat": " reference", "norm": "estimate exact"}); err != nil {
 		return err
 	}
 	switch {
@@ -275,7 +277,7 @@ func (c *Config) readParams(s *Section) error {
 	}
 	c.Params = Params{
 		LR: k.LR, Dropout: k.Dropout, WeightDecay: k.WeightDecay, SampleCoverage: k.SampleCoverage, EvalValEvery: k.EvalValEvery,
-		NormLoss: k.NormLoss, NormAggr: k.NormAggr, GradClip: k.GradClip, GradClipType: k.GradClipType, Compat: k.Compat,
+		NormLoss: k.NormLoss, NormAggr: k.NormAggr, Norm: k.Norm, GradClip: k.GradClip, GradClipType: k.GradClipType, Compat: k.Compat,
 	}
 	return nil
 }
@@ -340,6 +342,9 @@ func (c *Config) Resolved() []byte {
 	writeForeign(&b, n.Extra, networkKeys{})
 	fmt.Fprintf(&b, "params:\n  - lr: %v\n    dropout: %v\n    weight_decay: %v\n    sample_coverage: %d\n    eval_val_every: %d\n    norm_loss: %t\n    norm_aggr: %t\n    grad_clip: %v\n    grad_clip_type: %s\n",
 		p.LR, p.Dropout, p.WeightDecay, p.SampleCoverage, p.EvalValEvery, p.NormLoss, p.NormAggr, p.GradClip, p.GradClipType)
+	if p.Norm == "exact" {
+		b.WriteString("    norm: exact\n")
+	}
 	if p.Compat != "" {
 		fmt.Fprintf(&b, "    compat: %s\n", p.Compat)
 	}

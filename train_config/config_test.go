@@ -159,6 +159,7 @@ func TestBad(t *testing.T) {
 		{"coverage", edit("25\nphase", "-3\nphase"), "sample_coverage is -3"},
 		{"eval", edit("lr: 1e-2", "eval_val_every: 0"), "eval_val_every is 0"},
 		{"bool", edit("lr: 1e-2", "norm_loss: 3"), `norm_loss: want true or false, got "3"`},
+		{"norm", edit("lr: 1e-2", "norm: guessed"), `norm is "guessed", want one of estimate, exact`},
 		{"clip type", edit("lr: 1e-2", "grad_clip_type: both"), "grad_clip_type is"},
 		{"gate without heads", edit("act: relu", "gated_attention: true"), "gated_attention needs attention"},
 		{"jk", edit("act: relu", "jk: sum"), `jk is "sum", want concat or max_pool`},

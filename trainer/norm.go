@@ -23,7 +23,7 @@ func (r *run) norm(ctx context.Context, i int, env samplers.Env) (*samplers.Norm
 	p := r.Config.Params
 	o := samplers.EstimateOptions{
 		Coverage: p.SampleCoverage, Workers: r.Workers, Seed: r.Seed, Phase: i,
-		DisableNormLoss: !p.NormLoss, DisableNormAggr: !p.NormAggr, Compat: p.Compat,
+		DisableNormLoss: !p.NormLoss, DisableNormAggr: !p.NormAggr, Compat: p.Compat, Exact: p.Norm == "exact",
 	}
 	phase := r.phases[i].config
 	key := samplers.CacheKey(graphKey(env), phase.Sampler, phase.SamplerJSON(), o)

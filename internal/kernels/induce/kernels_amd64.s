@@ -40,6 +40,11 @@ TEXT ·scan512(SB), NOSPLIT, $0-96
 	VMOVDQU32    iota32<>+0(SB), Z2
 
 scan_row:
+	LEAQ         24(BX), R10
+	CMPQ         R10, n+0(FP)
+	CMOVQGE      BX, R10
+	MOVLQSX      (AX)(R10*4), R10
+	PREFETCHT0   (CX)(R10*8)
 	LEAQ         8(BX), R10
 	CMPQ         R10, n+0(FP)
 	CMOVQGE      BX, R10
@@ -285,6 +290,11 @@ TEXT ·count512(SB), NOSPLIT, $0-56
 	VPBROADCASTD R9, Z0
 
 count_row:
+	LEAQ       24(SI), R9
+	CMPQ       R9, n+0(FP)
+	CMOVQGE    SI, R9
+	MOVLQSX    (AX)(R9*4), R9
+	PREFETCHT0 (CX)(R9*8)
 	LEAQ       8(SI), R9
 	CMPQ       R9, n+0(FP)
 	CMOVQGE    SI, R9

@@ -7,8 +7,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// ahead is how many rows before its turn the start of a row is fetched.
-const ahead = 8
+// How many rows before its turn the start of a row is fetched, and where it starts.
+const ahead, farAhead = 8, 24
 
 func main() {
 	ConstraintExpr("amd64,!noasm")
@@ -58,11 +58,10 @@ func gp(param string) reg.GPVirtual { return Load(Param(param), GP64()).(reg.GPV
 
 // next loads the bounds of row i and fetches the start of a later row.
 func (r *rows) next() {
-	v, f := GP64(), GP64()
-	LEAQ(Mem{Base: r.i, Disp: ahead}, f)
-	CMPQ(f, r.n)
-	CMOVQGE(r.i, f)
-	MOVLQSX(Mem{Base: r.nodes, Index: f, Scale: 4}, f)
+	v := GP64()
+	far := r.ahead(farAhead)
+	PREFETCHT0(Mem{Base: r.starts, Index: far, Scale: 8})
+	f := r.ahead(ahead)
 	MOVQ(Mem{Base: r.starts, Index: f, Scale: 8}, f)
 	PREFETCHT0(Mem{Base: r.indices, Index: f, Scale: 4})
 	PREFETCHT0(Mem{Base: r.indices, Index: f, Scale: 4, Disp: 64})
@@ -72,6 +71,16 @@ func (r *rows) next() {
 	MOVQ(Mem{Base: r.indptr, Index: v, Scale: 8, Disp: 8}, r.length)
 	SUBQ(r.lo, r.length)
 	LEAQ(Mem{Base: r.indices, Index: r.lo, Scale: 4}, r.row)
+}
+
+// ahead returns the node whose row comes by rows later, the current one at the end.
+func (r *rows) ahead(by int) reg.GPVirtual {
+	f := GP64()
+	LEAQ(Mem{Base: r.i, Disp: by}, f)
+	CMPQ(f, r.n)
+	CMOVQGE(r.i, f)
+	MOVLQSX(Mem{Base: r.nodes, Index: f, Scale: 4}, f)
+	return f
 }
 
 // spread runs body for every 16 entries of the row and then once, masked, for what is
