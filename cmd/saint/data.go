@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/formats/safetensors"
 	"github.com/saint-gnn/saint/formats/saintdir"
 	"github.com/saint-gnn/saint/formats/synth"
 	"github.com/saint-gnn/saint/internal/progress"
@@ -46,7 +47,7 @@ func checkPrefix(prefix string) error {
 	return nil
 }
 
-// checkParams finds a missing parameter file before the data is loaded; "" is none.
+// checkParams finds a missing or damaged parameter file before the data is loaded; "" is none.
 func checkParams(path string) error {
 	if path == "" {
 		return nil
@@ -56,7 +57,11 @@ func checkParams(path string) error {
 	} else if err == nil && info.IsDir() {
 		return formats.BadInput(path, "is a folder; --saved_model_path wants a file such as RUN_DIR/checkpoints/best.safetensors")
 	}
-	return nil
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // checkOut finds an output path that cannot be written before any work is done.

@@ -96,17 +96,6 @@ var modes = []faults{
 	{err: syscall.EACCES},
 }
 
-// errorLines returns the lines of stderr that are no log.
-func errorLines(stderr string) []string {
-	var lines []string
-	for _, line := range strings.Split(strings.TrimSuffix(stderr, "\n"), "\n") {
-		if len(line) < 9 || line[2] != ':' || line[5] != ':' || line[8] != ' ' {
-			lines = append(lines, line)
-		}
-	}
-	return lines
-}
-
 // complains checks that a command line failed for the injected reason and said so in one line
 // that names the target.
 func (f *faults) complains(t *testing.T, o outcome, code int, target string) {

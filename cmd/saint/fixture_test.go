@@ -237,6 +237,17 @@ func zipOf(t *testing.T, folder fs.FS, name string) []byte {
 	return b.Bytes()
 }
 
+// errorLines returns the lines of stderr that are no log.
+func errorLines(stderr string) []string {
+	var lines []string
+	for _, line := range strings.Split(strings.TrimSuffix(stderr, "\n"), "\n") {
+		if len(line) < 9 || line[2] != ':' || line[5] != ':' || line[8] != ' ' {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
 // tree returns names and digests of all there is below dir, one a line; "absent" if dir is not there.
 func tree(t *testing.T, dir string) string {
 	t.Helper()

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -13,12 +15,43 @@ import (
 // asMain makes the test binary behave as saint itself, for tests of signals.
 const asMain = "SAINT_TEST_AS_MAIN"
 
+// asMeasured makes the test binary behave as saint and write its peak of memory to that file.
+const asMeasured = "SAINT_TEST_PEAK"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asMain) != "" {
 		main()
 		return
 	}
+	if file := os.Getenv(asMeasured); file != "" {
+		mainMeasured(file)
+	}
 	os.Exit(m.Run())
+}
+
+// mainMeasured is main for measured.
+func mainMeasured(file string) {
+	e := &env{Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
+	code := run(context.Background(), e, os.Args)
+	if os.WriteFile(file, strconv.AppendInt(nil, ownPeak(), 10), 0o600) != nil {
+		os.Exit(99)
+	}
+	os.Exit(code)
+}
+
+// ownPeak is peakRSS without what the process that started this one had.
+func ownPeak() int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if _, rest, ok := strings.Cut(string(status), "VmHWM:"); ok && err == nil {
+		kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+		if err == nil {
+			return kib << 10
+		}
+	}
+	if runtime.GOOS == "linux" {
+		return 0
+	}
+	return peakRSS()
 }
 
 // outcome is what a command line left behind.

@@ -138,7 +138,7 @@ func TestBadFiles(t *testing.T) {
 		{"empty id", "1,2\n,4\n", goodLabels, "", "", "e.csv:2", "empty node id"},
 		{"open quote", "1,2\n\"3,4\n", goodLabels, "", "", "e.csv:2", "not closed"},
 		{"after quote", "1,2\n\"3\"x,4\n", goodLabels, "", "", "e.csv:2", "follows the closing quote"},
-		{"no edges", "", "id,label\n", "", "", "e.csv", "no edges and no nodes"},
+		{"no edges", "", "id,label\n", "", "", "e.csv", "no edges"},
 		{"node twice", goodEdges, "a,1\na,2\n", "", "", "l.csv:2", "comes twice"},
 		{"class not 0 or 1", goodEdges, "a,1,0\nb,1,2\n", "", "", "l.csv:2", "want 0 or 1"},
 		{"no labels", goodEdges, "id,label\n", "", "", "l.csv", "no node has a label"},

@@ -73,11 +73,11 @@ func Read(ctx context.Context, path string, o Options) (*Result, error) {
 	if err := r.readEdges(path); err != nil {
 		return nil, err
 	}
+	if !slices.ContainsFunc(r.edges, func(e assemble.Edges) bool { return len(e.Src) > 0 }) {
+		return nil, formats.BadInput(path, "no edges")
+	}
 	if err := r.readTables(); err != nil {
 		return nil, err
-	}
-	if r.ids.count() == 0 {
-		return nil, formats.BadInput(path, "no edges and no nodes")
 	}
 	if r.ids.rows == 0 {
 		r.renumber()

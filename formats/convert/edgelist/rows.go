@@ -165,6 +165,9 @@ func eachTableRow(ctx context.Context, path string, choose chooser, take func(ro
 // maxLine bounds a line of text.
 const maxLine = 64 << 20
 
+// maxColumns bounds the fields of a line, each of which takes more memory than its comma.
+const maxColumns = 1 << 20
+
 // lineRow is a line of text.
 type lineRow struct {
 	path      string
@@ -327,6 +330,9 @@ func guessDelimiter(line []byte) byte {
 // within which a doubled quote is one.
 func split(fields [][]byte, line []byte, delimiter byte) ([][]byte, error) {
 	for {
+		if len(fields) == maxColumns {
+			return fields, fmt.Errorf("more than %d columns", maxColumns)
+		}
 		if delimiter == ' ' {
 			line = bytes.TrimLeft(line, " ")
 		}
