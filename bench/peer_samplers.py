@@ -170,6 +170,11 @@ def timed(args, make):
     return dict(value=rate, low=min(rates), high=max(rates), workers=workers), first
 
 
+def forked(workers):
+    """Workers that begin as copies, without importing everything anew."""
+    return dict(num_workers=workers, multiprocessing_context="fork") if workers else dict(num_workers=0)
+
+
 def pyg(args, g, kind, budget):
     import torch
     import torch_geometric
@@ -185,7 +190,7 @@ def pyg(args, g, kind, budget):
     def make(workers):
         more = {"walk_length": budget[1]} if kind == "rw" else {}
         return kinds[kind](data, batch_size=budget[0] if kind == "rw" else budget, num_steps=1 << 20, sample_coverage=1,
-                           log=False, num_workers=workers, **more)
+                           log=False, **forked(workers), **more)
 
     line, first = timed(args, make)
     return dict(library="PyG %s, torch_sparse %s" % (torch_geometric.__version__, torch_sparse.__version__),
@@ -202,7 +207,7 @@ def dgl(args, g, kind, budget):
     mode = {"rw": "walk", "edge": "edge", "node": "node"}[kind]
 
     def make(workers):
-        return DataLoader(graph, torch.arange(1 << 20), SAINTSampler(mode=mode, budget=budget), num_workers=workers)
+        return DataLoader(graph, torch.arange(1 << 20), SAINTSampler(mode=mode, budget=budget), **forked(workers))
 
     line, first = timed(args, make)
     return dict(library="DGL %s" % dgl.__version__, nodes=first.num_nodes(), edges=first.num_edges(), **line)

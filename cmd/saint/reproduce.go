@@ -203,7 +203,10 @@ func (r *reproducer) closeData() {
 
 // row trains all seeds of a row and compares with the paper.
 func (r *reproducer) row(ctx context.Context, row paperRow) (reproduceLine, error) {
-	line := reproduceLine{Type: "reproduce", Config: row.config.Name, Data: row.data, Paper: row.paper, Verdict: "data missing", Epochs: r.lastEpoch(row)}
+	line := reproduceLine{
+		Type: "reproduce", Config: row.config.Name, Data: row.data, Epochs: r.lastEpoch(row), Of: row.config.Phases[len(row.config.Phases)-1].End,
+		Paper: row.paper, Verdict: "data missing",
+	}
 	if !r.has(row) {
 		return line, nil
 	}

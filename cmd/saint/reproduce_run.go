@@ -151,6 +151,7 @@ type reproduceLine struct {
 	Config  string    `json:"config"`
 	Data    string    `json:"data"`
 	Epochs  int       `json:"epochs"`
+	Of      int       `json:"of_epochs"`               // the configuration's
 	Tests   []float64 `json:"test_f1_micro,omitempty"` // by seed, of the best validation
 	Lasts   []float64 `json:"last_test_f1_micro,omitempty"`
 	Mean    *float64  `json:"test_f1_micro_mean,omitempty"`
@@ -194,7 +195,7 @@ func meanDeviation(x []float64) (mean, std float64) {
 	return mean, math.Sqrt(std)
 }
 
-const reproduceRow = "%-14s %-8s %6s %5s %9s %10s %7s %9s  %s\n"
+const reproduceRow = "%-14s %-8s %8s %5s %9s %10s %7s %9s  %s\n"
 
 func (r *reproducer) head() error {
 	if r.env.json {
@@ -210,9 +211,13 @@ func (r *reproducer) print(l reproduceLine) error {
 	}
 	name := strings.TrimSuffix(filepath.Base(l.Config), ".yml")
 	mean, std, took := "-", "-", "-"
+	epochs := fmt.Sprint(l.Epochs)
+	if l.Epochs < l.Of {
+		epochs += fmt.Sprintf("/%d", l.Of)
+	}
 	if l.Mean != nil {
 		s, _ := meanDeviation(l.Seconds)
 		mean, std, took = score(*l.Mean), score(*l.Std), fmt.Sprintf("%.0f", s)
 	}
-	return r.env.printf(reproduceRow, name, l.Data, fmt.Sprint(l.Epochs), fmt.Sprint(len(l.Tests)), mean, std, fmt.Sprintf("%.3f", l.Paper), took, l.Verdict)
+	return r.env.printf(reproduceRow, name, l.Data, epochs, fmt.Sprint(len(l.Tests)), mean, std, fmt.Sprintf("%.3f", l.Paper), took, l.Verdict)
 }

@@ -25,7 +25,7 @@ func TestReproduce(t *testing.T) {
 		t.Fatalf("%d rows, want ppi2_rw and four of Flickr: %v", len(lines), lines)
 	}
 	first := lines[0]
-	if first["type"] != "reproduce" || first["config"] != "table2/ppi2_rw.yml" || first["paper"] != 0.981 || first["verdict"] != "below" || first["epochs"] != 1.0 {
+	if first["type"] != "reproduce" || first["config"] != "table2/ppi2_rw.yml" || first["paper"] != 0.981 || first["verdict"] != "below" || first["epochs"] != 1.0 || first["of_epochs"] != 1000.0 {
 		t.Errorf("row %v, want one epoch of ppi2_rw below the paper", first)
 	}
 	if lines[1]["verdict"] != "data missing" || lines[1]["test_f1_micro_mean"] != nil {
