@@ -36,6 +36,7 @@ type Queue struct {
 	gemm     *gemm.Workspace
 	spmm     *spmm.Workspace
 	columns  columnsJob
+	heads    headJobs
 	zeros    []float32
 }
 

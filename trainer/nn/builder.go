@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 
 	"github.com/saint-gnn/saint/internal/rng"
 	"github.com/saint-gnn/saint/trainer/tensor"
@@ -55,9 +57,11 @@ func (d *DeviceBuilder) Buffer(name string, rows, cols int, init string) *Param 
 	if d.arena.Err() != nil {
 		return p // Close reports it
 	}
+	if fans, ok := glorotFans(init, rows+cols); ok {
+		d.glorot(index, fans, p.Value)
+		return p
+	}
 	switch init {
-	case initGlorot:
-		d.glorot(index, p.Value)
 	case initZeros:
 		d.q.Fill(0, p.Value)
 	case initOnes:
@@ -68,10 +72,25 @@ func (d *DeviceBuilder) Buffer(name string, rows, cols int, init string) *Param 
 	return p
 }
 
-// glorot draws from U(-b, b) with b = sqrt(6/(rows+cols)) (Glorot and Bengio 2010, eq. 16).
-func (d *DeviceBuilder) glorot(index uint64, t tensor.Tensor) {
+// glorotOver is the initial value of a matrix whose parts have that many rows and columns
+// together.
+func glorotOver(fans int) string { return initGlorot + ":" + strconv.Itoa(fans) }
+
+// glorotFans returns the rows and columns that a Glorot initial value counts.
+func glorotFans(init string, all int) (fans int, ok bool) {
+	if init == initGlorot {
+		return all, true
+	}
+	n, found := strings.CutPrefix(init, initGlorot+":")
+	fans, err := strconv.Atoi(n)
+	return fans, found && err == nil && fans > 0
+}
+
+// glorot draws from U(-b, b) with b = sqrt(6/fans) (Glorot and Bengio 2010, eq. 16, where
+// fans are the rows and columns).
+func (d *DeviceBuilder) glorot(index uint64, fans int, t tensor.Tensor) {
 	r := rng.New(d.seed, rng.Init, 0, index)
-	bound := math.Sqrt(6 / float64(t.Rows+t.Cols))
+	bound := math.Sqrt(6 / float64(fans))
 	d.buf = d.buf[:0]
 	for range t.Rows * t.Cols {
 		v := float32(bound * (2*r.Float64() - 1))

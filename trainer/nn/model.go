@@ -19,6 +19,7 @@ type ModelSpec struct {
 	Aggr    string  // "concat" or "mean"
 	Bias    string  // "bias", "norm" or "norm-nn"
 	Dropout float32 // on the input of every layer and of the classifier
+	Heads   int     // of attention layers; 0: one
 	Extra   Decoder // further keys of the layers; nil: none
 }
 
@@ -47,7 +48,7 @@ func Build(m ModelSpec, b Builder) (*Sequential, error) {
 	for i, order := range m.Orders {
 		spec := Spec{
 			Name: fmt.Sprintf("layers.%d", i), Dim: m.Dim, Order: order, Act: m.Act,
-			Aggr: m.Aggr, Bias: m.Bias, Dropout: m.Dropout, Extra: m.Extra,
+			Aggr: m.Aggr, Bias: m.Bias, Dropout: m.Dropout, Heads: m.Heads, Extra: m.Extra,
 		}
 		if err := add(kind, spec); err != nil {
 			return nil, err

@@ -44,6 +44,7 @@ type Context struct {
 
 	temps []tensor.Tensor
 	sweep *sweeper
+	heads *headSweeper
 }
 
 // New returns an F32 tensor the layer will return; ownership passes to the caller.
@@ -171,7 +172,7 @@ type Projector interface {
 // Builder creates parameters with seeded initial values.
 type Builder interface {
 	// Param creates a trained matrix. init is "glorot" (Glorot uniform over rows+cols),
-	// "zeros" or "ones".
+	// "glorot:N" (the same over N: a matrix that holds several side by side), "zeros" or "ones".
 	Param(name string, rows, cols int, init string) *Param
 	// Buffer creates an untrained one.
 	Buffer(name string, rows, cols int, init string) *Param
@@ -191,6 +192,7 @@ type Spec struct {
 	Aggr    string // "concat" or "mean" (the hops are summed)
 	Bias    string // "bias", "norm", "norm-nn"
 	Dropout float32
+	Heads   int     // of attention; 0: one
 	Extra   Decoder // nil: no further keys
 }
 

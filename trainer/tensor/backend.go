@@ -115,6 +115,8 @@ type Queue interface {
 	// gradient norm for h.ClipNorm and may be absent if that is 0. grad becomes 0.
 	Adam(h AdamStep, sumsq, grad, m, v, value Tensor)
 
+	HeadOps
+
 	// Upload copies src to the contiguous dst; src must stay untouched until Sync.
 	Upload(src []byte, dst Tensor)
 	// Download copies the (possibly strided) src to dst, which is filled after Sync.

@@ -1,0 +1,129 @@
+package nn
+
+import "github.com/saint-gnn/saint/trainer/tensor"
+
+// headSweeper holds the visits of attention, built once for a Context.
+type headSweeper struct {
+	q       tensor.Queue
+	self    tensor.HeadSelf
+	y, mean tensor.Tensor
+	dy, ds  tensor.Tensor
+	arg     tensor.Tensor
+	base    int32
+	visited bool
+
+	aggregate, stats, largest  func(b Block, xsrc tensor.Tensor)
+	back, backSelf, largestOut func(b Block, xsrc, dxsrc tensor.Tensor)
+}
+
+func (c *Context) headSweeper() *headSweeper {
+	if c.heads == nil {
+		s := &headSweeper{}
+		s.aggregate = s.visitAggregate
+		s.stats = s.visitStats
+		s.back = s.visitBack
+		s.backSelf = s.visitBackSelf
+		s.largest = s.visitLargest
+		s.largestOut = s.visitLargestBack
+		c.heads = s
+	}
+	c.heads.q, c.heads.visited, c.heads.base = c.Q, false, 0
+	return c.heads
+}
+
+func (s *headSweeper) visitAggregate(b Block, xsrc tensor.Tensor) {
+	s.visited = true
+	s.q.HeadAggregate(s.self, b.A, xsrc, betaOf(b), s.y, s.mean)
+}
+
+func (s *headSweeper) visitStats(b Block, xsrc tensor.Tensor) {
+	s.visited = true
+	s.q.HeadSoftmaxSums(b.A, s.self.S, xsrc.ColRange(xsrc.Cols-s.self.S.Cols, xsrc.Cols), b.First, s.self.Top, s.self.Sum)
+}
+
+func (s *headSweeper) visitBack(b Block, xsrc, dxsrc tensor.Tensor) {
+	s.visited = true
+	s.q.HeadAggregateBack(s.self, b.A.Trans, xsrc, s.dy, betaOf(b), dxsrc)
+}
+
+// visitBackSelf also makes the block's part of the gradient of the destinations' scores. The
+// first of those starts it, which is told by base: First is about dxsrc.
+func (s *headSweeper) visitBackSelf(b Block, xsrc, dxsrc tensor.Tensor) {
+	beta := float32(1)
+	if s.base == 0 {
+		beta = 0
+	}
+	s.base++
+	s.q.HeadAggregateSelf(s.self, b.A, xsrc, s.dy, beta, s.ds)
+	s.visitBack(b, xsrc, dxsrc)
+}
+
+func (s *headSweeper) visitLargest(b Block, xsrc tensor.Tensor) {
+	s.visited = true
+	s.q.NeighborMax(b.A, xsrc, s.base, b.First, s.y, s.arg)
+	s.base += int32(b.A.Cols)
+}
+
+func (s *headSweeper) visitLargestBack(b Block, _, dxsrc tensor.Tensor) {
+	s.visited = true
+	s.q.NeighborMaxBackward(b.A.Trans, s.arg, s.dy, s.base, betaOf(b), dxsrc)
+	s.base += int32(b.A.Cols)
+}
+
+// aggregateHeads writes the weighted sums of the sources' heads to y, and of HeadSum what mean
+// is for (absent: not wanted). src holds features and scores of all sources. Of HeadSoftmax it
+// first fills self.Top and self.Sum.
+func aggregateHeads(c *Context, g Graph, self tensor.HeadSelf, src, y, mean tensor.Tensor) {
+	checkRows("attention src", src, g.NumSrc())
+	checkRows("attention y", y, g.NumDst())
+	s := c.headSweeper()
+	s.self, s.y, s.mean = self, y, mean
+	if self.Score == tensor.HeadSoftmax {
+		g.Sweep(c, src, s.stats)
+	}
+	g.Sweep(c, src, s.aggregate)
+	if !s.visited {
+		c.Q.Fill(0, y)
+		if mean.Present() {
+			c.Q.Fill(0, mean)
+		}
+	}
+}
+
+// aggregateHeadsBack writes the gradient of src to dsrc and, unless ds is absent, that of the
+// destinations' scores to ds.
+func aggregateHeadsBack(c *Context, g Graph, self tensor.HeadSelf, src, dy, dsrc, ds tensor.Tensor) {
+	s := c.headSweeper()
+	s.self, s.dy, s.ds = self, dy, ds
+	visit := s.back
+	if ds.Present() {
+		visit = s.backSelf
+	}
+	g.SweepBack(c, src, dsrc, true, visit)
+	if !s.visited {
+		c.Q.Fill(0, dsrc)
+		if ds.Present() {
+			c.Q.Fill(0, ds)
+		}
+	}
+}
+
+// neighborMax writes the largest of the neighbours' x to y and where they were to arg.
+func neighborMax(c *Context, g Graph, x, y, arg tensor.Tensor) {
+	s := c.headSweeper()
+	s.y, s.arg = y, arg
+	g.Sweep(c, x, s.largest)
+	if !s.visited {
+		c.Q.Fill(0, y)
+	}
+}
+
+// neighborMaxBack writes the gradient of neighborMax's x to dx.
+func neighborMaxBack(c *Context, g Graph, arg, dy, dx tensor.Tensor) {
+	s := c.headSweeper()
+	s.dy, s.arg = dy, arg
+	g.SweepBack(c, tensor.Tensor{}, dx, false, s.largestOut)
+	if !s.visited {
+		c.Q.Fill(0, dx)
+	}
+}
