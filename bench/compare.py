@@ -25,6 +25,10 @@ def lines(args, command, wrap=True, allow=(0,)):
     print("$ " + " ".join(command), file=sys.stderr, flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     out = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    for line in out:
+        if "value" in line:
+            print("  %s: %.5g %s %s" % (line["name"], line["value"], line.get("unit", ""), line.get("variant", line.get("library", ""))),
+                  file=sys.stderr, flush=True)
     if done.returncode not in allow:
         sys.exit("%s ended with exit code %d" % (command, done.returncode))
     return out
