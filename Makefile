@@ -14,7 +14,7 @@ LINT         := .tools/bin/golangci-lint-$(LINT_VERSION)
 RACE := ./cmd/... ./formats/... ./loader/... ./samplers/... ./trainer/... ./internal/...
 
 # What 'make check' does before its last stage, the plain test run.
-STAGES := build-all cross lint tidy-check generate-check test-noasm test-isa test-release test-race
+STAGES := build-all cross lint tidy-check generate-check test-noasm test-isa test-release test-race examples
 
 define HELP
 make demo         build bin/saint, train on a generated graph, compare with a features-only model
@@ -35,6 +35,7 @@ make test-noasm   tests of the kernels in portable Go
 make test-isa     tests of the kernels with AVX2 and with portable Go chosen at run time
 make test-release tests without the checks of -tags invariants: those of allocations
 make test-nocgo   all tests built without cgo
+make examples     vet and test the programs below examples, each a module of its own
 make build-all    compile every package, with and without cgo
 make cross        vet for -tags noasm, linux/arm64, macOS and Windows
 make lint         golangci-lint with the import rules (built into .tools on first use)
@@ -44,7 +45,7 @@ make clean        remove bin and cover.out
 endef
 
 .PHONY: help demo build test check bench bench-peer bench-table cover generate fuzz interop golden test-race test-noasm test-isa \
-	test-release test-nocgo build-all cross lint fmt tidy tidy-check generate-check clean
+	test-release test-nocgo examples build-all cross lint fmt tidy tidy-check generate-check clean
 
 help:
 	$(info $(HELP))
@@ -119,6 +120,9 @@ test-release:
 test-nocgo:
 	@CGO_ENABLED=0 $(GO) run ./tools/testsum -tags invariants $(PKG)
 
+examples:
+	@set -e; for dir in examples/*/; do echo $$dir; (cd $$dir; $(GO) vet ./...; $(GO) test ./...); done
+
 build-all:
 	$(GO) build ./...
 	CGO_ENABLED=0 $(GO) build ./...
@@ -141,10 +145,10 @@ $(LINT):
 	@mv .tools/bin/golangci-lint $@
 
 tidy:
-	$(GO) mod tidy
+	@set -e; for dir in . examples/*/; do (cd $$dir; $(GO) mod tidy); done
 
 tidy-check:
-	$(GO) mod tidy -diff
+	@set -e; for dir in . examples/*/; do (cd $$dir; $(GO) mod tidy -diff); done
 
 generate-check:
 	@sh tools/generate-check.sh
