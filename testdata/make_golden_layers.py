@@ -190,5 +190,5 @@ def make(kind):
     save_file(tensors, path, metadata={"cases": "\n".join(names)})
 
 
-for kind in ("gat", "gaan"):
+for kind in ("gat", "gaan", "gat_tf"):
     make(kind)

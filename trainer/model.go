@@ -34,14 +34,6 @@ func (m *Model) Close() error {
 // features and classes. The error is a *trainconfig.Error with the key's position.
 func Spec(c *trainconfig.Config, features, classes int) (nn.ModelSpec, error) {
 	n := c.Network
-	for _, later := range []struct {
-		key string
-		set bool
-	}{{"attention", n.Attention > 0}, {"jk", n.JK != ""}} {
-		if later.set {
-			return nn.ModelSpec{}, n.Extra.Errorf(later.key, "%s is read but cannot be trained by this version yet; remove the key or use a configuration without it", later.key)
-		}
-	}
 	act, err := nn.ParseAct(n.Act)
 	if err != nil {
 		return nn.ModelSpec{}, n.Extra.Errorf("act", "%v", err)
@@ -49,10 +41,41 @@ func Spec(c *trainconfig.Config, features, classes int) (nn.ModelSpec, error) {
 	if n.Layer != "" && !slices.Contains(nn.Names(), n.Layer) {
 		return nn.ModelSpec{}, n.Extra.Errorf("layer", "unknown layer %q; known are %s", n.Layer, strings.Join(nn.Names(), ", "))
 	}
+	layer, err := layerKind(&n)
+	if err != nil {
+		return nn.ModelSpec{}, err
+	}
 	return nn.ModelSpec{
-		Layer: n.Layer, In: features, Dim: n.Dim, Classes: classes, Orders: n.Arch, Act: act, Aggr: n.Aggr, Bias: n.Bias,
+		Layer: layer, Heads: n.Attention, JK: n.JK, In: features, Dim: n.Dim, Classes: classes, Orders: n.Arch, Act: act, Aggr: n.Aggr, Bias: n.Bias,
 		Dropout: float32(c.Params.Dropout), Extra: n.Extra,
 	}, nil
+}
+
+// layerKind returns the registered kind of the layers: the one the configuration names, or what
+// its keys of attention stand for.
+func layerKind(n *trainconfig.Network) (string, error) {
+	tf := n.AttentionVariant == "tf"
+	switch {
+	case tf && n.Attention == 0:
+		return "", n.Extra.Errorf("attention_variant", "attention_variant needs attention: the number of heads")
+	case tf && n.GatedAttention:
+		return "", n.Extra.Errorf("attention_variant", "attention_variant tf has no gates; remove it or gated_attention")
+	case n.Attention == 0:
+		return n.Layer, nil
+	case n.Dim%n.Attention != 0:
+		return "", n.Extra.Errorf("attention", "attention is %d heads, want a divisor of dim (%d)", n.Attention, n.Dim)
+	case n.Layer != "" && (tf || n.GatedAttention):
+		return "", n.Extra.Errorf("layer", "layer names the kind of attention; remove it or gated_attention and attention_variant")
+	case n.Layer == "high_order":
+		return "", n.Extra.Errorf("layer", "layer high_order has no attention; remove one of the two keys")
+	case n.Layer != "":
+		return n.Layer, nil
+	case n.GatedAttention:
+		return "gaan", nil
+	case tf:
+		return "gat_tf", nil
+	}
+	return "gat", nil
 }
 
 // CheckLabels says whether the configuration's loss fits the data's labels: softmax needs

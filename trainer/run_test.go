@@ -404,8 +404,10 @@ func TestTrainRefuses(t *testing.T) {
 		"unknown sampler":   {strings.Replace(l.conf, "sampler: node", "sampler: nodes", 1), "test.yml:", "unknown sampler"},
 		"key of no owner":   {l.conf + "    deg_clip: 3\n", "test.yml:", "deg_clip"},
 		"key of no layer":   {strings.Replace(l.conf, "dim: 8", "dim: 8\n    heads: 2", 1), "test.yml:", "heads"},
-		"attention":         {strings.Replace(l.conf, "dim: 8", "dim: 8\n    attention: 2", 1), "test.yml:3:", "attention"},
-		"jumping knowledge": {strings.Replace(l.conf, "dim: 8", "dim: 8\n    jk: concat", 1), "test.yml:3:", "jk"},
+		"heads":             {strings.Replace(l.conf, "dim: 8", "dim: 8\n    attention: 3", 1), "test.yml:3:", "divisor of dim"},
+		"gates and variant": {strings.Replace(l.conf, "dim: 8", "dim: 8\n    attention: 2\n    gated_attention: true\n    attention_variant: tf", 1), "test.yml:", "no gates"},
+		"variant alone":     {strings.Replace(l.conf, "dim: 8", "dim: 8\n    attention_variant: tf", 1), "test.yml:", "needs attention"},
+		"attention without": {strings.Replace(l.conf, "dim: 8", "dim: 8\n    attention: 2\n    layer: high_order", 1), "test.yml:", "has no attention"},
 	} {
 		o := l.options(nil)
 		o.Config = parse(t, c.conf)

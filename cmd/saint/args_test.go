@@ -75,8 +75,6 @@ func TestBadCommandLines(t *testing.T) {
 		{"train --data_prefix synth:tyni --train_config rw.yml", "did you mean tiny?"},
 		{"train --data_prefix synth:tiny?seed=x --train_config rw.yml", `bad seed "x"`},
 		{"train --data_prefix synth:tiny --train_config nope.yml", "no such file"},
-		{"train --data_prefix synth:tiny --train_config explore/reddit2_gat.yml", "explore/reddit2_gat.yml:8:16: attention"},
-		{"train --data_prefix synth:tiny --train_config explore/reddit4_jk_e.yml", "explore/reddit4_jk_e.yml:8:9: jk"},
 		{"eval", "nothing to load"},
 		{"eval a b", `unexpected argument "b"`},
 		{"eval --saved_model_path x", "needs --train_config"},

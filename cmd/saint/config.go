@@ -80,23 +80,18 @@ func checkConfig(e *env, name, data string) error {
 		}
 	}
 	var shapes nn.ShapeBuilder
-	trainable := true
-	if cfg.Network.Attention > 0 || cfg.Network.JK != "" {
-		trainable = false
-		e.log.Warn(cfg.Name + ": right, but this version cannot train with attention or jk yet")
-	} else {
-		const features, classes = 16, 4 // any: only the keys are checked
-		spec, err := trainer.Spec(cfg, features, classes)
-		if err != nil {
-			return err
-		}
-		if _, err := nn.Build(spec, &shapes); err != nil {
-			return cfg.Network.Extra.Errorf("arch", "%v", err)
-		}
+	const features, classes = 16, 4 // any: only the keys are checked
+	spec, err := trainer.Spec(cfg, features, classes)
+	if err != nil {
+		return err
+	}
+	if _, err := nn.Build(spec, &shapes); err != nil {
+		return cfg.Network.Extra.Errorf("arch", "%v", err)
 	}
 	if err := cfg.CheckUsed(); err != nil {
 		return err
 	}
+	trainable := true
 	if e.json {
 		return e.printJSON(configLine{"config", cfg.Name, cfg.Hash(), &trainable, string(cfg.Resolved())})
 	}

@@ -19,6 +19,7 @@ type headJobs struct {
 	sumBack  headSumBackJob
 	edges    headEdgesJob
 	max      headMaxJob
+	groups   groupMaxJob
 }
 
 // headsOf returns the number of heads and their width from a matrix of all heads' columns and

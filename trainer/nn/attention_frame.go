@@ -245,14 +245,20 @@ func (f *frame) project(c *Context, x tensor.Tensor, w, b *Param, z tensor.Tenso
 	c.Q.BiasActNorm(f.act, b.Value, none, none, z, tensor.Drop{}, z, none, none)
 }
 
-// projectBackward adds the gradients of project's weight and bias for dz, the gradient of what
-// it wrote, z, and makes the gradient of x part of dx, if that is present. dz is overwritten.
-// An activated value has the sign that its argument had, so the derivative is the same.
-func (f *frame) projectBackward(c *Context, x tensor.Tensor, w, b *Param, z, dz tensor.Tensor, beta float32, dx tensor.Tensor) {
+// activateBackward turns dz, the gradient of z = act(… + b), into that of the argument and adds
+// the gradient of b. An activated value has the sign that its argument had, so the derivative
+// is the same.
+func (f *frame) activateBackward(c *Context, b *Param, z, dz tensor.Tensor) {
 	var none tensor.Tensor
 	zero := c.Temp(tensor.F32, 1, z.Cols)
 	c.Q.Fill(0, zero)
 	c.Q.BiasActNormBackward(f.act, zero, none, none, none, z, dz, tensor.Drop{}, dz, b.Grad, none, none)
+}
+
+// projectBackward adds the gradients of project's weight and bias for dz, the gradient of what
+// it wrote, z, and makes the gradient of x part of dx, if that is present. dz is overwritten.
+func (f *frame) projectBackward(c *Context, x tensor.Tensor, w, b *Param, z, dz tensor.Tensor, beta float32, dx tensor.Tensor) {
+	f.activateBackward(c, b, z, dz)
 	c.Q.Gemm(true, false, 1, x, dz, 1, w.Grad)
 	if dx.Present() {
 		c.Q.Gemm(false, true, 1, dz, w.Value, beta, dx)

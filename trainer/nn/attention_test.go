@@ -15,9 +15,9 @@ func TestAttention(t *testing.T) {
 		name := fmt.Sprintf("%s order %d heads %d %s %s act %d dropout %g", kind, s.Order, s.Heads, s.Bias, s.Aggr, s.Act, s.Dropout)
 		t.Run(name, func(t *testing.T) { nntest.Check(t, kind, s, one, four) })
 	}
-	for _, kind := range []string{"gat", "gaan"} {
+	for _, kind := range []string{"gat", "gaan", "gat_tf"} {
 		for _, order := range []int{0, 1, 2} {
-			if kind == "gaan" && order == 2 {
+			if kind != "gat" && order == 2 {
 				continue
 			}
 			for _, bias := range []string{"bias", "norm", "norm-nn"} {

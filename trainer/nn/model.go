@@ -8,7 +8,9 @@ import (
 )
 
 // ModelSpec describes a GraphSAINT model: one layer for every order of Orders, rows scaled
-// to unit length, and a linear classifier.
+// to unit length, and a linear classifier. With jumping knowledge a dense layer of width Dim
+// comes after them, which reads the outputs of several of them, side by side or their elementwise
+// maximum; layers behind the last that it reads are not built.
 type ModelSpec struct {
 	Layer   string // registered kind of the layers; "" means "high_order"
 	In      int    // features of a node
@@ -20,10 +22,12 @@ type ModelSpec struct {
 	Bias    string  // "bias", "norm" or "norm-nn"
 	Dropout float32 // on the input of every layer and of the classifier
 	Heads   int     // of attention layers; 0: one
+	JK      string  // jumping knowledge: "" for none, "concat" or "max_pool"
 	Extra   Decoder // further keys of the layers; nil: none
 }
 
-// Build assembles the model. Its layers are named "layers.0", …, "head" (the row scaling)
+// Build assembles the model. Its layers are named "layers.0", …, "jk_pool" and "jk"
+// (where asked for), "head" (the row scaling)
 // and "classifier". Errors say which value of the specification is wrong.
 func Build(m ModelSpec, b Builder) (*Sequential, error) {
 	if len(m.Orders) == 0 {
@@ -33,16 +37,24 @@ func Build(m ModelSpec, b Builder) (*Sequential, error) {
 	if kind == "" {
 		kind = "high_order"
 	}
+	jumps, err := checkJK(m)
+	if err != nil {
+		return nil, err
+	}
+	if len(jumps) > 0 {
+		m.Orders = m.Orders[:jumps[len(jumps)-1]+1]
+	}
 	s := &Sequential{}
 	width := m.In
+	carried := carrying{jumps: jumps}
 	add := func(kind string, spec Spec) error {
 		spec.In = width
 		l, err := New(kind, b, spec)
 		if err != nil {
 			return err
 		}
-		s.Add(spec.Name, l)
 		width = l.OutDim()
+		s.Add(spec.Name, carried.wrap(s.Len(), spec.In, l))
 		return nil
 	}
 	for i, order := range m.Orders {
@@ -51,6 +63,24 @@ func Build(m ModelSpec, b Builder) (*Sequential, error) {
 			Aggr: m.Aggr, Bias: m.Bias, Dropout: m.Dropout, Heads: m.Heads, Extra: m.Extra,
 		}
 		if err := add(kind, spec); err != nil {
+			return nil, err
+		}
+	}
+	if len(jumps) > 0 {
+		each := width
+		width = carried.kept
+		carried = carrying{}
+		if m.JK == jkMaxPool {
+			if width != each*len(jumps) {
+				return nil, errors.New("jk: max_pool needs outputs of the same width; the layers that it reads differ in order")
+			}
+			if err := add("jk_max_pool", Spec{Name: "jk_pool", Dim: each}); err != nil {
+				return nil, err
+			}
+		}
+		if err := add("high_order", Spec{
+			Name: "jk", Dim: m.Dim, Act: m.Act, Aggr: aggrConcat, Bias: m.Bias, Dropout: m.Dropout,
+		}); err != nil {
 			return nil, err
 		}
 	}

@@ -64,4 +64,10 @@ type HeadOps interface {
 	// NeighborMaxBackward: dx[v,j] = beta dx[v,j] + sum of dy[u,j] over the entries u of at's
 	// row v with arg[u,j] = base + v.
 	NeighborMaxBackward(at *CSR, arg, dy Tensor, base int32, beta float32, dx Tensor)
+
+	// GroupMax: y[i,j] = the largest of x[i,kd+j] for the k-th of the groups of d = y.Cols
+	// columns that x consists of, arg[i,j] (I32) = its k, the first of equals.
+	GroupMax(x, y, arg Tensor)
+	// GroupMaxBackward: dx[i,kd+j] = dy[i,j] if arg[i,j] is k, else 0.
+	GroupMaxBackward(arg, dy, dx Tensor)
 }
