@@ -54,6 +54,13 @@ type Params struct {
 	GradClip       float64 // 0: none
 	GradClipType   string  // "norm" or "value"
 	Compat         string  // "" or "reference"
+
+	Optimizer      Optimizer
+	Schedule       Schedule
+	Patience       int // epochs without a better score after which training ends; 0: never
+	ClassWeights   ClassWeights
+	LabelSmoothing float64
+	Section        *Section // where they stand, for errors
 }
 
 // Phase is one stage of training with its own sampler.
@@ -279,7 +286,7 @@ func (c *Config) readParams(s *Section) error {
 		LR: k.LR, Dropout: k.Dropout, WeightDecay: k.WeightDecay, SampleCoverage: k.SampleCoverage, EvalValEvery: k.EvalValEvery,
 		NormLoss: k.NormLoss, NormAggr: k.NormAggr, Norm: k.Norm, GradClip: k.GradClip, GradClipType: k.GradClipType, Compat: k.Compat,
 	}
-	return nil
+	return c.readTraining(s)
 }
 
 func (c *Config) readPhase(s *Section) error {
@@ -348,6 +355,7 @@ func (c *Config) Resolved() []byte {
 	if p.Compat != "" {
 		fmt.Fprintf(&b, "    compat: %s\n", p.Compat)
 	}
+	p.writeTraining(&b)
 	b.WriteString("phase:\n")
 	for _, ph := range c.Phases {
 		fmt.Fprintf(&b, "  - end: %d\n    sampler: %s\n", ph.End, quoteYAML(ph.Sampler))

@@ -23,7 +23,8 @@ func byHand(t *testing.T, d *formats.Dataset, c *trainconfig.Config, b tensor.Ba
 	s := newBench(t, c, d, b, d.Features.(formats.Resident))
 	p := c.Params
 	opt, err := optim.NewAdam(optim.AdamConfig{
-		LR: p.LR, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: p.WeightDecay, Clip: p.GradClip, ClipBy: p.GradClipType,
+		Common: optim.Common{LR: p.LR, WeightDecay: p.WeightDecay, Clip: p.GradClip, ClipBy: p.GradClipType},
+		Beta1:  0.9, Beta2: 0.999, Eps: 1e-8,
 	}, s.model.arena, s.look, s.model.Seq.Params())
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func defaultWorkers() int { return runtime.GOMAXPROCS(0) }
 // phase trains the epochs of one phase, from wherever the state stands.
 func (r *run) phase(ctx context.Context, i int) error {
 	p := &r.phases[i]
-	if r.Epoch >= p.end {
+	if r.Epoch >= p.end || r.Stopped {
 		return nil
 	}
 	env := samplers.Env{Graph: r.Data.Train, Train: r.Data.TrainNodes}
@@ -53,7 +53,7 @@ func (r *run) phase(ctx context.Context, i int) error {
 	defer src.Close() //nolint:errcheck // it only stops goroutines; Next has reported what went wrong
 	r.task = r.Progress.Start("train", "steps", int64(r.totalSteps()))
 	defer r.task.Done()
-	for r.Epoch < p.end {
+	for r.Epoch < p.end && !r.Stopped {
 		if err := r.epoch(ctx, i, src); err != nil {
 			return err
 		}
@@ -96,6 +96,7 @@ func (r *run) epoch(ctx context.Context, i int, src loader.Source) error {
 		if err := r.validate(ctx, &e); err != nil {
 			return err
 		}
+		r.observe(&e)
 	}
 	r.Epoch++
 	r.InStep, r.LossSum, r.WeightSum, r.F1Sum, r.F1Count = 0, 0, 0, 0, 0
@@ -119,6 +120,7 @@ func (r *run) step(ctx context.Context, src loader.Source) error {
 	if r.InStep%uint64(r.EvalTrainEvery) == 0 {
 		score = r.score
 	}
+	r.opt.SetLR(r.schedule.rate(r.Epoch, r.Step, &r.Plateau))
 	st, err := r.stepper.Step(b, r.Step, score)
 	if err != nil {
 		return err

@@ -102,19 +102,20 @@ func Train(ctx context.Context, o Options) (*Result, error) {
 type run struct {
 	Options
 	state
-	model   *Model
-	opt     optim.Optimizer
-	arena   tensor.Arena
-	stepper *Stepper
-	eval    *Evaluator
-	scorer  *Scorer
-	phases  []phase
-	began   time.Time
-	saved   time.Time
-	before  Times // of the earlier parts of a resumed run
-	task    *progress.Task
-	detail  func() string // of the task's line
-	stepped struct{ loss, weight float64 }
+	model    *Model
+	opt      optim.Optimizer
+	arena    tensor.Arena
+	stepper  *Stepper
+	eval     *Evaluator
+	scorer   *Scorer
+	phases   []phase
+	schedule schedule
+	began    time.Time
+	saved    time.Time
+	before   Times // of the earlier parts of a resumed run
+	task     *progress.Task
+	detail   func() string // of the task's line
+	stepped  struct{ loss, weight float64 }
 
 	symmetric bool
 	f1        f1Counter
@@ -158,6 +159,9 @@ func newRun(o Options) (*run, error) {
 	// Made once, so that a step allocates nothing.
 	r.score, r.detail = r.scoreBatch, r.progressText
 	if err := CheckLabels(o.Config, &o.Data.Labels); err != nil {
+		return nil, err
+	}
+	if err := CheckOptions(o.Config, o.Data); err != nil {
 		return nil, err
 	}
 	if err := r.buildPhases(); err != nil {
@@ -249,6 +253,9 @@ func (r *run) buildModel() (err error) {
 	if r.stepper, err = NewStepper(r.model, r.opt, r.arena, resident, r.Seed); err != nil {
 		return err
 	}
+	if err := r.smoothLoss(); err != nil {
+		return err
+	}
 	if r.eval, err = NewEvaluator(d.Full, d.Features, r.Backend, r.arena); err != nil {
 		return err
 	}
@@ -261,10 +268,8 @@ func (r *run) buildOptimizer() error {
 	if err != nil {
 		return err
 	}
-	p := r.Config.Params
-	adam := optim.DefaultAdam()
-	adam.LR, adam.WeightDecay, adam.Clip, adam.ClipBy = p.LR, p.WeightDecay, p.GradClip, p.GradClipType
-	r.opt, err = optim.NewAdam(adam, r.model.arena, q, r.model.Seq.Params())
+	r.schedule = newSchedule(r.Config)
+	r.opt, err = NewOptimizer(&r.Config.Params, r.model.arena, q, r.model.Seq.Params())
 	return errors.Join(err, q.Sync(), q.Close())
 }
 

@@ -26,6 +26,10 @@ type state struct {
 	LastTest Scores `json:"last_test"`
 	Done     bool   `json:"done"` // all epochs up to Epoch are trained and scored
 
+	Plateau plateau `json:"plateau,omitzero"`
+	Stop    watch   `json:"stop,omitzero"`
+	Stopped bool    `json:"stopped,omitempty"` // early; nothing is left to train
+
 	Times Times `json:"times"`
 }
 

@@ -40,6 +40,8 @@ type Stepper struct {
 	fwd, back tensor.CSR
 	lossT     tensor.Tensor // the loss, then the squared norm of the gradients
 	lossHost  []float32
+
+	classWeight []float32 // of softmax; nil: all the same
 }
 
 // NewStepper returns a stepper that draws dropout masks from seed and allocates a step's
@@ -122,7 +124,7 @@ func (s *Stepper) Step(b *loader.Batch, index uint64, score Score) (st Step, err
 		}
 	}
 	s.arena.Release(logits)
-	st = Step{Nodes: b.NumNodes(), Edges: b.NumEdges(), SavedBytes: s.store.Bytes(), WeightSum: sum(b.LossNorm)}
+	st = Step{Nodes: b.NumNodes(), Edges: b.NumEdges(), SavedBytes: s.store.Bytes(), WeightSum: s.weightSum(b.LossNorm, b.Class)}
 	if st.Loss, err = s.lossNow(); err != nil || !finite(st.Loss) {
 		return st, s.notFinite("loss", st.Loss, b, index, err, s.whereLoss)
 	}

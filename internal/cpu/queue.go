@@ -38,6 +38,8 @@ type Queue struct {
 	columns  columnsJob
 	heads    headJobs
 	zeros    []float32
+	updates  updateJobs
+	smooth   smoothJob
 }
 
 // rowBlock is the number of rows of a task where tasks keep sums over their rows: few enough

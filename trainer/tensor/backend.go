@@ -116,6 +116,8 @@ type Queue interface {
 	Adam(h AdamStep, sumsq, grad, m, v, value Tensor)
 
 	HeadOps
+	UpdateOps
+	LossOps
 
 	// Upload copies src to the contiguous dst; src must stay untouched until Sync.
 	Upload(src []byte, dst Tensor)
