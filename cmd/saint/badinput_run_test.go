@@ -130,4 +130,5 @@ var badFlags = []badInput{
 	{"ogb both", "convert ogb --in IN/products --out OUT/x --directed --undirected", nil, exitUsage, "exclude each other"},
 	{"fractions", "convert shchur --in IN/shchur.npz --out OUT/x --split 0.5,0.6,nan", nil, exitUsage, "--split … 0.5,0.6,nan"},
 	{"bench", "bench nothing", nil, exitUsage, "nothing"},
+	{"reproduce", "reproduce nothing", nil, exitUsage, "nothing"},
 }

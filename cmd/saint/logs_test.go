@@ -48,13 +48,13 @@ func TestReport(t *testing.T) {
 	var b bytes.Buffer
 	e := &env{Stderr: &b}
 	e.report(fmt.Errorf("load: %w", cause))
-	if got := b.String(); got != "saint: load: x.npy: two; lines\n" {
+	if got := b.String(); got != "saint: load: x.npy: two\\nlines\n" {
 		t.Errorf("report wrote %q", got)
 	}
 	b.Reset()
 	e.verbose = true
 	e.report(fmt.Errorf("load: %w", cause))
-	if got := b.String(); !strings.Contains(got, "\n  because (*formats.InputError) x.npy: two; lines\n") {
+	if got := b.String(); !strings.Contains(got, "\n  because (*formats.InputError) x.npy: two\\nlines\n") {
 		t.Errorf("report with -v wrote %q, want the cause", got)
 	}
 	b.Reset()

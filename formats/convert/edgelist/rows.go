@@ -82,6 +82,8 @@ func openText(path string) (f *fileop.File, r io.Reader, err error) {
 	switch begin, err := in.Peek(some); {
 	case errors.Is(err, syscall.EISDIR):
 		return nil, nil, errors.Join(formats.BadInput(path, "this is a folder, want a file"), f.Close())
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, nil, errors.Join(assemble.InFile(path, err), f.Close())
 	case bytes.IndexByte(begin, 0) >= 0:
 		return nil, nil, errors.Join(formats.BadInput(path, "this is no text; want rows of text (.csv, .tsv, .txt, also .gz), .parquet or .arrow"), f.Close())
 	}
