@@ -116,20 +116,16 @@ type headDotsBackJob struct {
 	clear          bool
 	width          int
 	part, biasPart []float32
+	grads          []float32 // of a worker: those of a row's scores
 }
 
 // RunTask computes a block of rows and its sums.
-func (j *headDotsBackJob) RunTask(_, task int) {
+func (j *headDotsBackJob) RunTask(worker, task int) {
 	k := j.s.cols
 	da, db := j.part[task*j.x.cols:][:j.x.cols], j.biasPart[task*k:][:k]
 	clear(da)
 	clear(db)
-	var few [64]float32
-	g := few[:]
-	if k > len(few) {
-		g = make([]float32, k)
-	}
-	g = g[:k]
+	g := j.grads[worker*k:][:k]
 	for i := task * rowBlock; i < min((task+1)*rowBlock, j.x.rows); i++ {
 		for h, v := range j.s.row(i) {
 			g[h] = j.ds.s[i*j.ds.stride+h] * slopeOf(j.act, v)
@@ -165,8 +161,9 @@ func (q *Queue) HeadDotsBackward(act tensor.Act, x, a, s, ds tensor.Tensor, beta
 	j.act, j.x, j.a, j.s = kernelAct(op, act), view[float32](x), view[float32](a), view[float32](s)
 	j.ds, j.dx, j.clear, j.width = view[float32](ds), view[float32](dx), beta == 0, width
 	n := tasks(x.Rows, rowBlock)
-	all := q.scratch(n * (x.Cols + s.Cols))
-	j.part, j.biasPart = all[:n*x.Cols], all[n*x.Cols:]
+	all := q.scratch(n*(x.Cols+s.Cols) + q.group.Threads()*s.Cols)
+	j.part, all = all[:n*x.Cols], all[n*x.Cols:]
+	j.biasPart, j.grads = all[:n*s.Cols], all[n*s.Cols:]
 	q.group.Do(n, j)
 	q.addRows(j.part, n, view[float32](da).s)
 	q.addRows(j.biasPart, n, view[float32](dbias).s)

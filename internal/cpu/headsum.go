@@ -104,8 +104,9 @@ type headSumBackJob struct {
 // RunTask computes a part of the rows.
 func (j *headSumBackJob) RunTask(worker, task int) {
 	lo, hi := partOf(j.pair.Indptr, j.parts, task)
-	n := j.pair.Heads * j.pair.Width
-	sum, dot := j.sums[2*worker*n:][:n], j.sums[(2*worker+1)*n:][:n]
+	n, k := j.pair.Heads*j.pair.Width, j.pair.Heads
+	own := j.sums[worker*(2*n+k):][:2*n+k]
+	sum, dot, d := own[:n], own[n:2*n], own[2*n:]
 	for i := lo; i < hi; i++ {
 		src, dsrc := j.src.row(i), j.dsrc.row(i)
 		x, t := src[:n], src[n:]
@@ -119,7 +120,6 @@ func (j *headSumBackJob) RunTask(worker, task int) {
 		j.pair.Row(i, sum, dot)
 		heads.AddOuter(j.pair.Width, t, sum, dot)
 		add(dot, dx)
-		d := dot[:len(dt)]
 		heads.Dots(j.pair.Width, sum, x, d)
 		add(d, dt)
 	}
@@ -149,7 +149,7 @@ func (q *Queue) HeadAggregateBack(self tensor.HeadSelf, at *tensor.CSR, src, dy 
 	}
 	j.src, j.dsrc, j.add = view[float32](src), view[float32](dsrc), beta != 0
 	j.parts = headParts(j.pair.Indptr, 2*dy.Cols)
-	j.sums = q.scratch(2 * dy.Cols * q.group.Threads())
+	j.sums = q.scratch((2*dy.Cols + self.S.Cols) * q.group.Threads())
 	q.group.Do(j.parts, j)
 	j.pair = heads.Pair{}
 }

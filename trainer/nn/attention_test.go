@@ -29,3 +29,23 @@ func TestAttention(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkStepLayers is one update of the plain layer and of attention at the size of Flickr's
+// random-walk subgraphs.
+func BenchmarkStepLayers(b *testing.B) {
+	for _, kind := range []string{"high_order", "gat", "gaan", "gat_tf"} {
+		b.Run(kind, func(b *testing.B) {
+			m := nn.ModelSpec{
+				Layer: kind, In: 500, Dim: 256, Classes: 7, Orders: []int{1, 1, 0}, Act: tensor.ReLU,
+				Aggr: "concat", Bias: "norm", Dropout: 0.2, Heads: 8,
+			}
+			r := benchTrainee(b, 0, 12000, 5, m)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := r.run(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -16,6 +16,7 @@ func builds() []build {
 	bs = append(bs, batchBuilds()...)
 	bs = append(bs, unitBuilds()...)
 	bs = append(bs, lossBuilds()...)
+	bs = append(bs, headBuilds()...)
 	return append(bs, optimBuilds()...)
 }
 
