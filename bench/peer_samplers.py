@@ -177,6 +177,8 @@ def forked(workers):
 
 def pyg(args, g, kind, budget):
     import torch
+    # File descriptors, the default, are handed over by a thread that a forked worker may miss.
+    torch.multiprocessing.set_sharing_strategy("file_system")
     import torch_geometric
     import torch_sparse
     from torch_geometric.data import Data
@@ -187,9 +189,11 @@ def pyg(args, g, kind, budget):
     data = Data(edge_index=torch.stack([rows, torch.from_numpy(g.indices.astype(np.int64))]), num_nodes=g.n)
     kinds = {"rw": GraphSAINTRandomWalkSampler, "edge": GraphSAINTEdgeSampler, "node": GraphSAINTNodeSampler}
 
+    # Without coverage: PyG would pass num_steps batches through before the first. Its batches are
+    # then drawn and induced, but not scaled, which favours it.
     def make(workers):
         more = {"walk_length": budget[1]} if kind == "rw" else {}
-        return kinds[kind](data, batch_size=budget[0] if kind == "rw" else budget, num_steps=1 << 20, sample_coverage=1,
+        return kinds[kind](data, batch_size=budget[0] if kind == "rw" else budget, num_steps=1 << 20, sample_coverage=0,
                            log=False, **forked(workers), **more)
 
     line, first = timed(args, make)
