@@ -62,15 +62,19 @@ func (q *Queue) HeadAggregate(self tensor.HeadSelf, a *tensor.CSR, src tensor.Te
 	}
 	j := &q.heads.sum
 	x := view[float32](src)
-	j.pair = heads.Pair{
-		Indptr: I32(a.Indptr), Col: I32(a.Indices), Val: F32(a.Values), X: x.s, LDX: x.ld(),
-		R: tail(x.s, y.Cols), LDR: x.ld(), Heads: self.S.Cols, Width: width,
-	}
+	setPair(&j.pair, a, x, tail(x.s, y.Cols), x.ld(), self.S.Cols, width)
 	j.s, j.y, j.mean, j.add = view[float32](self.S), view[float32](y), view[float32](mean), beta != 0
 	j.parts = headParts(j.pair.Indptr, 2*y.Cols)
 	j.sums = q.scratch(2 * y.Cols * q.group.Threads())
 	q.group.Do(j.parts, j)
-	j.pair = heads.Pair{}
+	j.pair.Forget()
+}
+
+// setPair makes p the sums of a's rows over those of x, with the numbers r of heads.
+func setPair(p *heads.Pair, a *tensor.CSR, x matrix[float32], r []float32, ldr, k, width int) {
+	p.Indptr, p.Col, p.Val = I32(a.Indptr), I32(a.Indices), F32(a.Values)
+	p.X, p.LDX, p.R, p.LDR, p.Heads, p.Width = x.s, x.ld(), r, ldr, k, width
+	p.Prepare()
 }
 
 // tail returns what comes from element n on.
@@ -143,13 +147,10 @@ func (q *Queue) HeadAggregateBack(self tensor.HeadSelf, at *tensor.CSR, src, dy 
 	}
 	j := &q.heads.sumBack
 	d, s := view[float32](dy), view[float32](self.S)
-	j.pair = heads.Pair{
-		Indptr: I32(at.Indptr), Col: I32(at.Indices), Val: F32(at.Values), X: d.s, LDX: d.ld(),
-		R: s.s, LDR: s.ld(), Heads: self.S.Cols, Width: width,
-	}
+	setPair(&j.pair, at, d, s.s, s.ld(), self.S.Cols, width)
 	j.src, j.dsrc, j.add = view[float32](src), view[float32](dsrc), beta != 0
 	j.parts = headParts(j.pair.Indptr, 2*dy.Cols)
 	j.sums = q.scratch((2*dy.Cols + self.S.Cols) * q.group.Threads())
 	q.group.Do(j.parts, j)
-	j.pair = heads.Pair{}
+	j.pair.Forget()
 }

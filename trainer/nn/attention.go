@@ -173,7 +173,7 @@ func (l *Attention) ForwardProjected(c *Context, g Graph, self, p tensor.Tensor)
 
 // Forward returns y (NumDst×OutDim).
 func (l *Attention) Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tensor {
-	x = l.input(c, g, "Attention", x)
+	x = l.input(c, g, x)
 	return l.forward(c, g, g.Dst(x), x, tensor.Tensor{})
 }
 

@@ -114,11 +114,11 @@ func (f *frame) DropsOutput() bool { return f.batch == nil && (!f.sum || f.order
 func (f *frame) dropsOut(c *Context) bool { return c.Train && f.dropout > 0 && !c.Dropped }
 
 // input returns x, dropped out where the layer does that, and saves it.
-func (f *frame) input(c *Context, g Graph, op string, x tensor.Tensor) tensor.Tensor {
-	checkCols(op+" x", x, f.in)
-	checkRows(op+" x", x, g.NumSrc())
+func (f *frame) input(c *Context, g Graph, x tensor.Tensor) tensor.Tensor {
+	checkCols("attention x", x, f.in)
+	checkRows("attention x", x, g.NumSrc())
 	if f.order > 1 {
-		checkRows(op+" of order above 1: sources", x, g.NumDst())
+		checkRows("attention of order above 1: sources", x, g.NumDst())
 	}
 	if f.dropsOut(c) {
 		dropped := c.Temp(tensor.F32, x.Rows, x.Cols)

@@ -30,6 +30,31 @@ func TestAttention(t *testing.T) {
 	}
 }
 
+func TestAttentionStepAllocatesNothing(t *testing.T) {
+	for _, kind := range []string{"gat", "gaan", "gat_tf"} {
+		m := sage()
+		m.Layer, m.Dim, m.Heads, m.JK = kind, 8, 4, "concat"
+		m.Orders = []int{1, 0, 1, 0}
+		if kind == "gat" {
+			m.Orders = []int{2, 1, 0}
+			m.JK = ""
+		}
+		r := benchTrainee(t, 2, 300, 5, m)
+		step := func() {
+			if err := r.run(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		step()
+		if n := testing.AllocsPerRun(20, step); n > 0.5 {
+			t.Errorf("%s: a step allocates %v times, want 0", kind, n)
+		}
+		if r.step.Live() != 0 || r.store.Bytes() != 0 {
+			t.Errorf("%s: %d tensors live, %d bytes stored after steps, want none", kind, r.step.Live(), r.store.Bytes())
+		}
+	}
+}
+
 // BenchmarkStepLayers is one update of the plain layer and of attention at the size of Flickr's
 // random-walk subgraphs.
 func BenchmarkStepLayers(b *testing.B) {

@@ -108,7 +108,7 @@ func (l *AttentionTF) Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tenso
 		c.Q.Dropout(l.dropout, c.Rand(l.ownSlots()+tfNeighbors), x, neighbors)
 		c.Save(l.ownSlots()+tfNeighbors, neighbors, Activation)
 	}
-	x = l.input(c, g, "AttentionTF", x)
+	x = l.input(c, g, x)
 	p := c.Temp(tensor.F32, neighbors.Rows, l.ProjDim())
 	l.Project(c, neighbors, p)
 	return l.ForwardProjected(c, g, g.Dst(x), p)

@@ -27,18 +27,64 @@ func Scale(width int, s, x, y []float32) {
 //	sum_i  = sum of Val[e] x_c             c = Col[e], e from Indptr[i] to Indptr[i+1]-1
 //	dot_ik = sum of Val[e] R_ck x_ck
 //
-// for Heads heads of Width columns. Entries are added in their order.
+// for heads of some columns each. Entries are added in their order. Set the fields, then call
+// Prepare, then Row from any number of goroutines.
 type Pair struct {
 	Indptr, Col  []int32
 	Val, X, R    []float32
 	LDX, LDR     int // elements from row to row
 	Heads, Width int
+
+	blocks []block
+	lanes  []int32 // the head of every column, counted from the first one of its block
+	asFor  [2]int  // heads and width that the plan is for
+}
+
+// blockGo is the width of a block where there are no registers to fit.
+const blockGo = 1 << 30
+
+// block is a range of columns that one call of a kernel sums.
+type block struct{ from, to, head int }
+
+// Prepare makes a plan for Heads and Width. It allocates only where they grow.
+func (p *Pair) Prepare() {
+	if p.asFor == [2]int{p.Heads, p.Width} {
+		return
+	}
+	p.asFor = [2]int{p.Heads, p.Width}
+	p.blocks, p.lanes = p.blocks[:0], p.lanes[:0]
+	columns, most := planOf()
+	for from, n := 0, p.Heads*p.Width; from < n; {
+		head := from / p.Width
+		to := min(n, from+columns, (head+most)*p.Width)
+		p.blocks = append(p.blocks, block{from, to, head})
+		for j := from; j < to; j++ {
+			p.lanes = append(p.lanes, int32(j/p.Width-head))
+		}
+		from = to
+	}
+	for range 16 { // kernels read whole vectors
+		p.lanes = append(p.lanes, 0)
+	}
+}
+
+// Forget drops the operands and keeps the plan.
+func (p *Pair) Forget() {
+	p.Indptr, p.Col, p.Val, p.X, p.R = nil, nil, nil, nil, nil
 }
 
 // Row writes the two sums of row i, Heads*Width elements each.
 func (p *Pair) Row(i int, sum, dot []float32) {
 	n := p.Heads * p.Width
-	p.row(i, sum[:n], dot[:n])
+	sum, dot = sum[:n], dot[:n]
+	if p.Indptr[i] == p.Indptr[i+1] {
+		clear(sum)
+		clear(dot)
+		return
+	}
+	for _, b := range p.blocks {
+		p.row(i, b, sum, dot)
+	}
 }
 
 func dotsGo(width int, x, a, s []float32) {
@@ -82,8 +128,9 @@ func scaleGo(width int, s, x, y []float32) {
 	}
 }
 
-// rowGo is the portable kernel of Row for columns [from,to).
-func (p *Pair) rowGo(i, from, to int, sum, dot []float32) {
+// rowGo is the portable kernel of Row for the columns of a block.
+func (p *Pair) rowGo(i int, b block, sum, dot []float32) {
+	from, to := b.from, b.to
 	clear(sum[from:to])
 	clear(dot[from:to])
 	for e := p.Indptr[i]; e < p.Indptr[i+1]; e++ {
