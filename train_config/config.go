@@ -155,7 +155,7 @@ func parseRoot(name string, data []byte) (*Section, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	if err := dec.Decode(&doc); err != nil {
 		if errors.Is(err, io.EOF) {
-			return nil, &Error{File: name, Msg: "the file is empty; want the lists network, params and phase"}
+			return nil, emptyFile(name)
 		}
 		e := &Error{File: name, Msg: strings.TrimPrefix(err.Error(), "yaml: ")}
 		if m := yamlLine.FindStringSubmatch(e.Msg); m != nil {
@@ -170,7 +170,14 @@ func parseRoot(name string, data []byte) (*Section, error) {
 	if err := dec.Decode(&next); !errors.Is(err, io.EOF) {
 		return nil, &Error{File: name, Msg: "more than one YAML document; want one"}
 	}
+	if root := doc.Content[0]; root.Kind == yaml.ScalarNode && root.Value == "" {
+		return nil, emptyFile(name) // of "---" alone the library gives a line that is not there
+	}
 	return newSection(name, "the file (known are network, params, phase)", doc.Content[0])
+}
+
+func emptyFile(name string) error {
+	return &Error{File: name, Msg: "the file is empty; want the lists network, params and phase"}
 }
 
 // list returns the mappings of a top-level list.

@@ -260,7 +260,10 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(text)
 	}
+	f.Add([]byte(withParams("optimizer: rmsprop; momentum: 0.5; schedule: plateau; class_weights: [1, 2.5]; patience: 3")))
+	f.Add([]byte(withParams("schedule: cosine; lr_min: 1e-3; warmup_steps: 5; class_weights: balanced; label_smoothing: 0.1")))
 	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte("---"))
 	f.Add([]byte("network: &x\n  - *x\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := Parse("fuzz.yml", data)
