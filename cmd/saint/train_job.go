@@ -135,7 +135,10 @@ func (j *job) check(resumed *rundir.Dir) error {
 	if resumed != nil && j.data.Fingerprint != resumed.Info.Fingerprint {
 		return usagef("%s does not hold the data that the run in %s was started with; a run is resumed with its own", j.DataPrefix, resumed.Path)
 	}
-	return trainer.CheckLabels(j.config, &j.data.Labels)
+	if err := trainer.CheckLabels(j.config, &j.data.Labels); err != nil {
+		return err
+	}
+	return trainer.CheckOptions(j.config, j.data)
 }
 
 func (j *job) close() {
