@@ -162,6 +162,78 @@ func TestGemmTails(t *testing.T) {
 	}
 }
 
+// Every length of the inner dimension that the kernels unroll differently, and operands
+// whose rows are a page apart, which are copied before use.
+func TestGemmInner(t *testing.T) {
+	g := workers.New(1)
+	defer g.Close()
+	for _, level := range levels() {
+		r := rand.New(rand.NewPCG(9, 10))
+		ws := newWorkspace(level)
+		check := func(p *product) {
+			t.Helper()
+			got := append([]float32(nil), p.c...)
+			p.run(g, ws, got)
+			p.compare(t, got, 3)
+		}
+		for _, tr := range transposes {
+			for k := 1; k <= 40; k++ {
+				check(newProduct(r, tr.a, tr.b, 29, 45, k, k%5, -1, float32(k%2)))
+			}
+		}
+		check(newProduct(r, false, false, 30, 135, 1024, 0, 1, 1))
+		check(newProduct(r, true, false, 1024, 260, 40, 0, 1, 1))
+		check(newProduct(r, true, false, 20, 129, 300, 1004, 1, 0))
+	}
+}
+
+func TestPack(t *testing.T) {
+	const kc, ld, guard = 11, 83, 99
+	src := random(rand.New(rand.NewPCG(11, 12)), kc*ld)
+	for _, level := range levels() {
+		kern := kernelsOf(level)
+		for _, width := range []int{kern.nr, kern.narrow} {
+			for cols := 1; cols <= 70; cols++ {
+				n := ceil(cols, width) * width * kc
+				got, want := make([]float32, n+64), make([]float32, n)
+				for i := range got {
+					got[i] = guard
+				}
+				kern.pack(kc, cols, src[5:], ld, got, width)
+				packGo(kc, cols, src[5:], ld, want, width)
+				for i, v := range got {
+					if i < n && v != want[i] || i >= n && v != guard {
+						t.Fatalf("%v: pack of %d columns into strips of %d: element %d is %v", level, cols, width, i, v)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestTranspose(t *testing.T) {
+	src := random(rand.New(rand.NewPCG(13, 14)), 8*60)
+	for _, level := range levels() {
+		kern := kernelsOf(level)
+		if kern.transpose == nil {
+			continue
+		}
+		for blocks := 1; blocks <= 7; blocks++ {
+			got := make([]float32, 8*blocks*11+9)
+			kern.transpose(blocks, src[3:], 59, got, 11)
+			for i, v := range got {
+				var want float32
+				if l, x := i/11, i%11; l < 8*blocks && x < 8 {
+					want = src[3+x*59+l]
+				}
+				if v != want {
+					t.Fatalf("%v: transpose of %d blocks: element %d is %v, want %v", level, blocks, i, v, want)
+				}
+			}
+		}
+	}
+}
+
 func TestGemmBitsDoNotDependOnThreads(t *testing.T) {
 	shapes := []struct {
 		name           string
@@ -174,6 +246,8 @@ func TestGemmBitsDoNotDependOnThreads(t *testing.T) {
 		{"TN tiny", true, false, 7, 3, 9001},
 		{"TT", true, true, 50, 60, 1500},
 		{"wide", false, false, 14, 1100, 300},
+		{"blocks", false, false, 70, 300, 1500},
+		{"TN blocks", true, false, 530, 70, 1100},
 	}
 	for _, level := range levels() {
 		for _, s := range shapes {

@@ -4,32 +4,67 @@
 
 package gemm
 
-// tile12x32 computes c = alpha*a*b + beta*c for a tile of 12 rows; rs, cs, bs, stepA, stepB and ldc are in bytes. It fetches memory from nextA and nextB on into the second-level cache, a step further with every round.
+// rows14x32 computes c = alpha*a*b + beta*c for 14 rows of an a stored row by row, and fetches 2 lines ahead with every 4 columns of a. It reads the tile that begins with kc.
 //
 //go:noescape
-func tile12x32(kc int, a *float32, rs int, cs int, b *float32, bs int, nextA uintptr, stepA int, nextB uintptr, stepB int, alpha float32, beta float32, c *float32, ldc int, mask uint16)
+func rows14x32(kc *int)
 
-// tile12x16 computes c = alpha*a*b + beta*c for a tile of 12 rows; rs, cs, bs, stepA, stepB and ldc are in bytes. It fetches memory from nextA and nextB on into the second-level cache, a step further with every round.
+// cols14x32 computes c = alpha*a*b + beta*c for 14 rows of an a stored column by column, and fetches 2 lines ahead with every 4 columns of a. It reads the tile that begins with kc.
 //
 //go:noescape
-func tile12x16(kc int, a *float32, rs int, cs int, b *float32, bs int, nextA uintptr, stepA int, nextB uintptr, stepB int, alpha float32, beta float32, c *float32, ldc int, mask uint16)
+func cols14x32(kc *int)
 
-// tile6x16 computes c = alpha*a*b + beta*c for a tile of 6 rows; rs, cs, bs, stepA, stepB and ldc are in bytes. It fetches memory from nextA and nextB on into the second-level cache, a step further with every round.
+// rows14x16 computes c = alpha*a*b + beta*c for 14 rows of an a stored row by row, and fetches 4 lines ahead with every 4 columns of a. It reads the tile that begins with kc.
 //
 //go:noescape
-func tile6x16(kc int, a *float32, rs int, cs int, b *float32, bs int, nextA uintptr, stepA int, nextB uintptr, stepB int, alpha float32, beta float32, c *float32, ldc int)
+func rows14x16(kc *int)
 
-// tile6x8 computes c = alpha*a*b + beta*c for a tile of 6 rows; rs, cs, bs, stepA, stepB and ldc are in bytes. It fetches memory from nextA and nextB on into the second-level cache, a step further with every round.
+// cols14x16 computes c = alpha*a*b + beta*c for 14 rows of an a stored column by column, and fetches 4 lines ahead with every 4 columns of a. It reads the tile that begins with kc.
 //
 //go:noescape
-func tile6x8(kc int, a *float32, rs int, cs int, b *float32, bs int, nextA uintptr, stepA int, nextB uintptr, stepB int, alpha float32, beta float32, c *float32, ldc int)
+func cols14x16(kc *int)
 
-// pack12 copies kc rows of strips*12 elements of a, each 12 of them to dst, a strip after the other; lda and step are in bytes.
+// rows6x16 computes c = alpha*a*b + beta*c for 6 rows of an a stored row by row, and fetches 1 lines ahead with every 8 columns of a. It reads the tile that begins with kc.
 //
 //go:noescape
-func pack12(kc int, a *float32, lda int, strips int, dst *float32, step int)
+func rows6x16(kc *int)
 
-// pack6 copies kc rows of strips*6 elements of a, each 6 of them to dst, a strip after the other; lda and step are in bytes.
+// cols6x16 computes c = alpha*a*b + beta*c for 6 rows of an a stored column by column, and fetches 1 lines ahead with every 8 columns of a. It reads the tile that begins with kc.
 //
 //go:noescape
-func pack6(kc int, a *float32, lda int, strips int, dst *float32, step int)
+func cols6x16(kc *int)
+
+// rows6x8 computes c = alpha*a*b + beta*c for 6 rows of an a stored row by row, and fetches 2 lines ahead with every 8 columns of a. It reads the tile that begins with kc.
+//
+//go:noescape
+func rows6x8(kc *int)
+
+// cols6x8 computes c = alpha*a*b + beta*c for 6 rows of an a stored column by column, and fetches 2 lines ahead with every 8 columns of a. It reads the tile that begins with kc.
+//
+//go:noescape
+func cols6x8(kc *int)
+
+// pack32 copies kc rows of strips*32 elements, each 32 of them into a strip of dst; ld is the bytes from row to row and step those from strip to strip. The bits of tail, if any, are the columns of one more strip; the others become 0.
+//
+//go:noescape
+func pack32(kc int, src *float32, ld int, strips int, dst *float32, step int, tail uint32)
+
+// pack16 copies kc rows of strips*16 elements, each 16 of them into a strip of dst; ld is the bytes from row to row and step those from strip to strip. The bits of tail, if any, are the columns of one more strip; the others become 0.
+//
+//go:noescape
+func pack16(kc int, src *float32, ld int, strips int, dst *float32, step int, tail uint32)
+
+// pack16y copies kc rows of strips*16 elements, each 16 of them into a strip of dst; ld is the bytes from row to row and step those from strip to strip.
+//
+//go:noescape
+func pack16y(kc int, src *float32, ld int, strips int, dst *float32, step int)
+
+// pack8y copies kc rows of strips*8 elements, each 8 of them into a strip of dst; ld is the bytes from row to row and step those from strip to strip.
+//
+//go:noescape
+func pack8y(kc int, src *float32, ld int, strips int, dst *float32, step int)
+
+// transpose8 copies 8 rows of blocks*8 elements to dst, which becomes blocks*8 rows of 8 elements; ld and step are the bytes from row to row.
+//
+//go:noescape
+func transpose8(blocks int, src *float32, ld int, dst *float32, step int)

@@ -17,7 +17,8 @@ type Workspace struct {
 }
 
 type scratch struct {
-	a     []float32 // strips of op(a)
+	a     []float32 // a strip of op(a)
+	b     []float32 // panels of op(b), if every task packs for itself
 	edge  []float32 // a tile over the edge of c
 	ahead ahead
 	tile  tile // here and not on the stack because calls through kernels.run make it escape
@@ -32,7 +33,7 @@ func newWorkspace(level cpufeat.Level) *Workspace { return &Workspace{kern: kern
 func (ws *Workspace) Bytes() int64 {
 	n := len(ws.packedB) + len(ws.partial)
 	for i := range ws.scratch {
-		n += len(ws.scratch[i].a) + len(ws.scratch[i].edge)
+		n += len(ws.scratch[i].a) + len(ws.scratch[i].b) + len(ws.scratch[i].edge)
 	}
 	return 4 * int64(n)
 }
@@ -40,7 +41,7 @@ func (ws *Workspace) Bytes() int64 {
 // reserve makes the memory for the job.
 func (ws *Workspace) reserve(threads int) {
 	j, kern := &ws.job, &ws.kern
-	if !j.directB {
+	if !j.private {
 		grow(&ws.packedB, j.k*j.padded)
 	}
 	if j.slabs > 1 {
@@ -50,8 +51,12 @@ func (ws *Workspace) reserve(threads int) {
 		ws.scratch = append(ws.scratch, scratch{})
 	}
 	for i := range ws.scratch {
-		grow(&ws.scratch[i].a, rowStep*kern.mc)
-		grow(&ws.scratch[i].edge, kern.mr*kern.nr)
+		s := &ws.scratch[i]
+		grow(&s.a, max(kern.mr*(kern.krows+32), kern.kcols*kern.apitch))
+		grow(&s.edge, kern.mr*kern.nr)
+		if j.private {
+			grow(&s.b, j.kc*j.nc)
+		}
 	}
 }
 
@@ -68,7 +73,6 @@ func grow(s *[]float32, n int) {
 	if len(*s) >= n {
 		return
 	}
-	const line = 64
 	buf := make([]float32, n+line/4)
 	skip := int(-uintptr(unsafe.Pointer(&buf[0]))%line) / 4
 	*s = buf[skip : skip+n]
