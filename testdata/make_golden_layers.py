@@ -4,7 +4,7 @@ A file holds the cases of one kind of layer: graph, input, parameters, gradient 
 and what follows from them, the output and all gradients. Layers are written here from their
 equations in the plainest way, edge by edge and head by head on a dense adjacency.
 
-    python testdata/make_golden_layers.py
+    python testdata/make_golden_layers.py [kind ...]
 
 The committed files were written by torch 2.15.0, numpy 2.4.6 and safetensors 0.8.0. Every case
 is also computed in float32, and a draw where PyTorch does not agree with itself is passed over:
@@ -13,6 +13,7 @@ there a unit sits on the kink of a ReLU or two neighbours are equally large.
 
 import itertools
 import os
+import sys
 
 import numpy as np
 import torch
@@ -133,6 +134,18 @@ class Case:
             f.append(activate(self.act, torch.cat(outs, 1) + self.p("hops.1.bias", 1, self.dim, 0, 0.1)))
         return self.join(f, 1)
 
+    def gat_softmax(self, adj, x):
+        if self.order == 0:
+            return self.join([self.hop(0, x)], 1)
+        h = x @ self.p("hops.0.weight", self.width, self.dim)
+        a1, a2 = self.p("hops.0.attention_self", 1, self.dim), self.p("hops.0.attention_neigh", 1, self.dim)
+        times = (adj != 0).to(h) + torch.eye(NODES).to(h)  # a self loop counts beside a node's own
+        outs = []
+        for fh, a, b in zip(self.cut(h), self.cut(a1), self.cut(a2)):
+            e = lrelu(fh @ a.T + (fh @ b.T).T)
+            outs.append(torch.softmax(e + torch.log(times), 1) @ fh)
+        return self.join([activate(self.act, torch.cat(outs, 1) + self.p("hops.0.bias", 1, self.dim, 0, 0.1))], 1)
+
     def run(self, dtype, adj, x, dy):
         self.dtype = dtype
         adj, x, dy = torch.from_numpy(adj).to(dtype), torch.from_numpy(x).to(dtype).requires_grad_(), torch.from_numpy(dy).to(dtype)
@@ -190,5 +203,5 @@ def make(kind):
     save_file(tensors, path, metadata={"cases": "\n".join(names)})
 
 
-for kind in ("gat", "gaan", "gat_tf"):
+for kind in sys.argv[1:] or ("gat", "gaan", "gat_tf", "gat_softmax"):
     make(kind)

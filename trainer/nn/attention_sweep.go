@@ -11,6 +11,7 @@ type headSweeper struct {
 	arg     tensor.Tensor
 	base    int32
 	visited bool
+	loops   bool // self loops came first: blocks add to what they wrote
 
 	aggregate, stats, largest  func(b Block, xsrc tensor.Tensor)
 	back, backSelf, largestOut func(b Block, xsrc, dxsrc tensor.Tensor)
@@ -27,18 +28,22 @@ func (c *Context) headSweeper() *headSweeper {
 		s.largestOut = s.visitLargestBack
 		c.heads = s
 	}
-	c.heads.q, c.heads.visited, c.heads.base = c.Q, false, 0
+	c.heads.q, c.heads.visited, c.heads.base, c.heads.loops = c.Q, false, 0, false
 	return c.heads
 }
 
 func (s *headSweeper) visitAggregate(b Block, xsrc tensor.Tensor) {
 	s.visited = true
-	s.q.HeadAggregate(s.self, b.A, xsrc, betaOf(b), s.y, s.mean)
+	beta := betaOf(b)
+	if s.loops {
+		beta = 1
+	}
+	s.q.HeadAggregate(s.self, b.A, xsrc, beta, s.y, s.mean)
 }
 
 func (s *headSweeper) visitStats(b Block, xsrc tensor.Tensor) {
 	s.visited = true
-	s.q.HeadSoftmaxSums(b.A, s.self.S, xsrc.ColRange(xsrc.Cols-s.self.S.Cols, xsrc.Cols), b.First, s.self.Top, s.self.Sum)
+	s.q.HeadSoftmaxSums(b.A, s.self.S, xsrc.ColRange(xsrc.Cols-s.self.S.Cols, xsrc.Cols), b.First && !s.loops, s.self.Top, s.self.Sum)
 }
 
 func (s *headSweeper) visitBack(b Block, xsrc, dxsrc tensor.Tensor) {
@@ -50,7 +55,7 @@ func (s *headSweeper) visitBack(b Block, xsrc, dxsrc tensor.Tensor) {
 // first of those starts it, which is told by base: First is about dxsrc.
 func (s *headSweeper) visitBackSelf(b Block, xsrc, dxsrc tensor.Tensor) {
 	beta := float32(1)
-	if s.base == 0 {
+	if s.base == 0 && !s.loops {
 		beta = 0
 	}
 	s.base++
@@ -71,16 +76,12 @@ func (s *headSweeper) visitLargestBack(b Block, _, dxsrc tensor.Tensor) {
 }
 
 // aggregateHeads writes the weighted sums of the sources' heads to y, and of HeadSum what mean
-// is for (absent: not wanted). src holds features and scores of all sources. Of HeadSoftmax it
-// first fills self.Top and self.Sum.
+// is for (absent: not wanted). src holds features and scores of all sources.
 func aggregateHeads(c *Context, g Graph, self tensor.HeadSelf, src, y, mean tensor.Tensor) {
 	checkRows("attention src", src, g.NumSrc())
 	checkRows("attention y", y, g.NumDst())
 	s := c.headSweeper()
 	s.self, s.y, s.mean = self, y, mean
-	if self.Score == tensor.HeadSoftmax {
-		g.Sweep(c, src, s.stats)
-	}
 	g.Sweep(c, src, s.aggregate)
 	if !s.visited {
 		c.Q.Fill(0, y)
@@ -88,6 +89,33 @@ func aggregateHeads(c *Context, g Graph, self tensor.HeadSelf, src, y, mean tens
 			c.Q.Fill(0, mean)
 		}
 	}
+}
+
+// aggregateSoftmax writes the sums of the sources' heads and of the destinations' own, weighted
+// by softmax, to y and fills self.Top and self.Sum. loops is the identity.
+func aggregateSoftmax(c *Context, g Graph, self tensor.HeadSelf, loops *tensor.CSR, src, y tensor.Tensor) {
+	checkRows("attention src", src, g.NumSrc())
+	checkRows("attention y", y, g.NumDst())
+	s := c.headSweeper()
+	s.self, s.y, s.mean, s.loops = self, y, tensor.Tensor{}, true
+	own, k := g.Dst(src), self.S.Cols
+	c.Q.HeadSoftmaxSums(loops, self.S, own.ColRange(own.Cols-k, own.Cols), true, self.Top, self.Sum)
+	g.Sweep(c, src, s.stats)
+	c.Q.HeadAggregate(self, loops, own, 0, y, tensor.Tensor{})
+	g.Sweep(c, src, s.aggregate)
+}
+
+// aggregateSoftmaxBack writes the gradients of aggregateSoftmax's src and self.S to dsrc and ds.
+func aggregateSoftmaxBack(c *Context, g Graph, self tensor.HeadSelf, loops *tensor.CSR, src, dy, dsrc, ds tensor.Tensor) {
+	own := g.Dst(src)
+	c.Q.HeadAggregateSelf(self, loops, own, dy, 0, ds)
+	s := c.headSweeper()
+	s.self, s.dy, s.ds, s.loops = self, dy, ds, true
+	g.SweepBack(c, src, dsrc, true, s.backSelf)
+	if !s.visited {
+		c.Q.Fill(0, dsrc)
+	}
+	c.Q.HeadAggregateBack(self, loops, own, dy, 1, g.Dst(dsrc))
 }
 
 // aggregateHeadsBack writes the gradient of src to dsrc and, unless ds is absent, that of the

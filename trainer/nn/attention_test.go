@@ -15,7 +15,7 @@ func TestAttention(t *testing.T) {
 		name := fmt.Sprintf("%s order %d heads %d %s %s act %d dropout %g", kind, s.Order, s.Heads, s.Bias, s.Aggr, s.Act, s.Dropout)
 		t.Run(name, func(t *testing.T) { nntest.Check(t, kind, s, one, four) })
 	}
-	for _, kind := range []string{"gat", "gaan", "gat_tf"} {
+	for _, kind := range []string{"gat", "gaan", "gat_tf", "gat_softmax"} {
 		for _, order := range []int{0, 1, 2} {
 			if kind != "gat" && order == 2 {
 				continue
@@ -31,7 +31,7 @@ func TestAttention(t *testing.T) {
 }
 
 func TestAttentionStepAllocatesNothing(t *testing.T) {
-	for _, kind := range []string{"gat", "gaan", "gat_tf"} {
+	for _, kind := range []string{"gat", "gaan", "gat_tf", "gat_softmax"} {
 		m := sage()
 		m.Layer, m.Dim, m.Heads, m.JK = kind, 8, 4, "concat"
 		m.Orders = []int{1, 0, 1, 0}

@@ -53,20 +53,27 @@ func TestBlocks(t *testing.T) {
 	for _, order := range []int{1, 2} {
 		for _, in := range []int{3, 9} {
 			for _, cut := range [][]int{{0, 4, 4, 20, 30}, {0, 30}, nil} {
-				t.Run(fmt.Sprintf("order %d in %d blocks %v", order, in, cut), func(t *testing.T) { checkBlocks(t, order, in, cut) })
+				t.Run(fmt.Sprintf("order %d in %d blocks %v", order, in, cut), func(t *testing.T) { checkBlocks(t, "high_order", order, in, cut) })
+			}
+		}
+		for _, kind := range []string{"gat", "gaan", "gat_tf", "gat_softmax"} {
+			for _, cut := range [][]int{{0, 4, 4, 20, 30}, {0, 30}, nil} {
+				if order == 1 || kind == "gat" {
+					t.Run(fmt.Sprintf("%s order %d blocks %v", kind, order, cut), func(t *testing.T) { checkBlocks(t, kind, order, 5, cut) })
+				}
 			}
 		}
 	}
 }
 
-func checkBlocks(t *testing.T, order, in int, cut []int) {
+func checkBlocks(t *testing.T, kind string, order, in int, cut []int) {
 	const n = 30
 	r := newTrainee(t, 1)
 	builder, err := nn.NewBuilder(open(t, 1), r.params, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := nn.New("high_order", builder, nn.Spec{Name: "l", In: in, Dim: 4, Order: order, Act: tensor.LeakyReLU, Aggr: "concat", Bias: "norm"})
+	l, err := nn.New(kind, builder, nn.Spec{Name: "l", In: in, Dim: 4, Order: order, Heads: 2, Act: tensor.LeakyReLU, Aggr: "concat", Bias: "norm"})
 	if err != nil {
 		t.Fatal(err)
 	}
