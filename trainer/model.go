@@ -101,13 +101,25 @@ func NewModel(c *trainconfig.Config, features, classes int, b tensor.Backend, se
 	m := &Model{Loss: c.Network.Loss, Classes: classes, Backend: b, arena: arena}
 	builder, err := nn.NewBuilder(b, arena, seed)
 	if err == nil {
-		m.Seq, err = nn.Build(spec, builder)
+		if m.Seq, err = nn.Build(spec, builder); err != nil {
+			err = modelError(c, err)
+		}
 		err = errors.Join(err, builder.Close())
 	}
 	if err != nil {
 		return nil, errors.Join(err, arena.Close())
 	}
 	return m, nil
+}
+
+// modelError says where in the configuration a layer's complaint about its specification comes
+// from, as far as it does not say so itself.
+func modelError(c *trainconfig.Config, err error) error {
+	var placed *trainconfig.Error
+	if errors.As(err, &placed) {
+		return err
+	}
+	return c.Network.Extra.Errorf("arch", "%v", err)
 }
 
 // NumParams returns the number of trained values.

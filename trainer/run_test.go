@@ -406,6 +406,7 @@ func TestTrainRefuses(t *testing.T) {
 		"key of no layer":   {strings.Replace(l.conf, "dim: 8", "dim: 8\n    heads: 2", 1), "test.yml:", "heads"},
 		"heads":             {strings.Replace(l.conf, "dim: 8", "dim: 8\n    attention: 3", 1), "test.yml:3:", "divisor of dim"},
 		"gates and variant": {strings.Replace(l.conf, "dim: 8", "dim: 8\n    attention: 2\n    gated_attention: true\n    attention_variant: tf", 1), "test.yml:", "no gates"},
+		"gate":              {strings.Replace(l.conf, "dim: 8", "dim: 8\n    attention: 2\n    gated_attention: true\n    gate: soft", 1), "test.yml:", "there is linear, sigmoid"},
 		"variant alone":     {strings.Replace(l.conf, "dim: 8", "dim: 8\n    attention_variant: tf", 1), "test.yml:", "needs attention"},
 		"attention without": {strings.Replace(l.conf, "dim: 8", "dim: 8\n    attention: 2\n    layer: high_order", 1), "test.yml:", "has no attention"},
 	} {
