@@ -1,16 +1,18 @@
 package arrowrec
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 
 	flatbuffers "github.com/google/flatbuffers/go"
 	"github.com/klauspost/compress/zstd"
 )
 
-// slotBatchBuffers is the position in the vtable of Arrow's RecordBatch (Message.fbs).
 const (
-	slotBatchBuffers  = 8
+	slotBatchBuffers  = 8  // position in the vtable of Arrow's RecordBatch (Message.fbs)
 	bytesOfBuffer     = 16 // offset and length
 	codecZstd         = 1
 	bytesOfLength     = 8 // in front of every compressed buffer
@@ -82,12 +84,61 @@ func unpackedBuffer(buffer []byte, isZstd bool) (int64, error) {
 	if !isZstd {
 		return size, nil
 	}
-	var frame zstd.Header
-	if err := frame.Decode(buffer[bytesOfLength:]); err != nil {
+	if err := checkZstd(buffer[bytesOfLength:], size); err != nil {
 		return 0, fmt.Errorf("zstd: %w", err)
 	}
-	if frame.WindowSize > uint64(max(maxWindow, size)) {
-		return 0, fmt.Errorf("zstd: a window of %d bytes for %d", frame.WindowSize, size)
-	}
 	return size, nil
+}
+
+// checkZstd refuses data that asks the decoder for more memory than size bytes need. Writers
+// make one frame of a buffer; a further one could come with any window of its own.
+func checkZstd(data []byte, size int64) error {
+	var frame zstd.Header
+	rest, err := frame.DecodeAndStrip(data)
+	if err != nil {
+		return err
+	}
+	window := frame.WindowSize
+	if frame.SingleSegment {
+		window = frame.FrameContentSize
+	}
+	switch {
+	case frame.Skippable:
+		return errors.New("a frame that holds no data")
+	case window > uint64(max(maxWindow, size)):
+		return fmt.Errorf("a window of %d bytes for %d", window, size)
+	}
+	rest, err = afterBlocks(rest)
+	if err != nil {
+		return err
+	}
+	if frame.HasCheckSum {
+		rest = rest[min(4, len(rest)):]
+	}
+	if rest = bytes.TrimLeft(rest, "\x00"); len(rest) > 0 { // what a buffer is padded with may count
+		return fmt.Errorf("%d bytes after the first frame", len(rest))
+	}
+	return nil
+}
+
+// afterBlocks returns what follows the blocks of a frame (RFC 8878, section 3.1.1.2).
+func afterBlocks(data []byte) ([]byte, error) {
+	const bytesOfHeader, runLength = 3, 1
+	for {
+		if len(data) < bytesOfHeader {
+			return nil, io.ErrUnexpectedEOF
+		}
+		header := int(data[0]) | int(data[1])<<8 | int(data[2])<<16
+		last, kind, length := header&1 == 1, header>>1&3, header>>3
+		if kind == runLength { // the length of the run, which one byte stands for
+			length = 1
+		}
+		data = data[bytesOfHeader:]
+		if length > len(data) {
+			return nil, io.ErrUnexpectedEOF
+		}
+		if data = data[length:]; last {
+			return data, nil
+		}
+	}
 }

@@ -11,8 +11,8 @@ import (
 
 // Records reads the records of an Arrow IPC stream of any schema from untrusted bytes, with
 // the guards of Reader: it allocates in proportion to the bytes that arrive, and refuses
-// dictionaries. Bodies may be compressed with LZ4 or Zstandard. Columns are not looked into. Not safe for concurrent
-// use.
+// dictionaries. Bodies may be compressed with LZ4 or Zstandard. Columns are not looked into.
+// Not safe for concurrent use.
 type Records struct{ in *Reader }
 
 // NewRecords reads the schema. The path stands in errors only, which are *formats.InputError.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -154,12 +155,20 @@ func TestBombs(t *testing.T) {
 	length, window := append([]byte(nil), stream...), append([]byte(nil), stream...)
 	binary.LittleEndian.PutUint64(length[frame-8:], 1<<40)
 	window[frame+4], window[frame+5] = 0, 0xff
+	// Frames that ask for 256 MiB: by their content, behind one without data, behind one of a byte.
+	const magic = "\x28\xb5\x2f\xfd"
+	large := magic + "\x00\x90" + "\x02\x00\x10x"
+	other := func(begin string) []byte { return slices.Concat(stream[:frame], []byte(begin), stream[frame+len(begin):]) }
+	single := other(magic + "\xa0" + "\x00\x00\x00\x10" + "\x02\x00\x10x")
+	skipped := other("\x50\x2a\x4d\x18\x00\x00\x00\x00" + large)
+	second := other(magic + "\x00\x38" + "\x0b\x00\x00x" + large)
 	lz4 := arrowBytes(t, rec, ipc.WithLZ4())
 	frame = bytes.Index(lz4, []byte{0x04, 0x22, 0x4d, 0x18})
 	binary.LittleEndian.PutUint64(lz4[frame-8:], 1<<40)
 	for name, file := range map[string][]byte{
 		"zstd page promises 2 GiB": promises, "zstd page holds more": blocks, "zstd buffer promises 1 TiB": length,
-		"zstd buffer with a large window": window, "lz4 buffer promises 1 TiB": lz4,
+		"zstd buffer with a large window": window, "zstd buffer with a large frame": single,
+		"zstd buffer that begins with a skipped frame": skipped, "zstd buffer with a second frame": second, "lz4 buffer promises 1 TiB": lz4,
 	} {
 		_, allocated, err := read(t, file)
 		var in *formats.InputError
