@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -30,10 +29,7 @@ func newInspectCommand(e *env) *cli.Command {
 				return usagef("inspect needs one data folder, or synth:NAME (NAME is one of %s)", strings.Join(synth.Names(), ", "))
 			}
 			plot := c.String("plot")
-			if ext := strings.ToLower(filepath.Ext(plot)); plot != "" && ext != ".svg" && ext != ".png" {
-				return usagef("--plot %s: want a name that ends in .svg or .png", plot)
-			}
-			if err := checkPlotPath(plot); err != nil {
+			if err := checkPlotName(plot); err != nil {
 				return err
 			}
 			prefix := c.Args().First()
@@ -43,14 +39,6 @@ func newInspectCommand(e *env) *cli.Command {
 			return runInspect(c.Context, e, prefix, plot, c.Bool("edge_weight"))
 		},
 	}
-}
-
-// checkPlotPath is checkOut in the words of --plot.
-func checkPlotPath(path string) error {
-	if err := checkOut(path); err != nil {
-		return usagef("%s", strings.Replace(err.Error(), "--out", "--plot", 1))
-	}
-	return nil
 }
 
 func runInspect(ctx context.Context, e *env, prefix, plot string, edgeWeight bool) error {

@@ -3,32 +3,19 @@ package main
 import (
 	"fmt"
 	"image/color"
-	"io"
 	"math"
-	"path/filepath"
 	"sort"
-	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
 
 	"github.com/saint-gnn/saint/formats/inspect"
-	"github.com/saint-gnn/saint/internal/atomicfile"
 )
 
-// The figure: two panels side by side.
-const (
-	plotWidth  = 26 * vg.Centimeter
-	plotHeight = 10.5 * vg.Centimeter
-	plotDPI    = 150
-	// mostBars is the greatest number of classes that are drawn as bars.
-	mostBars = 12
-)
+// mostBars is the greatest number of classes that are drawn as bars.
+const mostBars = 12
 
 // splitColors tell the splits apart, also for readers who see few colours.
 var splitColors = [3]color.Color{
@@ -48,29 +35,7 @@ func plotReport(path string, r *inspect.Report) error {
 	if err != nil {
 		return fmt.Errorf("plot: %w", err)
 	}
-	var canvas interface {
-		vg.CanvasSizer
-		io.WriterTo
-	}
-	if strings.EqualFold(filepath.Ext(path), ".svg") {
-		canvas = vgsvg.New(plotWidth, plotHeight)
-	} else {
-		canvas = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(plotWidth, plotHeight), vgimg.UseDPI(plotDPI))}
-	}
-	dc := draw.New(canvas)
-	dc.SetColor(color.White)
-	dc.Fill(dc.Path())
-	tiles := draw.Tiles{
-		Rows: 1, Cols: 2, PadX: vg.Centimeter, PadTop: 3 * vg.Millimeter, PadBottom: 3 * vg.Millimeter,
-		PadLeft: 3 * vg.Millimeter, PadRight: 5 * vg.Millimeter,
-	}
-	panels := plot.Align([][]*plot.Plot{{degrees, labels}}, tiles, dc)
-	degrees.Draw(panels[0][0])
-	labels.Draw(panels[0][1])
-	return atomicfile.Write(path, func(w io.Writer) error {
-		_, err := canvas.WriteTo(w)
-		return err
-	})
+	return savePlot(path, degrees, labels)
 }
 
 // newPanel returns an empty plot in the style of the figure.

@@ -34,7 +34,10 @@ func checkPlotName(path string) error {
 	if ext := strings.ToLower(filepath.Ext(path)); path != "" && ext != ".svg" && ext != ".png" {
 		return usagef("--plot %s: want a name that ends in .svg or .png", path)
 	}
-	return checkPlotPath(path)
+	if err := checkOut(path); err != nil {
+		return usagef("%s", strings.Replace(err.Error(), "--out", "--plot", 1))
+	}
+	return nil
 }
 
 // addLine draws points in the i-th style; without points it draws nothing.
@@ -54,6 +57,9 @@ func addLine(p *plot.Plot, name string, points plotter.XYs, i int) error {
 	}
 	return nil
 }
+
+// plotDPI is the resolution of PNG files.
+const plotDPI = 150
 
 // savePlot writes panels side by side, three a row, as SVG or PNG by the ending of path; the
 // file is complete or not there at all.
@@ -77,8 +83,14 @@ func savePlot(path string, panels ...*plot.Plot) error {
 		Rows: rows, Cols: cols, PadX: vg.Centimeter, PadY: vg.Centimeter, PadTop: 3 * vg.Millimeter, PadBottom: 3 * vg.Millimeter,
 		PadLeft: 3 * vg.Millimeter, PadRight: 5 * vg.Millimeter,
 	}
+	grid := make([][]*plot.Plot, rows)
+	for i := range grid {
+		grid[i] = make([]*plot.Plot, cols) // the last row may have fewer panels
+		copy(grid[i], panels[i*cols:])
+	}
+	canvases := plot.Align(grid, tiles, dc)
 	for i, p := range panels {
-		p.Draw(tiles.At(dc, i%cols, i/cols))
+		p.Draw(canvases[i/cols][i%cols])
 	}
 	return atomicfile.Write(path, func(w io.Writer) error {
 		_, err := canvas.WriteTo(w)
