@@ -19,6 +19,9 @@ func newConvertArraysCommand(e *env) *cli.Command {
 			if err != nil {
 				return err
 			}
+			if n := c.Int("split_column"); n < 0 {
+				return usagef("--split_column is %d, want 0 or more", n)
+			}
 			o := arrays.Options{GraphOptions: g, SplitColumn: c.Int("split_column"), EdgeWeight: c.Bool("edge_weight")}
 			if c.String("split") != "" {
 				s, err := splitOf(c)

@@ -128,7 +128,7 @@ type ogbLine struct {
 func reportOGB(e *env, s *ogb.Summary, out string, took float64) error {
 	// The data set's own metric is found by the folder's name.
 	if name := filepath.Base(filepath.Clean(out)); s.Dataset != "" && !strings.HasPrefix(strings.ToLower(name), strings.ToLower(s.Dataset)) {
-		e.log.Info(fmt.Sprintf("%s: a folder name that begins with %s lets training choose the configuration and metric of that set", out, s.Dataset))
+		e.log.Info(fmt.Sprintf("%s: a folder name that begins with %s lets training find the metric of that set", out, s.Dataset))
 	}
 	if e.json {
 		return e.printJSON(ogbLine{
@@ -143,7 +143,7 @@ func reportOGB(e *env, s *ogb.Summary, out string, took float64) error {
 	if s.MultiLabel {
 		labels = "labels a node may have"
 	}
-	return e.printf("%s: %d nodes, %d directed edges (%s), %d features, %d %s, %d/%d/%d training/validation/test nodes (split %s); in %s\n",
+	return e.printf("%s: %d nodes, %d stored edges (%s), %d features, %d %s, %d/%d/%d training/validation/test nodes (split %s); in %s\n",
 		out, s.Nodes, s.Edges, kind, s.Features, s.Classes, labels, s.Train, s.Val, s.Test, s.Split, seconds(took))
 }
 

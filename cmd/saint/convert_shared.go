@@ -224,7 +224,7 @@ func (v *conversion) report(raw *formats.RawDataset) error {
 	if l.IsMulti() {
 		kind = "labels a node may have"
 	}
-	return v.e.printf("%s: %d nodes, %d directed edges, %d features, %d %s, %d/%d/%d training/validation/test nodes; in %s\n",
+	return v.e.printf("%s: %d nodes, %d stored edges, %d features, %d %s, %d/%d/%d training/validation/test nodes; in %s\n",
 		v.out, raw.Full.NumNodes(), raw.Full.NumEdges(), raw.Dim, l.NumClasses, kind,
 		len(raw.TrainNodes), len(raw.ValNodes), len(raw.TestNodes), seconds(took))
 }

@@ -77,7 +77,10 @@ func (j *downloadJob) check(base string) error {
 	if j.sum != "" && len(j.source.Files) > 1 {
 		return usagef("--sha256: %s is %d files, so one digest says nothing", j.source.Name, len(j.source.Files))
 	}
-	if j.retries == 0 {
+	switch {
+	case j.retries < 0:
+		return usagef("--retries is %d, want 0 or more", j.retries)
+	case j.retries == 0:
 		j.retries = -1 // none, where 0 stands for the default
 	}
 	return nil

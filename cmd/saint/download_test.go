@@ -107,6 +107,7 @@ func TestDownloadErrors(t *testing.T) {
 		{[]string{"download", "ogbn-arxiv", "--base_url", "ftp://x/y"}, exitUsage, "--base_url"},
 		{[]string{"download", "ogbn-arxiv", "--sha256", "12"}, exitUsage, "64 hexadecimal"},
 		{[]string{"download", "ppi", "--sha256", strings.Repeat("0", 64)}, exitUsage, "5 files"},
+		{[]string{"download", "ogbn-arxiv", "--retries", "-1"}, exitUsage, "--retries is -1"},
 		{[]string{"download", "reddit"}, exitFailure, "drive.google.com"},
 		{[]string{"download", "ogbn-arxiv", "--dir", filepath.Join(file, "x")}, exitFailure, "--dir"},
 	} {

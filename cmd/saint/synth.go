@@ -79,6 +79,6 @@ func runSynth(ctx context.Context, e *env, name string, seed uint64, out string)
 	if e.json {
 		return e.printJSON(l)
 	}
-	return e.printf("%s: %d nodes, %d directed edges, %d features, %d classes, %d/%d/%d training/validation/test nodes\n",
+	return e.printf("%s: %d nodes, %d stored edges, %d features, %d classes, %d/%d/%d training/validation/test nodes\n",
 		l.Out, l.Nodes, l.Edges, l.Features, l.Classes, l.Train, l.Val, l.Test)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/saint-gnn/saint/formats"
@@ -25,7 +26,8 @@ type Split struct {
 
 // ParseSplit reads a command line's --split: the path of a file, or three fractions.
 func ParseSplit(text string, seed uint64) (Split, error) {
-	if !strings.ContainsAny(text, ",") || Exists(text) {
+	_, notNumber := strconv.ParseFloat(text, 64)
+	if text != "" && (notNumber != nil && !strings.Contains(text, ",") || Exists(text)) {
 		return Split{Path: text}, nil
 	}
 	f, err := ParseFractions(text)

@@ -158,7 +158,9 @@ func TestBombs(t *testing.T) {
 	// Frames that ask for 256 MiB: by their content, behind one without data, behind one of a byte.
 	const magic = "\x28\xb5\x2f\xfd"
 	large := magic + "\x00\x90" + "\x02\x00\x10x"
-	other := func(begin string) []byte { return slices.Concat(stream[:frame], []byte(begin), stream[frame+len(begin):]) }
+	other := func(begin string) []byte {
+		return slices.Concat(stream[:frame], []byte(begin), stream[frame+len(begin):])
+	}
 	single := other(magic + "\xa0" + "\x00\x00\x00\x10" + "\x02\x00\x10x")
 	skipped := other("\x50\x2a\x4d\x18\x00\x00\x00\x00" + large)
 	second := other(magic + "\x00\x38" + "\x0b\x00\x00x" + large)
