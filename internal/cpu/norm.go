@@ -24,7 +24,12 @@ type normJob struct {
 // RunTask computes a block of rows.
 func (j *normJob) RunTask(_, task int) {
 	lo := task * j.rowsPerTask
-	for i := lo; i < min(lo+j.rowsPerTask, j.x.rows); i++ {
+	end := min(lo+j.rowsPerTask, j.x.rows)
+	for i := lo; i < end; i++ {
+		if i+1 < end {
+			rows.Fetch(j.x.row(i + 1))
+			rows.Fetch(j.y.row(i + 1))
+		}
 		y := j.y.row(i)
 		sum := rows.BiasAct(j.act, j.x.row(i), j.bias, y)
 		if j.norm {
@@ -107,7 +112,13 @@ func (j *normBackJob) RunTask(_, task int) {
 	p := j.part[task*3*cols:][:3*cols]
 	clear(p)
 	sums := rows.Sums{Bias: p[:cols], Scale: p[cols : 2*cols], Offset: p[2*cols:]}
-	for i := task * rowBlock; i < min((task+1)*rowBlock, j.x.rows); i++ {
+	end := min((task+1)*rowBlock, j.x.rows)
+	for i := task * rowBlock; i < end; i++ {
+		if i+1 < end {
+			rows.Fetch(j.dy.row(i + 1))
+			rows.Fetch(j.x.row(i + 1))
+			rows.Fetch(j.dx.row(i + 1))
+		}
 		x, dy, dx := j.x.row(i), j.dy.row(i), j.dx.row(i)
 		if j.drop.on {
 			j.drop.row(i, 0, dy, dx)

@@ -195,3 +195,9 @@ func expNeg(x []float32, sign uint32, top float64, e []float64) {
 	}
 	expNegGo(x[n:], sign, top, e[n:])
 }
+
+func fetch(x []float32) {
+	if level >= cpufeat.AVX2 && len(x) > 0 {
+		fetchLines((len(x)+15)/16, &x[0])
+	}
+}

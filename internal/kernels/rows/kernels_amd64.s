@@ -1523,3 +1523,16 @@ DATA expTerms<>+328(SB)/8, $0x3e927e4fb7789f5c
 DATA expTerms<>+336(SB)/8, $0x3e927e4fb7789f5c
 DATA expTerms<>+344(SB)/8, $0x3e927e4fb7789f5c
 GLOBL expTerms<>(SB), RODATA|NOPTR, $352
+
+// func fetchLines(n int, x *float32)
+// Requires: MMX+
+TEXT ·fetchLines(SB), NOSPLIT, $0-16
+	MOVQ n+0(FP), AX
+	MOVQ x+8(FP), CX
+
+fetch_loop:
+	PREFETCHT0 (CX)
+	ADDQ       $0x40, CX
+	DECQ       AX
+	JNZ        fetch_loop
+	RET

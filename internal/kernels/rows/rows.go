@@ -44,6 +44,10 @@ func ExpNegAbs(x []float32, e []float64) { expNeg(x, signBit, 0, e[:len(x)]) }
 
 const signBit = 1 << 31
 
+// Fetch asks for x to be in the cache soon. Rows that lie apart in memory are not foreseen by
+// the processor: asking for the next one before work on a row begins hides the wait.
+func Fetch(x []float32) { fetch(x) }
+
 // AdamStep is the constants of one Adam update: the gradient is multiplied by Factor and
 // clamped to Bound on both sides; Corr2 is 1/sqrt(1-beta2^t), Rate is lr/(1-beta1^t).
 type AdamStep struct{ Factor, Bound, Beta1, Beta2, Corr2, Eps, Rate float32 }

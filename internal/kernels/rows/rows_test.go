@@ -119,6 +119,20 @@ func twins(o *operands) {
 	o.same("value", value, wx)
 }
 
+// A hint about any length has no effect that a program could see.
+func TestFetch(t *testing.T) {
+	x := make([]float32, 100)
+	for n := range x {
+		Fetch(x[:n])
+	}
+	Fetch(nil)
+	for i, v := range x {
+		if v != 0 {
+			t.Fatalf("Fetch changed element %d to %g", i, v)
+		}
+	}
+}
+
 func TestExp(t *testing.T) {
 	const n = 100_003
 	x, e := make([]float32, n), make([]float64, n)

@@ -158,3 +158,8 @@ func adamAVX512(n int, grad *float32, m *float32, v *float32, value *float32, c 
 //
 //go:noescape
 func expNegAVX2(n int, x *float32, sign uint32, top float64, e *float64)
+
+// fetchLines asks for n cache lines from x on; n is at least 1.
+//
+//go:noescape
+func fetchLines(n int, x *float32)

@@ -51,6 +51,7 @@ func main() {
 	}
 	suffix, width = "AVX2", 32
 	expNeg()
+	fetch()
 	Generate()
 }
 
@@ -432,4 +433,18 @@ func adam() {
 			VSUBPS(m, t, t)
 			VMOVUPS(t, at(p["value"], i))
 		}, nothing)
+}
+
+// fetch asks for cache lines. A prefetch never faults and changes nothing but the time.
+func fetch() {
+	TEXT("fetchLines", NOSPLIT, "func(n int, x *float32)")
+	Doc("fetchLines asks for n cache lines from x on; n is at least 1.")
+	Pragma("noescape")
+	n, x := Load(Param("n"), GP64()), Load(Param("x"), GP64())
+	Label("fetch_loop")
+	PREFETCHT0(Mem{Base: x})
+	ADDQ(Imm(64), x)
+	DECQ(n)
+	JNZ(LabelRef("fetch_loop"))
+	RET()
 }
