@@ -170,7 +170,11 @@ func (j *downloadJob) fetch(ctx context.Context, file string) (*download.Result,
 		o.Check = download.CheckZip
 	}
 	u := j.source.Base + "/" + file
-	j.env.log.Info("download " + u)
+	what := "download " + u
+	if _, err := os.Stat(j.path(file)); err == nil {
+		what = "check " + j.path(file) + ", which is there"
+	}
+	j.env.log.Info(what)
 	return download.Fetch(ctx, u, j.path(file), o)
 }
 

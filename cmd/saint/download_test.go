@@ -61,8 +61,12 @@ func TestDownloadArchive(t *testing.T) {
 		}
 	}
 	var line downloadLine
-	if err := json.Unmarshal([]byte(must(t, append(args, "--json")...).stdout), &line); err != nil || !line.Present || line.Bytes != int64(len(archive)) {
+	again := must(t, append(args, "--json")...)
+	if err := json.Unmarshal([]byte(again.stdout), &line); err != nil || !line.Present || line.Bytes != int64(len(archive)) {
 		t.Errorf("second download printed %+v, %v; want it present", line, err)
+	}
+	if !strings.Contains(again.stderr, "check "+filepath.Join(dir, "arxiv.zip")) || strings.Contains(again.stderr, server.URL) {
+		t.Errorf("second download says %q, want that it checks the file", again.stderr)
 	}
 	// Without --no_convert the archive, which is there, becomes a folder; once.
 	for range 2 {

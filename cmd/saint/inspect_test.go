@@ -83,7 +83,7 @@ func TestInspectErrors(t *testing.T) {
 		{[]string{"inspect", "synth:tiny", "--plot", filepath.Join(t.TempDir(), "no", "x.png")}, exitUsage, "--plot"},
 		{[]string{"inspect", "synth:nothing"}, exitUsage, "unknown generated graph"},
 		{[]string{"inspect", filepath.Join(t.TempDir(), "ppi")}, exitInput, "saint download ppi"},
-		{[]string{"inspect", t.TempDir()}, exitInput, "adj_full.npz"},
+		{[]string{"inspect", t.TempDir()}, exitInput, "'saint convert' makes one"},
 	} {
 		o := saint(t, c.args...)
 		if o.code != c.code || !strings.Contains(o.stderr, c.want) || strings.Count(o.stderr, "\n") != 1 || o.stdout != "" {

@@ -82,7 +82,12 @@ func findFiles(dir string, warn func(string)) (folder, error) {
 		full: pick(fullFile), train: pick(trainFile), role: pick(roleFile, roleFileNPZ),
 		labels: pick(labelFile, labelFileNPY), features: pick(featsFile),
 	}
-	if len(missing) > 0 {
+	const parts = 5
+	switch len(missing) {
+	case 0:
+	case parts:
+		return folder{}, badFile(dir, "not a data folder, which holds %s; 'saint convert' makes one of other formats", wantedFiles)
+	default:
 		return folder{}, badFile(dir, "the folder lacks %s; a data set is a folder that holds %s",
 			strings.Join(missing, ", "), wantedFiles)
 	}
