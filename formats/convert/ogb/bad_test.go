@@ -3,6 +3,7 @@ package ogb
 import (
 	"archive/zip"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"os"
@@ -185,6 +186,47 @@ func TestBadData(t *testing.T) {
 	m.files[dataFile] = m.files[dataFile][:500]
 	bad(t, m.folder(t, "papers100M-bin"), Options{}, "data.npz: not a zip archive")
 	bad(t, m.zip(t, "p.zip", "papers100M-bin", zip.Deflate), Options{}, "papers100M-bin/raw/data.npz: not a zip archive")
+}
+
+// TestDamagedMember overwrites where the compressed bytes of a member begin.
+func TestDamagedMember(t *testing.T) {
+	for name, m := range map[string]*mini{dataFile: papers(t, false), labelDataFile: papers(t, false), edgeFile: products()} {
+		path := m.zip(t, "x.zip", "products", zip.Deflate)
+		z, err := zip.OpenReader(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range z.File {
+			if f.Name == "products/"+name {
+				at, err := f.DataOffset()
+				if err != nil {
+					t.Fatal(err)
+				}
+				copy(raw[at:], "\xff\xff\xff\xff")
+			}
+		}
+		z.Close()
+		if err := os.WriteFile(path, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		bad(t, path, Options{Direction: Directed}, "products/"+name)
+	}
+}
+
+// TestMemberBeforeTheFile has an archive in the archive whose directory says that it lies
+// further behind, so that its members begin before the file. The copy that is read lies in the
+// folder of the result, but the message names the archive.
+func TestMemberBeforeTheFile(t *testing.T) {
+	m := papers(t, false)
+	b := []byte(m.files[dataFile])
+	at := b[len(b)-6:] // the offset of the directory; behind it is the length of a comment
+	binary.LittleEndian.PutUint32(at, binary.LittleEndian.Uint32(at)+1<<20)
+	m.files[dataFile] = string(b)
+	bad(t, m.zip(t, "x.zip", "papers100M-bin", zip.Store), Options{}, "papers100M-bin/raw/data.npz: array num_nodes_list: ")
 }
 
 func TestBadLabelData(t *testing.T) {

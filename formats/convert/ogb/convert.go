@@ -63,39 +63,42 @@ func Convert(ctx context.Context, in, out string, o Options) (*Summary, error) {
 	if err := c.direction(); err != nil {
 		return nil, err
 	}
+	var failure error
 	err = atomicfile.WriteDir(out, func(tmp string) error {
-		c.tmp, c.work = tmp, filepath.Join(tmp, ".work")
-		if err := fileop.Mkdir(c.work, 0o777); err != nil {
-			return err
-		}
-		convert := c.fromText
-		if binary {
-			convert = c.fromData
-		}
-		if err := convert(ctx); err != nil {
-			return err
-		}
-		return os.RemoveAll(c.work)
+		failure = c.fill(ctx, tmp, binary)
+		return failure
 	})
-	if err != nil {
-		return nil, unwrapped(err)
-	}
-	return &c.sum, nil
-}
-
-// unwrapped drops what was said about the result from errors that are not about it.
-func unwrapped(err error) error {
-	var in *formats.InputError
+	// What is said about the result is dropped from errors that are not about it. They are
+	// looked for where they come from: WriteDir keeps the cause of a file's error only.
+	var input *formats.InputError
 	var option *OptionError
 	switch {
-	case errors.As(err, &in):
-		return in
-	case errors.As(err, &option):
-		return option
-	case errors.Is(err, context.Canceled):
-		return context.Canceled
+	case err == nil:
+		return &c.sum, nil
+	case errors.As(failure, &input):
+		return nil, input
+	case errors.As(failure, &option):
+		return nil, option
+	case errors.Is(failure, context.Canceled):
+		return nil, context.Canceled
 	}
-	return err
+	return nil, err
+}
+
+// fill makes the files of the result in the folder tmp.
+func (c *converter) fill(ctx context.Context, tmp string, binary bool) error {
+	c.tmp, c.work = tmp, filepath.Join(tmp, ".work")
+	if err := fileop.Mkdir(c.work, 0o777); err != nil {
+		return err
+	}
+	convert := c.fromText
+	if binary {
+		convert = c.fromData
+	}
+	if err := convert(ctx); err != nil {
+		return err
+	}
+	return os.RemoveAll(c.work)
 }
 
 // direction decides whether inverse edges are added.

@@ -207,10 +207,23 @@ func (s *source) onDisk(name, tmp string, note func(string)) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err = io.Copy(f, io.LimitReader(r, size)); errors.Is(err, zip.ErrChecksum) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = formats.BadInput(s.at(name), "%w", err)
-	}
+	_, err = io.Copy(f, io.LimitReader(memberReader{r, s.at(name)}, size))
 	return target, errors.Join(err, f.Close())
+}
+
+// memberReader makes failures to read a member mistakes in it: what it is copied to may fail,
+// too.
+type memberReader struct {
+	io.Reader
+	path string
+}
+
+func (r memberReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = formats.BadInput(r.path, "the archive is damaged here: %w", err)
+	}
+	return n, err
 }
 
 // cause strips the path that an error of the file system repeats.
