@@ -108,11 +108,12 @@ func newNodes(ctx context.Context, p *Preset, seed uint64, b *blocks) (*nodes, e
 	return n, nil
 }
 
-// assignRoles deals the nodes at random into sets of the exact sizes of the split.
+// assignRoles deals the nodes at random into sets of the exact sizes of the split; at least
+// one node trains.
 func (n *nodes) assignRoles(p *Preset, seed uint64) {
 	order := newStream(seed, stageRoles, 0).permutation(p.Nodes)
 	percent := func(share int) int { return int((int64(p.Nodes)*int64(share) + 50) / 100) }
-	trainEnd := percent(p.Train)
+	trainEnd := max(1, percent(p.Train))
 	valEnd := max(trainEnd, percent(p.Train+p.Val))
 	n.train, n.val, n.test = order[:trainEnd:trainEnd], order[trainEnd:valEnd:valEnd], order[valEnd:]
 	for role, ids := range [][]int32{n.train, n.val, n.test} {

@@ -383,3 +383,15 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+// TestSomebodyTrains rounds a small share of few nodes.
+func TestSomebodyTrains(t *testing.T) {
+	p := Preset{Name: "two", Nodes: 2, Features: 1, Classes: 1, Train: 24, Communities: 1, Cut: 1}
+	raw, err := p.Generate(t.Context(), 1, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Validate(); err != nil || len(raw.TrainNodes) != 1 {
+		t.Errorf("%d training nodes, %v, want 1", len(raw.TrainNodes), err)
+	}
+}
