@@ -288,3 +288,13 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestLoadSaysThatDataHasNoShortNames(t *testing.T) {
+	_, err := Load("rw.yml", "ogbn-arxiv")
+	if want := `(data "ogbn-arxiv" has no short names)`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf(`Load("rw.yml", "ogbn-arxiv") = %v, want an error with %s`, err, want)
+	}
+	if _, err := Load("rv.yml", "ppi"); err == nil || strings.Contains(err.Error(), "short names") {
+		t.Errorf(`Load("rv.yml", "ppi") = %v, want an error without "short names"`, err)
+	}
+}

@@ -90,7 +90,12 @@ func readEmbedded(name, data string) (text []byte, chosen string, err error) {
 			return text, t, nil
 		}
 	}
-	return nil, "", &Error{File: name, Msg: "no such file, and no embedded configuration of that name" + didYouMean(try[len(try)-1])}
+	msg := "no such file, and no embedded configuration of that name"
+	if d := shortName(data); len(try) == 1 && d != "" && d != "." && !strings.Contains(name, "/") {
+		msg += fmt.Sprintf(" (data %q has no short names)", d)
+	}
+	msg += didYouMean(try[len(try)-1])
+	return nil, "", &Error{File: name, Msg: msg}
 }
 
 // shortName strips what does not distinguish data sets: "synth:flickr-like?seed=2" is flickr.
