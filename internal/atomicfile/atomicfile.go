@@ -47,7 +47,8 @@ func Write(path string, fn func(io.Writer) error) error {
 
 // WriteDir creates the folder dir with what fn puts into the folder tmp. dir must be
 // absent or empty (the error is fs.ErrExist otherwise), its parent must exist. On any
-// error, fn's included, dir is as before and tmp is gone.
+// error, fn's included, tmp is gone and dir holds nothing: an empty one may be gone, too.
+// The exception is a failure to sync after the rename, which leaves dir complete.
 func WriteDir(dir string, fn func(tmp string) error) error {
 	dir = filepath.Clean(dir)
 	if err := checkAbsent(dir); err != nil {
