@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -208,4 +209,18 @@ func FuzzLines(f *testing.F) {
 			t.Errorf("%d numbers for %d ids (%v)", len(id.names), count, err)
 		}
 	})
+}
+
+func TestLabelsOfOtherIDsAreNoticed(t *testing.T) {
+	edges, labels := put(t, "e.csv", "src,dst\n0,1\n1,0\n1,2\n2,1\n"), put(t, "y.csv", "id,label\n0,0\n1,1\n2,0\n7,1\n9,0\n")
+	var got []string
+	o := Options{Labels: labels, Split: assemble.Split{Fractions: [3]float64{0.4, 0.3, 0.3}}}
+	o.Warn = func(line string) { got = append(got, line) }
+	if _, err := Read(t.Context(), edges, o); err != nil {
+		t.Fatal(err)
+	}
+	want := labels + ": 2 of 5 labelled nodes have no edge; are its ids those of the edges?"
+	if !slices.Contains(got, want) {
+		t.Errorf("Read warns %q, want %q among it", got, want)
+	}
 }

@@ -368,6 +368,7 @@ func (r *reader) classNumbers() (numbers []int64, words []string) {
 func (r *reader) placeRoles(raw *formats.RawDataset) error {
 	n := raw.Full.NumNodes()
 	labelled := assemble.Labelled(&raw.Labels, n, r.labelled)
+	r.warnAlone(raw.Full, labelled)
 	if r.roles == nil {
 		return r.options.Split.Apply(raw, labelled)
 	}
@@ -389,4 +390,27 @@ func (r *reader) placeRoles(raw *formats.RawDataset) error {
 	roles := assemble.RolesOf(role)
 	raw.TrainNodes, raw.ValNodes, raw.TestNodes = roles.Train, roles.Val, roles.Test
 	return nil
+}
+
+// warnAlone says how many labelled nodes no edge names: files whose ids do not match fit
+// together without any other sign.
+func (r *reader) warnAlone(g *formats.Graph, labelled []int32) {
+	named := make([]bool, g.NumNodes())
+	for v := range named {
+		if g.Indptr[v] < g.Indptr[v+1] {
+			named[v] = true
+		}
+	}
+	for _, v := range g.Indices {
+		named[v] = true
+	}
+	alone := 0
+	for _, v := range labelled {
+		if !named[v] {
+			alone++
+		}
+	}
+	if alone > 0 {
+		r.options.Warnf("%s: %d of %d labelled nodes have no edge; are its ids those of the edges?", r.options.Labels, alone, len(labelled))
+	}
 }
