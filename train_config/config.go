@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -380,7 +381,12 @@ func writeForeign(b *bytes.Buffer, s *Section, own any) {
 
 // quoteYAML writes a scalar so that it reads back as the same text and type.
 func quoteYAML(v string) string {
-	out, err := yaml.Marshal(&yaml.Node{Kind: yaml.ScalarNode, Value: v})
+	node := &yaml.Node{Kind: yaml.ScalarNode, Value: v}
+	// The library's block style for texts with line ends does not keep carriage returns.
+	if strings.ContainsFunc(v, unicode.IsControl) {
+		node.Style = yaml.DoubleQuotedStyle
+	}
+	out, err := yaml.Marshal(node)
 	if err != nil {
 		return strconv.Quote(v)
 	}
