@@ -264,7 +264,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(withParams("schedule: cosine; lr_min: 1e-3; warmup_steps: 5; class_weights: balanced; label_smoothing: 0.1")))
 	f.Add([]byte("a: &a [*a]"))
 	f.Add([]byte("---"))
-	f.Add([]byte(strings.Replace(good, "    bias:", "    own: \"a\\r\\r\\nb: c\"\n    bias:", 1)))
+	f.Add([]byte(strings.Replace(good, "    act:", "    own: 'rel\r\r\r\ru'\n    act:", 1)))
 	f.Add([]byte("network: &x\n  - *x\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := Parse("fuzz.yml", data)
