@@ -22,7 +22,7 @@ func main() {
 
 // rows is a loop over the rows of a list of nodes.
 type rows struct {
-	name                           string
+	name                     string
 	n                        Mem
 	i, nodes, starts, indptr reg.GPVirtual
 	indices, lo, length, row reg.GPVirtual
