@@ -268,6 +268,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(withParams("schedule: cosine; lr_min: 1e-3; warmup_steps: 5; class_weights: balanced; label_smoothing: 0.1")))
 	f.Add([]byte("a: &a [*a]"))
 	f.Add([]byte("---"))
+	f.Add([]byte(good + "    &size: 4500\n"))
 	f.Add([]byte("\xff\xfe) \xd9\x01"))
 	f.Add([]byte(strings.Replace(good, "    act:", "    own: 'rel\r\r\r\ru'\n    act:", 1)))
 	f.Add([]byte("network: &x\n  - *x\n"))
@@ -302,5 +303,14 @@ func TestLoadSaysThatDataHasNoShortNames(t *testing.T) {
 	}
 	if _, err := Load("rv.yml", "ppi"); err == nil || strings.Contains(err.Error(), "short names") {
 		t.Errorf(`Load("rv.yml", "ppi") = %v, want an error without "short names"`, err)
+	}
+}
+
+func TestKeysWithoutNames(t *testing.T) {
+	for _, key := range []string{"&size", "''", "? {a: b}\n    "} {
+		_, err := Parse("k.yml", []byte(good+"    "+key+": 4500\n"))
+		if want := "has a key without a name"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Parse of the key %q = %v, want an error that it %s", key, err, want)
+		}
 	}
 }

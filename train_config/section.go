@@ -53,6 +53,9 @@ func newSection(file, where string, node *yaml.Node) (*Section, error) {
 	seen := map[string]*yaml.Node{}
 	for i := 0; i < len(node.Content); i += 2 {
 		k := node.Content[i]
+		if k.Kind != yaml.ScalarNode || k.Value == "" {
+			return nil, errorAt(file, k, "%s has a key without a name", where)
+		}
 		if first, dup := seen[k.Value]; dup {
 			return nil, errorAt(file, k, "key %q appears twice in %s, first in line %d", k.Value, where, first.Line)
 		}
