@@ -39,7 +39,9 @@ type Backend interface {
 // Arena allocates the tensors of one step. Not safe for concurrent use.
 // Retain and Release ignore tensors the arena does not own (batch inputs, parameters).
 type Arena interface {
-	Alloc(dt DType, rows, cols int) Tensor // one reference, contents undefined
+	// Alloc returns a tensor with one reference and undefined contents. A backend of double
+	// precision returns F64 for F32.
+	Alloc(dt DType, rows, cols int) Tensor
 	Owns(t Tensor) bool
 	Retain(t Tensor)
 	Release(t Tensor) // panics under -tags invariants on a release too many
@@ -119,9 +121,11 @@ type Queue interface {
 	UpdateOps
 	LossOps
 
-	// Upload copies src to the contiguous dst; src must stay untouched until Sync.
+	// Upload copies src to the contiguous dst; src must stay untouched until Sync. An F64 dst
+	// also takes float32, half its size.
 	Upload(src []byte, dst Tensor)
-	// Download copies the (possibly strided) src to dst, which is filled after Sync.
+	// Download copies the (possibly strided) src to dst, which is filled after Sync. An F64 src
+	// also comes as float32, rounded to the nearest, if dst is half its size.
 	Download(src Tensor, dst []byte)
 	Sync() error
 	// Err returns the first failure so far without waiting.

@@ -5,11 +5,14 @@ import "fmt"
 // DType is an element type.
 type DType uint8
 
-// Element types.
+// Element types. F64 is what a backend of double precision computes in: its arenas return F64
+// tensors where F32 ones are asked for, so that nothing above the seam chooses a precision, and
+// its operations take F64 where the comments of Queue say F32.
 const (
 	F32 DType = iota + 1
 	I32
 	U8
+	F64
 )
 
 // Size returns the bytes of one element.
@@ -19,6 +22,8 @@ func (d DType) Size() int64 {
 		return 4
 	case U8:
 		return 1
+	case F64:
+		return 8
 	}
 	panic(fmt.Sprintf("tensor: unknown dtype %d", d))
 }
@@ -64,7 +69,7 @@ func (t Tensor) String() string {
 	if !t.Present() {
 		return "absent"
 	}
-	return fmt.Sprintf("%dx%d %s", t.Rows, t.Cols, [...]string{"?", "f32", "i32", "u8"}[t.Type])
+	return fmt.Sprintf("%dx%d %s", t.Rows, t.Cols, [...]string{"?", "f32", "i32", "u8", "f64"}[t.Type])
 }
 
 // CSR is a sparse matrix on a device. Trans is its transpose, used by backward passes:
