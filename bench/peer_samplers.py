@@ -176,25 +176,27 @@ def forked(workers):
 
 
 def pyg(args, g, kind, budget):
+    if kind != "rw":
+        # Its node and edge samplers pass the budget twice: budget x budget draws a batch (and for edges a
+        # matrix of budget x |E| random numbers), so that a batch is nearly the whole graph.
+        raise OSError("PyG's %s sampler draws budget x budget %ss: not the same law, and out of memory" % (kind, kind))
     import torch
     # File descriptors, the default, are handed over by a thread that a forked worker may miss.
     torch.multiprocessing.set_sharing_strategy("file_system")
     import torch_geometric
     import torch_sparse
     from torch_geometric.data import Data
-    from torch_geometric.loader import GraphSAINTEdgeSampler, GraphSAINTNodeSampler, GraphSAINTRandomWalkSampler
+    from torch_geometric.loader import GraphSAINTRandomWalkSampler
 
     g = g.training()
     rows = torch.from_numpy(np.repeat(np.arange(g.n), g.degree))
     data = Data(edge_index=torch.stack([rows, torch.from_numpy(g.indices.astype(np.int64))]), num_nodes=g.n)
-    kinds = {"rw": GraphSAINTRandomWalkSampler, "edge": GraphSAINTEdgeSampler, "node": GraphSAINTNodeSampler}
 
     # Without coverage: PyG would pass num_steps batches through before the first. Its batches are
     # then drawn and induced, but not scaled, which favours it.
     def make(workers):
-        more = {"walk_length": budget[1]} if kind == "rw" else {}
-        return kinds[kind](data, batch_size=budget[0] if kind == "rw" else budget, num_steps=1 << 20, sample_coverage=0,
-                           log=False, **forked(workers), **more)
+        return GraphSAINTRandomWalkSampler(data, batch_size=budget[0], walk_length=budget[1], num_steps=1 << 20,
+                                           sample_coverage=0, log=False, **forked(workers))
 
     line, first = timed(args, make)
     return dict(library="PyG %s, torch_sparse %s" % (torch_geometric.__version__, torch_sparse.__version__),
