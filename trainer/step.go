@@ -111,6 +111,7 @@ func (s *Stepper) Step(b *loader.Batch, index uint64, score Score) (st Step, err
 		}
 	}()
 	s.ctx.Step = index
+	s.store.Begin(s.ctx.Seed, index)
 	s.arena.ResetPeak()
 	x, graph := s.inputs(b)
 	logits := s.model.Seq.Forward(&s.ctx, graph, x)

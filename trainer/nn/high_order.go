@@ -34,8 +34,9 @@ const maxWidth = 1 << 20
 // takes k products of width In, A^i (X' W_i) takes k(k+1)/2 of width Dim. The choice depends
 // on In, Dim and k alone, so that training and evaluation round alike.
 //
-// Saved for backward: X' and z_i (Activation), mean and rstd of the norms (Exact), and the
-// aggregated inputs A^i X' (Activation) only where A comes before W.
+// Saved for backward: X' (Factor) and, unless a bias is all that follows, z_i (Activated), mean
+// and rstd of the norms (Exact), and the aggregated inputs A^i X' (Factor) only where A comes
+// before W.
 type HighOrder struct {
 	in, dim, order int
 	act            tensor.Act
@@ -197,7 +198,7 @@ func (l *HighOrder) Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tensor 
 		c.Q.Dropout(l.dropout, c.Rand(slotX), x, dropped)
 		x = dropped
 	}
-	c.Save(slotX, x, Activation)
+	c.Save(slotX, x, Factor)
 	y := c.New(g.NumDst(), l.OutDim())
 	switch {
 	case l.aggregateFirst:
@@ -343,7 +344,7 @@ func (l *HighOrder) nextInput(c *Context, g Graph, s *hopScratch, i int, h tenso
 		next = c.Temp(tensor.F32, g.NumDst(), l.in)
 	}
 	Aggregate(c, g, h, next)
-	c.Save(hopSlot(i, hopInput), next, Activation)
+	c.Save(hopSlot(i, hopInput), next, Factor)
 	return next
 }
 
@@ -365,11 +366,18 @@ func (l *HighOrder) hopZ(c *Context, s *hopScratch, i int, y tensor.Tensor) tens
 	return s.z
 }
 
+// needsZ reports whether backward needs z_i: not to go back through a bias alone.
+func (l *HighOrder) needsZ() bool {
+	return l.act != tensor.Identity || l.hops[0].scale != nil || l.batch != nil
+}
+
 // activate saves z_i and makes h_i part of y.
 func (l *HighOrder) activate(c *Context, s *hopScratch, i int, z, y tensor.Tensor) {
-	c.Save(hopSlot(i, hopZ), z, Activation)
 	var scale, offset, mean, rstd tensor.Tensor
 	h := &l.hops[i]
+	if l.needsZ() {
+		c.SaveActivated(hopSlot(i, hopZ), z, Activated{Act: l.act, Bias: h.bias.Value, Values: h.scale != nil || l.batch != nil})
+	}
 	if h.scale != nil {
 		scale, offset = h.scale.Value, h.offset.Value
 		if c.Store != nil || !s.mean.Present() {

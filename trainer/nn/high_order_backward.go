@@ -107,12 +107,15 @@ func (l *HighOrder) backProduct(c *Context, i int, in, d, din tensor.Tensor, bet
 
 // activateBackward writes the gradient of z_i to dz, from that of y.
 func (l *HighOrder) activateBackward(c *Context, i int, dy, dz tensor.Tensor) {
-	z := l.z[i]
-	if l.batch == nil {
-		z = c.Load(hopSlot(i, hopZ))
-	}
 	if !l.sum {
 		dy = l.joined(i, dy)
+	}
+	z := l.z[i]
+	switch {
+	case !l.needsZ():
+		z = dy // its values do not count
+	case l.batch == nil:
+		z = c.Load(hopSlot(i, hopZ))
 	}
 	h := &l.hops[i]
 	var scale, mean, rstd, dscale, doffset tensor.Tensor

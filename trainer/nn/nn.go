@@ -10,14 +10,31 @@ const (
 	Activation SaveKind = iota // may come back approximately (unbiased)
 	Mask                       // 0/1 bytes; must come back exactly, may be packed to bits
 	Exact                      // must come back bit for bit (statistics, indices)
+	// Factor is an Activation that backward uses as a factor of products over its rows alone, as
+	// a weight's gradient does: a random projection of its columns may stand in for it.
+	Factor
 )
+
+// Activated describes a saved tensor x that went through an activation function: backward wants
+// to know where x + Bias was above 0, and what it was if Values is set.
+type Activated struct {
+	Act    tensor.Act
+	Bias   tensor.Tensor // 1×Cols, or absent; it must not change before the backward pass
+	Values bool          // not only the sign counts: a norm follows
+}
 
 // Key names a saved tensor within a step.
 type Key struct{ Layer, Slot int }
 
 // Store keeps tensors from forward to backward. Implementations are in actmem.
 type Store interface {
+	// Begin starts a step. Random numbers are functions of seed, step and Key.
+	Begin(seed, step uint64)
 	Put(k Key, t tensor.Tensor, kind SaveKind)
+	// PutActivated is Put for an argument of an activation function, also for one whose sign is
+	// that of the argument. What Get returns has the signs that t had, and values that are t's,
+	// approximately, as far as the activation passes them on.
+	PutActivated(k Key, t tensor.Tensor, a Activated)
 	Get(k Key) tensor.Tensor // once per Put; the caller gets one reference
 	Bytes() int64            // bytes held now, each distinct tensor once, borrowed ones not at all
 	Reset()                  // end of step, also after an error
@@ -37,6 +54,10 @@ type Context struct {
 	// container then sets, for Forward and Backward of both layers,
 	DropOut tensor.Drop // what the running layer (a Dropper) drops from its output
 	Dropped bool        // that the running layer's input comes dropped out
+
+	// Initial is what an InitialReader reads besides its input, one row for each source. Its
+	// Backward adds to InitialGrad. The container sets both.
+	Initial, InitialGrad tensor.Tensor
 
 	// Into, if present, is where the running layer's output goes if it has that shape: a part of
 	// a larger tensor of A, with a reference for the layer to return. New clears it.
@@ -67,6 +88,13 @@ func (c *Context) Temp(dt tensor.DType, rows, cols int) tensor.Tensor {
 func (c *Context) Save(slot int, t tensor.Tensor, k SaveKind) {
 	if c.Store != nil {
 		c.Store.Put(Key{c.Layer, slot}, t, k)
+	}
+}
+
+// SaveActivated is Save for an argument of an activation function.
+func (c *Context) SaveActivated(slot int, t tensor.Tensor, a Activated) {
+	if c.Store != nil {
+		c.Store.PutActivated(Key{c.Layer, slot}, t, a)
 	}
 }
 
@@ -155,6 +183,18 @@ type Dropper interface {
 	DropsOutput() bool
 }
 
+// InitialReader is a layer that reads, besides its input, what the last dense layer before the
+// first such layer returned: the initial representation of GCNII. It never comes dropped out.
+type InitialReader interface {
+	Layer
+	ReadsInitial() bool
+}
+
+func readsInitial(l Layer) bool {
+	r, ok := l.(InitialReader)
+	return ok && r.ReadsInitial()
+}
+
 // Projector is a layer that can aggregate a projection of its input instead of the input:
 // A(XW) = (AX)W. Evaluators that visit the graph in row tiles project once and then call
 // ForwardProjected for each tile.
@@ -188,6 +228,7 @@ type Spec struct {
 	Name    string // prefix of parameter names, for example "layers.0"
 	In, Dim int    // input width; width of one hop
 	Order   int    // hops 0…Order
+	Depth   int    // how many layers aggregate before this one; GCNII's number less one
 	Act     tensor.Act
 	Aggr    string // "concat" or "mean" (the hops are summed)
 	Bias    string // "bias", "norm", "norm-nn"

@@ -38,6 +38,12 @@ func (s *audit) Put(k nn.Key, t tensor.Tensor, kind nn.SaveKind) {
 	s.Keep.Put(k, t, kind)
 }
 
+// PutActivated implements nn.Store.
+func (s *audit) PutActivated(k nn.Key, t tensor.Tensor, a nn.Activated) {
+	s.open++
+	s.Keep.PutActivated(k, t, a)
+}
+
 // Get implements nn.Store.
 func (s *audit) Get(k nn.Key) tensor.Tensor {
 	s.open--

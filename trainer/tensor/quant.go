@@ -1,0 +1,60 @@
+package tensor
+
+// Quant says how QuantOps turns values into codes of a few bits.
+//
+// A group is a run of values with statistics of their own: zero, not above the least of them,
+// and step, such that zero + (2^Bits-1) step is not below the largest. A value x becomes the
+// code floor((x-zero)/step + u) with u uniform on [0,1), so that zero + code step has mean x and
+// a variance of at most step²/4 (stochastic rounding as in EXACT, ICLR 2022, section 3).
+type Quant struct {
+	Bits  int     // of a code: 1, 2, 4 or 8
+	Group int     // values of a group, counted row after row; 0: every row is one
+	Key   RandKey // of u: every value has a u of its own
+	Act   Act     // ReLU: negative values count as 0. Others change nothing
+}
+
+// Groups returns how many groups a matrix has, and how many values each but the last.
+func (h Quant) Groups(rows, cols int) (groups, width int) {
+	if h.Group == 0 || rows == 0 || cols == 0 {
+		return rows, cols
+	}
+	width = min(h.Group, rows*cols)
+	return (rows*cols + width - 1) / width, width
+}
+
+// CodeBytes returns the bytes of the codes of a matrix. Every group begins at a byte of its own.
+func (h Quant) CodeBytes(rows, cols int) int {
+	groups, width := h.Groups(rows, cols)
+	if groups == 0 {
+		return 0
+	}
+	last := rows*cols - (groups-1)*width
+	return (groups-1)*((width*h.Bits+7)/8) + (last*h.Bits+7)/8
+}
+
+// SignBytes returns the bytes of a row of signs.
+func SignBytes(cols int) int { return (cols + 7) / 8 }
+
+// QuantOps are the operations of compressed activations. A Queue that has them can train with
+// a store that compresses.
+//
+// Codes are U8, 1×CodeBytes. Statistics have a row for each group: 2 columns of F32, zero and
+// step, or one of I32, zero as a bfloat16 in the low half and step as one in the high half,
+// rounded down and up so that they still bound the group. Signs are U8, a row of SignBytes for
+// each row of the matrix; bit j%8 of byte j/8 is that of column j.
+//
+// The codes of a group stand in blocks of 16 bytes, the last may be shorter: value t of a block
+// of n bytes has bits Bits (t/n) and following of byte t%n. Its u is a number of 16 bits: with v
+// the block's number times 8/Bits, plus t/n, it is the low half if v is even, else the high half,
+// of word 64 g ceil(width/128) + 16 (v/2) + t%n of the key's stream, g being the group's number.
+type QuantOps interface {
+	// Quantize: signs = (x + bias > 0), codes and stats = those of act(x + bias). Signs, or
+	// codes with stats, may be absent; bias (1×Cols) is absent where signs are.
+	Quantize(h Quant, bias, x, signs, codes, stats Tensor)
+	// Dequantize: x = values of the codes, 0 where those are absent, less bias. Where signs are
+	// present x is changed just enough for x + bias to be above 0 or not as they say.
+	Dequantize(h Quant, bias, signs, codes, stats, x Tensor)
+	// Signs: t = v or -v, with the same probability: element i of t, counted row after row, is
+	// -v if bit i%32 of word i/32 of the key's stream is set.
+	Signs(key RandKey, v float32, t Tensor)
+}
