@@ -13,6 +13,9 @@ import (
 // metadata key saint.schema. Readers accept "1" and "1.x".
 const Version = "1"
 
+// namedVersion is the version of a stream that also names its data and normalisation.
+const namedVersion = "1.1"
+
 // LabelKind says what the labels column holds.
 type LabelKind string
 
@@ -36,6 +39,11 @@ type Meta struct {
 	Labels          LabelKind
 	NumClasses      int  // 0 without labels
 	EdgeIDs         bool // whether the edge_ids column is filled
+
+	// Streams of the sampling service also name what they were made from: the fingerprint of
+	// the data set (formats.Dataset) and the key of the normalisation (samplers.CacheKey).
+	// Both empty: not named, and the schema has version 1 instead of 1.1.
+	Data, Norm string
 }
 
 // The columns, in schema order.
@@ -67,17 +75,21 @@ func Schema(m Meta) *arrow.Schema {
 	for i, name := range columnNames {
 		fields[i] = arrow.Field{Name: name, Type: types[i]}
 	}
-	md := arrow.NewMetadata(
-		[]string{
-			"saint.schema", "saint.dataset", "saint.sampler", "saint.seed", "saint.phase", "saint.num_nodes",
-			"saint.num_train_edges", "saint.batches_per_epoch", "saint.num_features", "saint.labels",
-			"saint.num_classes", "saint.edge_ids",
-		},
-		[]string{
-			Version, m.Dataset, m.Sampler, strconv.FormatUint(m.Seed, 10), strconv.Itoa(m.Phase), strconv.Itoa(m.NumNodes),
-			strconv.FormatInt(m.NumTrainEdges, 10), strconv.Itoa(m.BatchesPerEpoch), strconv.Itoa(m.NumFeatures), string(m.Labels),
-			strconv.Itoa(m.NumClasses), strconv.FormatBool(m.EdgeIDs),
-		})
+	keys := []string{
+		"saint.schema", "saint.dataset", "saint.sampler", "saint.seed", "saint.phase", "saint.num_nodes",
+		"saint.num_train_edges", "saint.batches_per_epoch", "saint.num_features", "saint.labels",
+		"saint.num_classes", "saint.edge_ids",
+	}
+	values := []string{
+		Version, m.Dataset, m.Sampler, strconv.FormatUint(m.Seed, 10), strconv.Itoa(m.Phase), strconv.Itoa(m.NumNodes),
+		strconv.FormatInt(m.NumTrainEdges, 10), strconv.Itoa(m.BatchesPerEpoch), strconv.Itoa(m.NumFeatures), string(m.Labels),
+		strconv.Itoa(m.NumClasses), strconv.FormatBool(m.EdgeIDs),
+	}
+	if m.Data != "" || m.Norm != "" {
+		values[0] = namedVersion
+		keys, values = append(keys, "saint.data", "saint.norm"), append(values, m.Data, m.Norm)
+	}
+	md := arrow.NewMetadata(keys, values)
 	return arrow.NewSchema(fields, &md)
 }
 
@@ -213,6 +225,8 @@ func parseMeta(md arrow.Metadata) (Meta, error) {
 		Labels:          LabelKind(p.text("saint.labels")),
 		NumClasses:      int(p.number("saint.num_classes", math.MaxInt32)),
 		EdgeIDs:         p.boolean("saint.edge_ids"),
+		Data:            p.optional("saint.data"),
+		Norm:            p.optional("saint.norm"),
 	}
 	if p.err != nil {
 		return Meta{}, p.err
@@ -235,6 +249,14 @@ func (p *metaParser) text(key string) string {
 		return ""
 	}
 	return p.md.Values()[i]
+}
+
+// optional returns "" for a key that is not there.
+func (p *metaParser) optional(key string) string {
+	if i := p.md.FindKey(key); i >= 0 {
+		return p.md.Values()[i]
+	}
+	return ""
 }
 
 func (p *metaParser) number(key string, most uint64) uint64 {

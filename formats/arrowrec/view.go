@@ -54,21 +54,17 @@ func (v *Viewer) View(rec arrow.Record, i int) (Row, error) {
 	r.LossNorm = cut[float32](&c, colLossNorm)
 	r.Features = cut[float32](&c, colFeatures)
 	m := &v.layout.meta
+	stray := 0
 	switch m.Labels {
 	case SingleLabels:
 		r.Class = cut[int32](&c, colLabels)
 	case MultiLabels:
 		r.Multi = cut[uint8](&c, colLabels)
 	case NoLabels:
-		if len(cut[int32](&c, colLabels)) > 0 {
-			c.fail(colLabels, errNotCarried)
-		}
+		stray = len(cut[int32](&c, colLabels))
 	}
-	switch {
-	case !m.EdgeIDs && len(r.EdgeIDs) > 0:
-		c.fail(colEdgeIDs, errNotCarried)
-	case m.NumFeatures == 0 && len(r.Features) > 0:
-		c.fail(colFeatures, errNotCarried)
+	if c.err == nil {
+		c.err = m.notCarried(&r, stray)
 	}
 	if c.err != nil {
 		return Row{}, c.err
@@ -77,6 +73,20 @@ func (v *Viewer) View(rec arrow.Record, i int) (Row, error) {
 		return Row{}, err
 	}
 	return r, nil
+}
+
+// notCarried reports the first column that has values although m says that it has none;
+// labels is the number of labels found where there should be none.
+func (m *Meta) notCarried(r *Row, labels int) error {
+	switch {
+	case labels > 0:
+		return fmt.Errorf("column %s %w", columnNames[colLabels], errNotCarried)
+	case !m.EdgeIDs && len(r.EdgeIDs) > 0:
+		return fmt.Errorf("column %s %w", columnNames[colEdgeIDs], errNotCarried)
+	case m.NumFeatures == 0 && len(r.Features) > 0:
+		return fmt.Errorf("column %s %w", columnNames[colFeatures], errNotCarried)
+	}
+	return nil
 }
 
 var errNotCarried = errors.New("has values, but the metadata says that it is not carried")
