@@ -20,6 +20,9 @@ type Batch struct {
 	formats.Subgraph
 	Phase int
 	Index uint64 // position in the phase; fixes every random draw of this batch
+	// Repeats says that the source delivers this very batch every time, with another Index: what
+	// was made of it may be kept.
+	Repeats bool
 
 	// The transpose of the subgraph, for backward passes: row u of it lists in ascending
 	// order the rows v that aggregate from u. Entry k is entry TransPerm[k] of the subgraph
@@ -95,6 +98,9 @@ type Config struct {
 	// Symmetric says that Env.Graph is structurally symmetric. It only saves time and
 	// memory: a subgraph that is not symmetric after all gets a transpose of its own.
 	Symmetric bool
+	// NoTranspose leaves the transpose of the batches empty, for a consumer that passes them
+	// on as records: those do not carry it.
+	NoTranspose bool
 
 	// Workers 0 means one for each CPU the process may use. A sampler that draws the whole
 	// training graph every time gets one worker and no prefetch.
@@ -105,6 +111,8 @@ type Config struct {
 	Shard, Shards     uint64 // this consumer takes indices with i%Shards==Shard; Shards==0 means 1
 	// Alloc is where batches live; nil: memory.DefaultAllocator. All workers call it.
 	Alloc memory.Allocator
+	// Tracer, if set, learns where the workers' time goes.
+	Tracer Tracer
 }
 
 // Meta describes the batches that c makes, for [Batch.Record]. The data set's name and the

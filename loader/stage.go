@@ -48,10 +48,14 @@ type worker struct {
 	transposer Transposer
 	slot       *slot // the one being filled, for scratch.Grow
 	stage      string
+
+	number  int // from 0
+	index   uint64
+	entered time.Time // the stage, where there is a tracer
 }
 
-func (p *Pipeline) newWorker() *worker {
-	w := &worker{}
+func (p *Pipeline) newWorker(number int) *worker {
+	w := &worker{number: number}
 	w.scratch.Grow = func(dst *formats.Subgraph, n, m int) { w.slot.grow(&p.arena, dst, n, m) }
 	return w
 }
@@ -66,12 +70,12 @@ func (p *Pipeline) fill(i uint64, s *slot) (err error) {
 		}
 		if err != nil {
 			err = &StageError{Phase: p.cfg.Phase, Index: i, Stage: w.stage, Err: err}
-			w = p.newWorker() // whatever state the failed stage left behind goes
+			w = p.newWorker(w.number) // whatever state the failed stage left behind goes
 		}
 		p.busy.Add(int64(time.Since(start)))
 		p.idle <- w
 	}()
-	w.slot = s
+	w.slot, w.stage, w.index = s, "", i
 	if invariants.Enabled || s.batch == nil {
 		s.batch = new(Batch) // a stale handle then never names a living batch
 	}
@@ -84,7 +88,7 @@ func (p *Pipeline) fill(i uint64, s *slot) (err error) {
 func (p *Pipeline) stages(w *worker, b *Batch) error {
 	c, s := &p.cfg, w.slot
 
-	w.stage = "sample"
+	p.enter(w, "sample")
 	s.open(&b.Subgraph)
 	r := w.scratch.Stream(c.Seed, c.Phase, b.Index)
 	if err := samplers.Draw(c.Sampler, c.Env, r, &w.scratch, &b.Subgraph); err != nil {
@@ -92,10 +96,38 @@ func (p *Pipeline) stages(w *worker, b *Batch) error {
 	}
 	s.adopt(&p.arena, &b.Subgraph)
 
-	w.stage = "normalise"
+	p.enter(w, "normalise")
 	c.Norm.Apply(c.Env.Graph, &b.Subgraph)
 
-	w.stage = "transpose"
+	if !c.NoTranspose {
+		p.enter(w, "transpose")
+		p.transpose(w, b)
+	}
+
+	p.enter(w, "labels")
+	if c.Labels != nil {
+		p.labels(s, b)
+	}
+
+	p.enter(w, "features")
+	if c.Features != nil {
+		b.Features = s.features.take(&p.arena, b.NumNodes()*c.Features.Dim())
+		if err := c.Features.Gather(b.Features, b.Nodes); err != nil {
+			return err
+		}
+	}
+	if invariants.Enabled {
+		p.enter(w, "invariants")
+		if err := b.row().Check(&p.meta); err != nil {
+			return err
+		}
+	}
+	p.enter(w, "")
+	return nil
+}
+
+func (p *Pipeline) transpose(w *worker, b *Batch) {
+	c, s := &p.cfg, w.slot
 	n, m := b.NumNodes(), b.NumEdges()
 	b.TransPerm, b.TransNorm = s.transPerm.take(&p.arena, m), s.transNorm.take(&p.arena, m)
 	if !c.Symmetric {
@@ -106,24 +138,6 @@ func (p *Pipeline) stages(w *worker, b *Batch) error {
 		b.TransIndptr = s.transIndptr.adopt(&p.arena, b.TransIndptr)
 		b.TransIndices = s.transIndices.adopt(&p.arena, b.TransIndices)
 	}
-
-	w.stage = "labels"
-	if c.Labels != nil {
-		p.labels(s, b)
-	}
-
-	w.stage = "features"
-	if c.Features != nil {
-		b.Features = s.features.take(&p.arena, n*c.Features.Dim())
-		if err := c.Features.Gather(b.Features, b.Nodes); err != nil {
-			return err
-		}
-	}
-	if invariants.Enabled {
-		w.stage = "invariants"
-		return b.row().Check(&p.meta)
-	}
-	return nil
 }
 
 func (p *Pipeline) labels(s *slot, b *Batch) {
