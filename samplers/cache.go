@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"math"
 	"strconv"
+	"unsafe"
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/formats/safetensors"
@@ -39,6 +40,18 @@ func CacheKey(fingerprint, sampler, params string, o EstimateOptions) string {
 	}
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
+}
+
+// Fingerprint returns the SHA-256 (hex) of the training graph and the training nodes:
+// everything that a sample depends on besides the sampler and its random stream. It suits as
+// the fingerprint of [CacheKey].
+func (e Env) Fingerprint() string {
+	h := sha256.New()
+	h.Write([]byte(e.Graph.Fingerprint()))
+	if n := len(e.Train); n > 0 {
+		h.Write(unsafe.Slice((*byte)(unsafe.Pointer(&e.Train[0])), n*4))
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // Save writes n to a safetensors file at path, which is complete or as before. key comes

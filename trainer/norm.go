@@ -2,31 +2,41 @@ package trainer
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
 	"time"
-	"unsafe"
 
 	"github.com/saint-gnn/saint/internal/fileop"
 	"github.com/saint-gnn/saint/samplers"
+	trainconfig "github.com/saint-gnn/saint/train_config"
 )
+
+// NormOptions says how a run of that seed normalises a phase of the configuration.
+func NormOptions(c *trainconfig.Config, phase int, seed uint64) samplers.EstimateOptions {
+	p := &c.Params
+	return samplers.EstimateOptions{
+		Coverage: p.SampleCoverage, Seed: seed, Phase: phase,
+		DisableNormLoss: !p.NormLoss, DisableNormAggr: !p.NormAggr, Compat: p.Compat, Exact: p.Norm == "exact",
+	}
+}
+
+// NormKey names the coefficients of a phase, in caches and in the streams of the sampling
+// service; graph is samplers.Env.Fingerprint.
+func NormKey(c *trainconfig.Config, phase int, graph string, o samplers.EstimateOptions) string {
+	p := &c.Phases[phase]
+	return samplers.CacheKey(graph, p.Sampler, p.SamplerJSON(), o)
+}
 
 // norm returns the normalisation of a phase: from the run's folder, else from the cache
 // that runs share, else estimated now and kept in both.
 func (r *run) norm(ctx context.Context, i int, env samplers.Env) (*samplers.Norm, error) {
 	begin := time.Now()
 	defer func() { r.Times.Norm += time.Since(begin).Seconds() }()
-	p := r.Config.Params
-	o := samplers.EstimateOptions{
-		Coverage: p.SampleCoverage, Workers: r.Workers, Seed: r.Seed, Phase: i,
-		DisableNormLoss: !p.NormLoss, DisableNormAggr: !p.NormAggr, Compat: p.Compat, Exact: p.Norm == "exact",
-	}
-	phase := r.phases[i].config
-	key := samplers.CacheKey(graphKey(env), phase.Sampler, phase.SamplerJSON(), o)
+	o := NormOptions(r.Config, i, r.Seed)
+	o.Workers = r.Workers
+	key := NormKey(r.Config, i, env.Fingerprint(), o)
 	var paths []string // the run's folder first
 	if r.Dir != nil {
 		paths = append(paths, r.Dir.NormPath(i))
@@ -84,14 +94,4 @@ func (r *run) keepNorm(paths []string, key string, n *samplers.Norm) error {
 		}
 	}
 	return nil
-}
-
-// graphKey identifies everything that a sample depends on besides the sampler.
-func graphKey(env samplers.Env) string {
-	h := sha256.New()
-	h.Write([]byte(env.Graph.Fingerprint()))
-	if n := len(env.Train); n > 0 {
-		h.Write(unsafe.Slice((*byte)(unsafe.Pointer(&env.Train[0])), n*4))
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }
