@@ -13,12 +13,17 @@ LINT         := .tools/bin/golangci-lint-$(LINT_VERSION)
 # Packages that start goroutines, or are run by several.
 RACE := ./cmd/... ./formats/... ./loader/... ./samplers/... ./trainer/... ./internal/...
 
+# Builds with the CUDA binding: its header, and an empty library in place of the driver's.
+CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS='-O2 -g -I$(CURDIR)/.tools/cuda/include' \
+	CGO_LDFLAGS='-O2 -g -L$(CURDIR)/.tools/cuda/lib'
+
 # What 'make check' does before its last stage, the plain test run.
-STAGES := build-all cross lint tidy-check generate-check test-noasm test-isa test-release test-race examples
+STAGES := build-all cross lint tidy-check generate-check test-cuda-host test-noasm test-isa test-release test-race examples
 
 define HELP
 make demo         build bin/saint, train on a generated graph, compare with a features-only model
 make build        build bin/saint
+make cuda         build bin/saint with CUDA (linux; Go and gcc, no CUDA toolkit); it runs without a driver too
 make test         all tests with the checks of -tags invariants
 make check        everything that CI checks, and then make test
 make bench        all benchmarks (BENCH=regexp PKG=./internal/...)
@@ -37,6 +42,7 @@ make test-release tests without the checks of -tags invariants: those of allocat
 make test-nocgo   all tests built without cgo
 make examples     vet and test the programs below examples, each a module of its own
 make build-all    compile every package, with and without cgo
+make test-cuda-host  what 'make cuda' builds: vet, and tests of its host side, which need no GPU (skipped without gcc)
 make cross        vet for -tags noasm, linux/arm64, macOS and Windows
 make lint         golangci-lint with the import rules (built into .tools on first use)
 make fmt          format all files
@@ -44,7 +50,7 @@ make tidy         go mod tidy
 make clean        remove bin and cover.out
 endef
 
-.PHONY: help demo build test check bench bench-peer bench-table cover generate fuzz interop golden test-race test-noasm test-isa \
+.PHONY: help demo build cuda cuda-header test-cuda-host test check bench bench-peer bench-table cover generate fuzz interop golden test-race test-noasm test-isa \
 	test-release test-nocgo examples build-all cross lint fmt tidy tidy-check generate-check clean
 
 help:
@@ -56,6 +62,20 @@ demo: build
 
 build:
 	$(GO) build -o bin/saint ./cmd/saint
+
+cuda: cuda-header
+	$(CUDA_ENV) $(GO) build -tags cuda -o bin/saint ./cmd/saint
+
+# The binding's C header, made of what the Go module carries.
+cuda-header:
+	@$(GO) run ./tools/cudaheader .tools/cuda
+
+test-cuda-host:
+	@if [ "$$($(GO) env GOOS)" = linux ] && command -v "$$($(GO) env CC)" >/dev/null; then \
+		$(MAKE) --no-print-directory cuda-header && $(CUDA_ENV) $(GO) vet -tags cuda ./cuda/... ./cmd/saint && \
+		$(CUDA_ENV) $(GO) run ./tools/testsum -race -tags cuda,invariants ./cuda/... && \
+		$(CUDA_ENV) $(GO) test -tags cuda -run Device ./cmd/saint; \
+	else echo "skipped: the CUDA build needs Linux and a C compiler"; fi
 
 test:
 	@$(GO) run ./tools/testsum -tags invariants $(PKG)

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/saint-gnn/saint/cuda"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -22,19 +24,36 @@ func deviceFlags() []cli.Flag {
 func openDevice(gpu int) (tensor.Backend, error) {
 	switch {
 	case gpu >= 0:
-		return nil, fmt.Errorf("--gpu %d: %w: this build has no GPU backend; use --gpu -1 for the CPU", gpu, tensor.ErrUnavailable)
+		return nil, fmt.Errorf("--gpu %d: %w; use --gpu -1 for the CPU", gpu, gpuMissing(gpu))
 	case gpu < autoDevice:
 		return nil, usagef("--gpu is %d, want -1 for the CPU or the number of a GPU", gpu)
 	}
 	return tensor.Open("cpu", tensor.Options{})
 }
 
+// gpuMissing says in one line why that GPU cannot train, whichever it is if gpu is autoDevice.
+func gpuMissing(gpu int) error {
+	m, err := cuda.Devices()
+	switch {
+	case err != nil:
+		return err
+	case gpu >= len(m.GPUs):
+		return fmt.Errorf("%w: the GPUs of this machine are 0 to %d", tensor.ErrUnavailable, len(m.GPUs)-1)
+	}
+	return fmt.Errorf("%w: this version cannot train on a GPU yet", tensor.ErrUnavailable)
+}
+
 // deviceText says what runs the model, and why if nobody chose it.
 func deviceText(b tensor.Backend, gpu int) string {
 	if gpu == autoDevice {
-		return b.Device() + ": no GPU that this build can use"
+		return b.Device() + ": no GPU (" + reason(gpuMissing(gpu)) + ")"
 	}
 	return b.Device()
+}
+
+// reason leaves out that the device is unavailable, where the sentence says so already.
+func reason(err error) string {
+	return strings.TrimPrefix(err.Error(), tensor.ErrUnavailable.Error()+": ")
 }
 
 // checkWorkers checks --num_cpu_core.

@@ -1,0 +1,24 @@
+// What gorgonia.org/cu lacks, or does with an allocation for each call. Every function returns a
+// CUresult, 500 (not found) if the driver does not have the entry. Handles are opaque pointers.
+#include <stddef.h>
+#include <stdint.h>
+
+// saint_cu_launch makes ctx current on this thread and launches. geometry has grid x y z, block
+// x y z and the bytes of dynamic shared memory; args has n values of 64 bits, of which the kernel
+// reads as many low bytes as its parameters have.
+int saint_cu_launch(void *ctx, void *function, const uint32_t *geometry, void *stream, const uint64_t *args, int n);
+
+int saint_cu_host_alloc(void **p, size_t bytes);
+int saint_cu_alloc_async(uint64_t *p, size_t bytes, void *stream);
+int saint_cu_free_async(uint64_t p, void *stream);
+// saint_cu_keep_pool lets the device's memory pool keep what is freed to it.
+int saint_cu_keep_pool(int device);
+
+int saint_cu_begin_capture(void *stream);
+// saint_cu_end_capture instantiates the captured graph and destroys its template.
+int saint_cu_end_capture(void *stream, void **exec);
+int saint_cu_launch_graph(void *exec, void *stream);
+int saint_cu_destroy_graph(void *exec);
+
+int saint_cu_max_dynamic_shared(void *function, int bytes);
+int saint_cu_error(int code, char *text, int size);
