@@ -15,7 +15,11 @@ func batchBuilds() []build {
 	}
 }
 
-const batchEps = 1e-5
+// batchEps and batchMomentum are what an operation gets, rounded to float32.
+var (
+	batchEps      = float64(float32(1e-5))
+	batchMomentum = float64(float32(0.1))
+)
 
 // moments returns the mean and population variance of each column.
 func moments(x *operand) (mean, variance []float64) {
@@ -33,7 +37,6 @@ func moments(x *operand) (mean, variance []float64) {
 }
 
 func batchCase(e *env, s shape, running, inPlace bool) Case {
-	const momentum = 0.1
 	// Column means far from 0 catch a variance computed as a difference of squares.
 	x := e.f32(s, func(i int) float64 { return e.rnd.NormFloat64() + 100*float64(i%s.cols%3) })
 	y := x
@@ -48,7 +51,7 @@ func batchCase(e *env, s shape, running, inPlace bool) Case {
 		Name:  fmt.Sprintf("BatchNorm/running=%t-inplace=%t", running, inPlace),
 		Bytes: size(x, y),
 		Call: func() {
-			e.q.BatchNorm(batchEps, momentum, scale.Tensor, offset.Tensor, x.Tensor, y.Tensor,
+			e.q.BatchNorm(float32(batchEps), float32(batchMomentum), scale.Tensor, offset.Tensor, x.Tensor, y.Tensor,
 				mean.Tensor, rstd.Tensor, tensorOf(runMean), tensorOf(runVar))
 		},
 		outs: []*operand{y},
@@ -79,8 +82,8 @@ func batchCase(e *env, s shape, running, inPlace bool) Case {
 			}
 			rm, rv := clone(runMean), clone(runVar)
 			for j := range rm {
-				rm[j] = (1-momentum)*rm[j] + momentum*m[j]
-				rv[j] = (1-momentum)*rv[j] + momentum*v[j]*unbiased
+				rm[j] = (1-batchMomentum)*rm[j] + batchMomentum*m[j]
+				rv[j] = (1-batchMomentum)*rv[j] + batchMomentum*v[j]*unbiased
 			}
 			runMean.equals("runMean", rm, 1e-6)
 			runVar.equals("runVar", rv, 1e-4)
@@ -100,7 +103,7 @@ func inferCase(e *env, s shape, inPlace bool) Case {
 		Name:  fmt.Sprintf("BatchNormInfer/inplace=%t", inPlace),
 		Bytes: size(x, y),
 		Call: func() {
-			e.q.BatchNormInfer(batchEps, scale.Tensor, offset.Tensor, mean.Tensor, variance.Tensor, x.Tensor, y.Tensor)
+			e.q.BatchNormInfer(float32(batchEps), scale.Tensor, offset.Tensor, mean.Tensor, variance.Tensor, x.Tensor, y.Tensor)
 		},
 		outs: []*operand{y},
 		check: func() {

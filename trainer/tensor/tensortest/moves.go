@@ -167,7 +167,7 @@ func runDropout(e *env) {
 	const n, p = 1 << 18, 0.2
 	s := shape{n / 64, 64, false}
 	ones := e.f32(s, func(int) float64 { return 1 })
-	mask := func(p float32, key tensor.RandKey) (m []float32, keptCount int) {
+	mask := func(p float32, key tensor.RandKey) (m []float64, keptCount int) {
 		y := e.undefined(s)
 		e.q.Dropout(p, key, ones.Tensor, y.Tensor)
 		m = y.get()

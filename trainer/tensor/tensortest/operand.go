@@ -24,7 +24,9 @@ type operand struct {
 }
 
 // number is an element type.
-type number interface{ float32 | int32 | uint8 }
+type number interface {
+	float32 | float64 | int32 | uint8
+}
 
 func bytesOf[T number](s []T) []byte {
 	var e T
@@ -56,8 +58,12 @@ func make1[T number](e *env, dt tensor.DType, s shape, gen func(i int) float64) 
 	return o
 }
 
+// f32 is an operand of the backend's numbers.
 func (e *env) f32(s shape, gen func(i int) float64) *operand {
 	e.Helper()
+	if e.double() {
+		return make1[float64](e, tensor.F32, s, gen)
+	}
 	return make1[float32](e, tensor.F32, s, gen)
 }
 
@@ -102,15 +108,35 @@ func (o *operand) raw() []byte {
 	return b
 }
 
-// get downloads an F32 operand and checks the columns around it.
-func (o *operand) get() []float32 {
+// double reports whether the backend computes in double precision.
+func (e *env) double() bool { return e.float == tensor.F64 }
+
+// sharp is what tolerances are multiplied by where a backend computes in double precision.
+const sharp = 1e-6
+
+// download returns the elements of an operand of numbers or of what it is a view of.
+func (e *env) download(t tensor.Tensor) []float64 {
+	e.Helper()
+	got := make([]float64, t.Rows*t.Cols)
+	if e.double() {
+		e.q.Download(t, bytesOf(got))
+		e.sync()
+		return got
+	}
+	single := make([]float32, len(got))
+	e.q.Download(t, bytesOf(single))
+	e.sync()
+	for i, v := range single {
+		got[i] = float64(v)
+	}
+	return got
+}
+
+// get downloads an operand of numbers and checks the columns around it.
+func (o *operand) get() []float64 {
 	o.e.Helper()
-	got := make([]float32, o.Rows*o.Cols)
-	o.e.q.Download(o.Tensor, bytesOf(got))
-	all := make([]float32, o.wide.Rows*o.wide.Cols)
-	o.e.q.Download(o.wide, bytesOf(all))
-	o.e.sync()
-	for i, v := range all {
+	got := o.e.download(o.Tensor)
+	for i, v := range o.e.download(o.wide) {
 		if j := i%o.wide.Cols - o.lo; (j < 0 || j >= o.Cols) && v != guard {
 			o.e.Fatalf("element %d of row %d beside a view of %d columns = %g, want it untouched", j, i/o.wide.Cols, o.Cols, v)
 		}
@@ -118,13 +144,18 @@ func (o *operand) get() []float32 {
 	return got
 }
 
-// is checks an operand against want(i,j), each element to tol(i,j).
+// is checks an operand against want(i,j), each element to tol(i,j) in single precision and to
+// that times sharp in double.
 func (o *operand) is(name string, want, tol func(i, j int) float64) {
 	o.e.Helper()
 	for k, g := range o.get() {
 		i, j := k/o.Cols, k%o.Cols
 		w := want(i, j)
-		if t := tol(i, j); !near(g, w, t) {
+		t := tol(i, j)
+		if o.e.double() {
+			t *= sharp
+		}
+		if !near(g, w, t) {
 			o.e.Fatalf("%s[%d,%d] = %g, want %g within %g", name, i, j, g, w, t)
 		}
 	}

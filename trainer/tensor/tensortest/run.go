@@ -61,6 +61,7 @@ type env struct {
 	q       tensor.Queue
 	a       tensor.Arena
 	rnd     *rand.Rand
+	float   tensor.DType // what arenas return for F32
 }
 
 func newEnv(t testing.TB, open tensor.Opener, o tensor.Options) *env {
@@ -92,7 +93,10 @@ func envOf(t testing.TB, b tensor.Backend) *env {
 			}
 		}
 	})
-	return &env{TB: t, backend: b, q: q, a: a, rnd: rng.New(1, rng.Test, 0, 0)}
+	e := &env{TB: t, backend: b, q: q, a: a, rnd: rng.New(1, rng.Test, 0, 0)}
+	e.float = a.Alloc(tensor.F32, 0, 0).Type
+	a.Reset()
+	return e
 }
 
 // sync waits and fails the test on a device error.
@@ -184,9 +188,8 @@ func Cases(t testing.TB, b tensor.Backend, rows, cols int) []Case {
 	return cs
 }
 
-// near reports got within absolute tolerance tol of want; NaN and infinities must be equal.
-func near(got float32, want, tol float64) bool {
-	g := float64(got)
+// near reports g within absolute tolerance tol of want; NaN and infinities must be equal.
+func near(g, want, tol float64) bool {
 	if math.IsNaN(want) || math.IsNaN(g) {
 		return math.IsNaN(want) && math.IsNaN(g)
 	}
