@@ -81,8 +81,8 @@ func Open(ctx context.Context, cfg Config) (*Pipeline, error) {
 		s.release = func(*Batch) { p.recycle(s) }
 		p.free <- s
 	}
-	for range cfg.Workers {
-		p.idle <- p.newWorker()
+	for i := range cfg.Workers {
+		p.idle <- p.newWorker(i)
 	}
 	p.run.Go(p.schedule)
 	return p, nil
