@@ -61,6 +61,7 @@ type Params struct {
 	Patience       int // epochs without a better score after which training ends; 0: never
 	ClassWeights   ClassWeights
 	LabelSmoothing float64
+	Activations    Activations
 	Section        *Section // where they stand, for errors
 }
 

@@ -122,6 +122,9 @@ func (c *Config) readTraining(s *Section) error {
 	put(&p.Patience, k.Patience)
 	put(&p.LabelSmoothing, k.LabelSmoothing)
 	p.Optimizer, p.Schedule = o, sch
+	if err := c.readActivations(s); err != nil {
+		return err
+	}
 	if err := checkOptimizer(s, o); err != nil {
 		return err
 	}
@@ -258,6 +261,7 @@ func (p *Params) writeTraining(b *bytes.Buffer) {
 	line("plateau_threshold", p.Schedule.Threshold, s.Threshold)
 	line("patience", p.Patience, 0)
 	line("label_smoothing", p.LabelSmoothing, 0.0)
+	p.Activations.write(b)
 	switch {
 	case p.ClassWeights.Balanced:
 		line("class_weights", "balanced", "")

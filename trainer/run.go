@@ -250,7 +250,7 @@ func (r *run) buildModel() (err error) {
 		return err
 	}
 	resident, _ := d.Features.(formats.Resident)
-	if r.stepper, err = NewStepper(r.model, r.opt, r.arena, resident, r.Seed); err != nil {
+	if r.stepper, err = NewStepper(r.model, r.opt, r.arena, resident, r.Seed, WithActivations(ActivationStore(r.Config.Params.Activations))); err != nil {
 		return err
 	}
 	if err := r.smoothLoss(); err != nil {

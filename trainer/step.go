@@ -42,12 +42,22 @@ type Stepper struct {
 	lossHost  []float32
 
 	classWeight []float32 // of softmax; nil: all the same
+
+	nodes     tensor.Tensor // what regather gathers
+	drop      tensor.Drop
+	regather  func(dst tensor.Tensor)
+	makeAgain makesAgain // the store, if it can do without features
+}
+
+// makesAgain is a store that drops a tensor which can be made again.
+type makesAgain interface {
+	MakesAgain(t tensor.Tensor, make func(dst tensor.Tensor))
 }
 
 // NewStepper returns a stepper that draws dropout masks from seed and allocates a step's
 // tensors in arena, which is empty between steps. feats, if not nil, are put on the device
 // once (aliased where memory is shared); without them the batches bring their rows.
-func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats.Resident, seed uint64) (*Stepper, error) {
+func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats.Resident, seed uint64, options ...StepperOption) (*Stepper, error) {
 	l, err := loss.New(m.Loss)
 	if err != nil {
 		return nil, err
@@ -60,8 +70,13 @@ func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats
 		model: m, opt: opt, loss: l, arena: arena, q: q, store: actmem.NewKeep(arena),
 		place: placer{b: m.Backend}, lossHost: make([]float32, 1), lossT: m.arena.Alloc(tensor.F32, 1, 1),
 	}
+	for _, o := range options {
+		err = errors.Join(err, o(s))
+	}
 	s.ctx = nn.Context{Q: q, A: arena, Store: s.store, Train: true, Seed: seed}
-	if feats != nil {
+	s.makeAgain, _ = s.store.(makesAgain)
+	s.regather = func(dst tensor.Tensor) { s.q.GatherRows(s.feats, s.nodes, s.drop, dst) }
+	if err == nil && feats != nil {
 		err = s.keepFeatures(feats)
 	}
 	if err = errors.Join(err, m.arena.Err()); err != nil {
@@ -149,9 +164,13 @@ func (s *Stepper) inputs(b *loader.Batch) (tensor.Tensor, nn.Local) {
 	var x tensor.Tensor
 	if s.feats.Present() {
 		x = s.arena.Alloc(tensor.F32, n, s.feats.Cols)
-		drop := s.model.Seq.InputDrop(&s.ctx)
-		s.ctx.Dropped = drop.P > 0
-		s.q.GatherRows(s.feats, s.place.ints(s.arena, s.q, slotNodes, b.Nodes), drop, x)
+		s.drop = s.model.Seq.InputDrop(&s.ctx)
+		s.ctx.Dropped = s.drop.P > 0
+		s.nodes = s.place.ints(s.arena, s.q, slotNodes, b.Nodes)
+		s.regather(x)
+		if s.makeAgain != nil {
+			s.makeAgain.MakesAgain(x, s.regather)
+		}
 	} else {
 		x = s.place.put(s.arena, s.q, slotFeatures, tensor.F32, n, len(b.Features)/n, bytesOf(b.Features))
 		s.arena.Retain(x) // the placer has a reference of its own

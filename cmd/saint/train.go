@@ -26,11 +26,12 @@ type trainOptions struct {
 	CheckpointEvery time.Duration
 	NoCache         bool
 	Baseline        bool
+	Over            overrides
 }
 
 func trainFlags() []cli.Flag {
 	return append(
-		append(dataFlags(), deviceFlags()...),
+		append(append(dataFlags(), deviceFlags()...), activationFlags()...),
 		&cli.StringFlag{Name: "train_config", Usage: "training configuration `FILE`: a path, a built-in one ('saint config list'), or rw.yml and the like for known data sets"},
 		&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed `N` of sampling, initial parameters and dropout"},
 		&cli.IntFlag{Name: "epochs", Usage: "stop after `N` epochs in total", DefaultText: "as configured"},
@@ -69,7 +70,7 @@ func newTrainCommand(e *env) *cli.Command {
 				DirLog: c.String("dir_log"), EvalTrainEvery: c.Int("eval_train_every"), InitFrom: c.String("saved_model_path"),
 				EdgeWeight: c.Bool("edge_weight"), Seed: c.Uint64("seed"), SeedGiven: c.IsSet("seed"), ScoreGiven: c.IsSet("eval_train_every"), Epochs: c.Int("epochs"),
 				Runs: c.Int("runs"), RunDir: c.String("run_dir"), Resume: c.String("resume"),
-				CheckpointEvery: c.Duration("checkpoint_every"), NoCache: c.Bool("no_cache"), Baseline: c.Bool("baseline"),
+				CheckpointEvery: c.Duration("checkpoint_every"), NoCache: c.Bool("no_cache"), Baseline: c.Bool("baseline"), Over: overridesOf(c),
 			}
 			if err := checkWorkers(o.Workers, c.IsSet("num_cpu_core")); err != nil {
 				return err

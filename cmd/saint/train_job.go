@@ -98,6 +98,9 @@ func (j *job) readConfig(resumed *rundir.Dir) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := j.Over.apply(j.config); err != nil {
+		return err
+	}
 	if resumed != nil && j.config.Hash() != resumed.Info.ConfigHash {
 		return usagef("%s is not the configuration that the run in %s was started with; a run is resumed with its own", j.config.Name, resumed.Path)
 	}

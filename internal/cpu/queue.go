@@ -40,6 +40,8 @@ type Queue struct {
 	zeros    []float32
 	updates  updateJobs
 	smooth   smoothJob
+	quant    quantJob
+	signs    signsJob
 }
 
 // rowBlock is the number of rows of a task where tasks keep sums over their rows: few enough

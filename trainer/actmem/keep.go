@@ -86,10 +86,26 @@ func (s *Keep) find(k nn.Key) int {
 // holds reports whether the same view of the same allocation is held.
 func (s *Keep) holds(t tensor.Tensor) bool {
 	for i := range s.held {
-		u := &s.held[i].t
-		if u.ID == t.ID && u.Off == t.Off && u.Rows == t.Rows && u.Cols == t.Cols && u.Stride == t.Stride && u.Type == t.Type {
+		if same(&s.held[i].t, &t) {
 			return true
 		}
 	}
 	return false
+}
+
+// Held appends a description of everything held to list, in the order of saving.
+func (s *Keep) Held(list []Saved) []Saved {
+	for i, h := range s.held {
+		v := Saved{Key: h.key, Rows: h.t.Rows, Cols: h.t.Cols, Form: "borrowed"}
+		if s.arena.Owns(h.t) {
+			v.Form, v.Bytes = "as it is", h.t.Bytes()
+		}
+		for _, before := range s.held[:i] {
+			if same(&before.t, &h.t) {
+				v.Bytes = 0
+			}
+		}
+		list = append(list, v)
+	}
+	return list
 }

@@ -49,7 +49,7 @@ func SignBytes(cols int) int { return (cols + 7) / 8 }
 // of word 64 g ceil(width/128) + 16 (v/2) + t%n of the key's stream, g being the group's number.
 type QuantOps interface {
 	// Quantize: signs = (x + bias > 0), codes and stats = those of act(x + bias). Signs, or
-	// codes with stats, may be absent; bias (1×Cols) is absent where signs are.
+	// codes with stats, may be absent. Without signs there is no bias and act does not count.
 	Quantize(h Quant, bias, x, signs, codes, stats Tensor)
 	// Dequantize: x = values of the codes, 0 where those are absent, less bias. Where signs are
 	// present x is changed just enough for x + bias to be above 0 or not as they say.

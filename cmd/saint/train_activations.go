@@ -1,0 +1,80 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	trainconfig "github.com/saint-gnn/saint/train_config"
+)
+
+// activationFlags are EXACT's, and ours beside them.
+func activationFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{Name: "n_bits", Usage: "keep activations in codes of `N` bits (1, 2, 4 or 8) from the forward to the backward pass", DefaultText: "as configured, else 32"},
+		&cli.Float64Flag{Name: "kept_frac", Usage: "project inputs of products to the share `F` of their columns before", DefaultText: "as configured, else 1"},
+		&cli.BoolFlag{Name: "act_fp", Usage: "keep them in single precision, with --kept_frac alone"},
+		&cli.IntFlag{Name: "act_group", Usage: "`N` values share the statistics of their codes", DefaultText: "those of a row"},
+		&cli.StringFlag{Name: "act_stats", Usage: "`TYPE` of the statistics: bf16 or fp32", DefaultText: "as configured, else bf16"},
+		&cli.BoolFlag{Name: "simulate", Usage: "round as with codes but keep the values: for checking accuracy"},
+		&cli.Float64Flag{Name: "grad_norm", Usage: "clip gradients to the global norm `F`", DefaultText: "as configured (grad_clip)"},
+	}
+}
+
+// overrides are flags that stand above what the configuration says.
+type overrides struct {
+	set         map[string]bool
+	activations trainconfig.Activations
+	gradNorm    float64
+}
+
+func overridesOf(c *cli.Context) overrides {
+	o := overrides{
+		set: map[string]bool{},
+		activations: trainconfig.Activations{
+			Bits: c.Int("n_bits"), KeptFrac: c.Float64("kept_frac"), FP: c.Bool("act_fp"), Group: c.Int("act_group"),
+			Stats: c.String("act_stats"), Simulate: c.Bool("simulate"),
+		},
+		gradNorm: c.Float64("grad_norm"),
+	}
+	for _, f := range activationFlags() {
+		name := f.Names()[0]
+		o.set[name] = c.IsSet(name)
+	}
+	return o
+}
+
+// apply writes the flags that were given into the configuration, so that the run's copy of it
+// holds them.
+func (o *overrides) apply(c *trainconfig.Config) error {
+	a := &c.Params.Activations
+	take(o, "n_bits", &a.Bits, o.activations.Bits)
+	take(o, "kept_frac", &a.KeptFrac, o.activations.KeptFrac)
+	take(o, "act_fp", &a.FP, o.activations.FP)
+	take(o, "act_group", &a.Group, o.activations.Group)
+	take(o, "act_stats", &a.Stats, o.activations.Stats)
+	take(o, "simulate", &a.Simulate, o.activations.Simulate)
+	switch {
+	case o.set["n_bits"] && a.Bits == 0:
+		return usagef("--n_bits is 0, want 1, 2, 4 or 8; leave it out to compress nothing")
+	case o.set["kept_frac"] && a.KeptFrac == 0:
+		return usagef("--kept_frac is 0, want more than 0 and at most 1")
+	}
+	if key, msg := a.Check(); key != "" {
+		if o.set[key] {
+			return usagef("--%s: %s", key, msg)
+		}
+		return c.Params.Section.Errorf(key, "%s", msg)
+	}
+	if o.set["grad_norm"] {
+		if !(o.gradNorm > 0) {
+			return usagef("--grad_norm is %v, want more than 0", o.gradNorm)
+		}
+		c.Params.GradClip, c.Params.GradClipType = o.gradNorm, "norm"
+	}
+	return nil
+}
+
+func take[T any](o *overrides, name string, to *T, v T) {
+	if o.set[name] {
+		*to = v
+	}
+}

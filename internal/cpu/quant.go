@@ -1,0 +1,334 @@
+package cpu
+
+import (
+	"fmt"
+
+	"github.com/saint-gnn/saint/internal/kernels/quant"
+	"github.com/saint-gnn/saint/internal/philox"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+var _ tensor.QuantOps = (*Queue)(nil)
+
+// groups cuts a matrix into the groups of a tensor.Quant.
+type groups struct {
+	x            matrix[float32]
+	n, width     int
+	bits, bytes  int // of a code; of a whole group's codes
+	words        uint64
+	key          uint64
+	codes        []byte
+	stats        []float32 // zero and step; nil: packed has them
+	packed       []int32
+	statsStride  int
+	groupsOfTask int
+}
+
+func newGroups(h tensor.Quant, x, codes, stats tensor.Tensor) groups {
+	g := groups{x: view[float32](x), bits: h.Bits, key: philox.Key(h.Key.Seed, h.Key.Step, h.Key.Layer, h.Key.Slot)}
+	g.n, g.width = h.Groups(x.Rows, x.Cols)
+	g.groupsOfTask = max(1, flatBlock/max(1, g.width))
+	if !codes.Present() {
+		return g
+	}
+	g.bytes, g.words, g.codes, g.statsStride = quant.Bytes(h.Bits, g.width), quant.Words(g.width), view[uint8](codes).s, stats.Stride
+	if stats.Type == tensor.I32 {
+		g.packed = view[int32](stats).s
+	} else {
+		g.stats = view[float32](stats).s
+	}
+	return g
+}
+
+// span returns group i as a range of elements, counted row after row.
+func (g *groups) span(i int) (lo, hi int) {
+	return i * g.width, min((i+1)*g.width, g.x.rows*g.x.cols)
+}
+
+// copy copies the values of group i from x to buf or, if back is set, to x.
+func (g *groups) copy(i int, buf []float32, back bool) {
+	at, end := g.span(i)
+	for at < end {
+		r, c := at/g.x.cols, at%g.x.cols
+		row := g.x.row(r)[c:min(g.x.cols, c+end-at)]
+		if back {
+			copy(row, buf)
+		} else {
+			copy(buf, row)
+		}
+		buf, at = buf[len(row):], at+len(row)
+	}
+}
+
+// direct returns the values of group i in x's own memory, if they lie there in one piece.
+func (g *groups) direct(i int) []float32 {
+	lo, hi := g.span(i)
+	switch {
+	case g.width == g.x.cols:
+		return g.x.row(i)
+	case g.x.stride == g.x.cols || g.x.rows == 1:
+		return g.x.s[lo:hi:hi]
+	}
+	return nil
+}
+
+// pack writes codes and statistics of group i, whose values are x, from lo to hi.
+func (g *groups) pack(i int, x []float32, lo, hi float32) {
+	var zero, step float32
+	at := i * g.statsStride
+	if g.packed != nil {
+		p := quant.Stats16(g.bits, lo, hi)
+		g.packed[at] = int32(p)
+		zero, step = quant.Split(p)
+	} else {
+		zero, step = quant.Stats(g.bits, lo, hi)
+		g.stats[at], g.stats[at+1] = zero, step
+	}
+	n := quant.Bytes(g.bits, len(x))
+	quant.Pack(g.bits, zero, quant.Inverse(step), g.key, uint64(i)*g.words, x, g.codes[i*g.bytes:][:n])
+}
+
+// unpack writes the values of group i to x.
+func (g *groups) unpack(i int, x []float32) {
+	var zero, step float32
+	at := i * g.statsStride
+	if g.packed != nil {
+		zero, step = quant.Split(uint32(g.packed[at]))
+	} else {
+		zero, step = g.stats[at], g.stats[at+1]
+	}
+	quant.Unpack(g.bits, zero, step, g.codes[i*g.bytes:], x)
+}
+
+// quantJob is one pass of Quantize or Dequantize.
+type quantJob struct {
+	groups
+	scratch  [][]float32 // one a thread
+	bias     []float32
+	signs    matrix[uint8]
+	act      tensor.Act
+	back     bool
+	rows     bool // the pass goes over rows, for signs, else over groups
+	restored bool // of going back over rows: codes gave x its values
+}
+
+// RunTask does a few groups, or rows.
+func (j *quantJob) RunTask(worker, task int) {
+	n := j.n
+	if j.rows {
+		n = j.x.rows
+	}
+	for i := task * j.groupsOfTask; i < min((task+1)*j.groupsOfTask, n); i++ {
+		switch {
+		case j.back && j.rows:
+			j.restore(i)
+		case j.back:
+			j.decode(i, j.scratch[worker])
+		case j.rows:
+			j.stage(i, j.scratch[worker])
+		default:
+			j.encode(i, j.scratch[worker])
+		}
+	}
+}
+
+// stage writes the signs of row i and, where rows are the groups, its codes.
+func (j *quantJob) stage(i int, buf []float32) {
+	x := j.x.row(i)
+	buf = buf[:len(x)]
+	lo, hi := quant.Stage(x, j.bias, j.act == tensor.ReLU, buf, j.signs.row(i))
+	if j.codes != nil {
+		j.pack(i, buf, lo, hi)
+	}
+}
+
+// encode writes the codes of group i.
+func (j *quantJob) encode(i int, buf []float32) {
+	x := j.direct(i)
+	if x == nil || j.bias != nil {
+		lo, hi := j.span(i)
+		x = buf[:hi-lo]
+		j.copy(i, x, false)
+		if j.bias != nil {
+			j.activate(lo, x)
+		}
+	}
+	lo, hi := quant.Range(x)
+	j.pack(i, x, lo, hi)
+}
+
+// activate turns x, elements from at on, into act(x + bias).
+func (j *quantJob) activate(at int, x []float32) {
+	c := at % j.x.cols
+	for k, v := range x {
+		v += j.bias[c]
+		if j.act == tensor.ReLU {
+			v = max(v, 0)
+		}
+		x[k] = v
+		if c++; c == j.x.cols {
+			c = 0
+		}
+	}
+}
+
+// decode writes the values of group i.
+func (j *quantJob) decode(i int, buf []float32) {
+	x := j.direct(i)
+	if x != nil {
+		j.unpack(i, x)
+		return
+	}
+	lo, hi := j.span(i)
+	x = buf[:hi-lo]
+	j.unpack(i, x)
+	j.copy(i, x, true)
+}
+
+// restore gives row i the signs it had.
+func (j *quantJob) restore(i int) {
+	x := j.x.row(i)
+	switch {
+	case j.codes != nil:
+		j.unpack(i, x)
+	case !j.restored:
+		clear(x)
+	}
+	quant.Unstage(j.bias, j.signs.row(i), x)
+}
+
+// Quantize writes signs = (x + bias > 0), codes and stats = those of act(x + bias).
+func (q *Queue) Quantize(h tensor.Quant, bias, x, signs, codes, stats tensor.Tensor) {
+	const op = "Quantize"
+	checkQuant(op, h, bias, x, signs, codes, stats)
+	if q.ready(bias, x, signs, codes, stats) {
+		q.quantPasses(h, bias, x, signs, codes, stats, false)
+	}
+}
+
+// Dequantize writes x = values of the codes, with the signs that they had.
+func (q *Queue) Dequantize(h tensor.Quant, bias, signs, codes, stats, x tensor.Tensor) {
+	const op = "Dequantize"
+	checkQuant(op, h, bias, x, signs, codes, stats)
+	if q.ready(bias, x, signs, codes, stats) {
+		q.quantPasses(h, bias, x, signs, codes, stats, true)
+	}
+}
+
+// quantPasses goes over rows, over groups, or over both where they differ.
+func (q *Queue) quantPasses(h tensor.Quant, bias, x, signs, codes, stats tensor.Tensor, back bool) {
+	if x.Rows == 0 || x.Cols == 0 {
+		return
+	}
+	j := &q.quant
+	*j = quantJob{act: h.Act, back: back, signs: view[uint8](signs), scratch: j.scratch}
+	byRow := h.Group == 0
+	if signs.Present() {
+		j.bias = q.zeroRow(x.Cols)
+		if bias.Present() {
+			j.bias = view[float32](bias).s
+		}
+		rowCodes := codes
+		if !byRow {
+			rowCodes = tensor.Tensor{}
+		}
+		if back && codes.Present() && !byRow {
+			j.groups = newGroups(h, x, codes, stats)
+			q.runQuant(false)
+			j.restored = true
+		}
+		whole := h
+		whole.Group = 0
+		j.groups = newGroups(whole, x, rowCodes, stats)
+		q.runQuant(true)
+		if byRow || back || !codes.Present() {
+			return
+		}
+	}
+	j.groups = newGroups(h, x, codes, stats)
+	q.runQuant(false)
+}
+
+func (q *Queue) runQuant(rows bool) {
+	j := &q.quant
+	j.rows = rows
+	n := j.n
+	if rows {
+		n = j.x.rows
+	}
+	if len(j.scratch) < q.group.Threads() {
+		j.scratch = make([][]float32, q.group.Threads())
+	}
+	for i, s := range j.scratch {
+		if len(s) < j.width {
+			j.scratch[i] = make([]float32, j.width)
+		}
+	}
+	q.group.Do(tasks(n, j.groupsOfTask), j)
+}
+
+func checkQuant(op string, h tensor.Quant, bias, x, signs, codes, stats tensor.Tensor) {
+	matrixOf(op, "x", x)
+	option(op, "bias", bias, 1, x.Cols)
+	together(op, "codes, stats", codes, stats)
+	if signs.Present() {
+		want(op, "signs", signs, tensor.U8, x.Rows, tensor.SignBytes(x.Cols))
+	} else if bias.Present() {
+		panic(&tensor.ShapeError{Op: op, Got: "a bias without signs", Want: "both or neither"})
+	}
+	if !codes.Present() {
+		return
+	}
+	if h.Group < 0 || h.Bits != 1 && h.Bits != 2 && h.Bits != 4 && h.Bits != 8 {
+		panic(&tensor.ShapeError{Op: op, Got: fmt.Sprintf("%d bits, groups of %d", h.Bits, h.Group), Want: "1, 2, 4 or 8 bits and groups of 0 or more"})
+	}
+	want(op, "codes", codes, tensor.U8, 1, h.CodeBytes(x.Rows, x.Cols))
+	n, _ := h.Groups(x.Rows, x.Cols)
+	if stats.Type == tensor.I32 {
+		want(op, "stats", stats, tensor.I32, n, 1)
+	} else {
+		want(op, "stats", stats, tensor.F32, n, 2)
+	}
+}
+
+// signsJob fills a matrix with v and -v.
+type signsJob struct {
+	t   matrix[float32]
+	key uint64
+	v   float32
+	grid
+}
+
+// RunTask fills one block.
+func (j *signsJob) RunTask(_, task int) {
+	r0, r1, c0, c1 := j.part(task)
+	var words [chunk / 32]uint32
+	for i := r0; i < r1; i++ {
+		row := j.t.row(i)[c0:c1]
+		at := uint64(i)*uint64(j.t.cols) + uint64(c0)
+		for len(row) > 0 {
+			skip := int(at % 32)
+			n := min(len(row), chunk-skip)
+			philox.Words(j.key, at/32, words[:(skip+n+31)/32])
+			for k := range row[:n] {
+				row[k] = j.v
+				if words[(skip+k)/32]>>((skip+k)%32)&1 != 0 {
+					row[k] = -j.v
+				}
+			}
+			row, at = row[n:], at+uint64(n)
+		}
+	}
+}
+
+// Signs writes t = v or -v, with the same probability.
+func (q *Queue) Signs(key tensor.RandKey, v float32, t tensor.Tensor) {
+	matrixOf("Signs", "t", t)
+	if !q.ready(t) {
+		return
+	}
+	j := &q.signs
+	j.t, j.v, j.key = view[float32](t), v, philox.Key(key.Seed, key.Step, key.Layer, key.Slot)
+	j.grid = newGrid(j.t.rows, j.t.cols)
+	q.group.Do(j.tasks(), j)
+}

@@ -1,0 +1,18 @@
+//go:build !noasm
+
+package quant
+
+// The portable loops do everything.
+func rangeASM([]float32, *float32, *float32) int { return 0 }
+
+func stageASM([]float32, []float32, float32, []float32, []byte, *float32, *float32) int { return 0 }
+
+func unstageASM([]float32, []byte, []float32) int { return 0 }
+
+func pack(bits int, zero, inv float32, key, word uint64, x []float32, dst []byte) {
+	packGo(bits, zero, inv, key, word, x, dst)
+}
+
+func unpack(bits int, zero, step float32, src []byte, x []float32) {
+	unpackGo(bits, zero, step, src, x)
+}

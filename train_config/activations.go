@@ -1,0 +1,95 @@
+package trainconfig
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+)
+
+// Activations says how activations are kept between the forward and the backward pass, in the
+// words of EXACT. The zero value keeps them as they are.
+type Activations struct {
+	Bits     int     // "n_bits": 1, 2, 4 or 8; 0: absent
+	KeptFrac float64 // "kept_frac": share of the columns that a random projection leaves; 0: absent, all
+	FP       bool    // "act_fp": single precision, with kept_frac alone
+	Group    int     // "act_group": values that share statistics; 0: a row
+	Stats    string  // "act_stats": "bf16" or "fp32"; "": bf16
+	Simulate bool    // "simulate": round, but keep single precision
+}
+
+type activationKeys struct {
+	Bits     *int     `yaml:"n_bits"`
+	KeptFrac *float64 `yaml:"kept_frac"`
+	FP       bool     `yaml:"act_fp"`
+	Group    *int     `yaml:"act_group"`
+	Stats    *string  `yaml:"act_stats"`
+	Simulate bool     `yaml:"simulate"`
+}
+
+// maxGroup is the largest act_group.
+const maxGroup = 1 << 16
+
+// Check says which of the words is wrong, and what is wrong with it; "" if none is.
+func (a Activations) Check() (key, msg string) {
+	switch {
+	case a.Bits != 0 && !slices.Contains([]int{1, 2, 4, 8}, a.Bits):
+		return "n_bits", fmt.Sprintf("n_bits is %d, want 1, 2, 4 or 8", a.Bits)
+	case !(a.KeptFrac >= 0 && a.KeptFrac <= 1):
+		return "kept_frac", fmt.Sprintf("kept_frac is %v, want more than 0 and at most 1", a.KeptFrac)
+	case a.Group < 0 || a.Group > maxGroup:
+		return "act_group", fmt.Sprintf("act_group is %d, want 0 (a row) to %d", a.Group, maxGroup)
+	case a.Stats != "" && a.Stats != "bf16" && a.Stats != "fp32":
+		return "act_stats", fmt.Sprintf("act_stats is %q, want bf16 or fp32", a.Stats)
+	case a.FP && a.Bits != 0:
+		return "act_fp", "act_fp keeps single precision and n_bits does not; leave one of them out"
+	case a.KeptFrac != 0 && a.KeptFrac < 1 && a.Bits == 0 && !a.FP:
+		return "kept_frac", "kept_frac needs n_bits, or act_fp to project without codes"
+	case a.Bits != 0:
+		return "", ""
+	case a.Group != 0:
+		return "act_group", "act_group is about codes and needs n_bits"
+	case a.Stats != "":
+		return "act_stats", "act_stats is about codes and needs n_bits"
+	case a.Simulate:
+		return "simulate", "simulate is about codes and needs n_bits"
+	}
+	return "", ""
+}
+
+func (c *Config) readActivations(s *Section) error {
+	var k activationKeys
+	if err := s.Decode(&k); err != nil {
+		return err
+	}
+	a := Activations{FP: k.FP, Simulate: k.Simulate}
+	put(&a.Bits, k.Bits)
+	put(&a.KeptFrac, k.KeptFrac)
+	put(&a.Group, k.Group)
+	put(&a.Stats, k.Stats)
+	switch {
+	case k.Bits != nil && a.Bits == 0:
+		return s.Errorf("n_bits", "n_bits is 0, want 1, 2, 4 or 8; leave it out to compress nothing")
+	case k.KeptFrac != nil && a.KeptFrac == 0:
+		return s.Errorf("kept_frac", "kept_frac is 0, want more than 0 and at most 1")
+	}
+	if key, msg := a.Check(); key != "" {
+		return s.Errorf(key, "%s", msg)
+	}
+	c.Params.Activations = a
+	return nil
+}
+
+// write writes what is not the default.
+func (a Activations) write(b *bytes.Buffer) {
+	line := func(key string, v, usual any) {
+		if v != usual {
+			fmt.Fprintf(b, "    %s: %v\n", key, v)
+		}
+	}
+	line("n_bits", a.Bits, 0)
+	line("kept_frac", a.KeptFrac, 0.0)
+	line("act_fp", a.FP, false)
+	line("act_group", a.Group, 0)
+	line("act_stats", a.Stats, "")
+	line("simulate", a.Simulate, false)
+}

@@ -1,0 +1,414 @@
+package actmem
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/saint-gnn/saint/trainer/nn"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// Exact keeps activations in codes of a few bits, after a random projection if that is asked for
+// (EXACT: Liu et al., "Extreme Activation Compression for efficient GNN training", ICLR 2022).
+// What Get returns has the saved tensor's values as its mean. It is not safe for concurrent use.
+//
+//   - An Activation becomes codes, a Factor codes of its projection X P, with P's elements ±1/√R
+//     for R columns, which Get multiplies by Pᵀ; P is made again rather than kept.
+//   - Of an Activated tensor the signs are kept in single bits and, if a norm needs the values,
+//     codes of what the activation passes on.
+//   - Exact tensors, those that the arena does not own and those that would not shrink are
+//     referred to. A tensor saved twice is kept once. What MakesAgain announced costs nothing.
+type Exact struct {
+	config Config
+	arena  tensor.Arena
+	q      tensor.Queue
+	ops    tensor.QuantOps
+
+	seed, step uint64
+	held       []exactHeld
+	unused     []*packed
+	bytes      int64
+	source     tensor.Tensor
+	again      func(tensor.Tensor)
+}
+
+type exactHeld struct {
+	key nn.Key
+	p   *packed
+}
+
+// packed is one tensor as it is kept.
+type packed struct {
+	of    tensor.Tensor // what was saved; only its identity counts, unless plain
+	form  form
+	uses  int
+	bytes int64
+
+	quant               tensor.Quant
+	project             tensor.RandKey
+	width               int // columns of the projection
+	bias                tensor.Tensor
+	signs, codes, stats tensor.Tensor
+	values              tensor.Tensor // projected or simulated, in single precision
+}
+
+// form is what is kept of a tensor.
+type form struct {
+	plain, again     bool
+	codes, projected bool
+	signs            bool
+	act              tensor.Act
+	bias             uint64
+}
+
+var _ nn.Store = (*Exact)(nil)
+
+// Bits of a slot's number in the names of random streams: layers use the numbers below.
+const (
+	slotOfCodes      = 1 << 31
+	slotOfProjection = 1 << 30
+)
+
+// NewExact returns an empty store. The error says if the device cannot do it.
+func NewExact(c Config, a tensor.Arena, q tensor.Queue) (*Exact, error) {
+	ops, ok := q.(tensor.QuantOps)
+	if !ok {
+		return nil, errors.New("this device cannot compress activations; leave out n_bits and kept_frac, or use the CPU in single precision")
+	}
+	return &Exact{config: c, arena: a, q: q, ops: ops}, nil
+}
+
+// Begin names the random numbers of a step.
+func (s *Exact) Begin(seed, step uint64) { s.seed, s.step = seed, step }
+
+// MakesAgain says that make writes the contents of t anew, for the rest of the step: a tensor
+// that can be made again, such as gathered features, need not be kept.
+func (s *Exact) MakesAgain(t tensor.Tensor, make func(dst tensor.Tensor)) {
+	s.source, s.again = t, make
+}
+
+// Put keeps t under k. It panics if k is taken: a layer used one slot twice.
+func (s *Exact) Put(k nn.Key, t tensor.Tensor, kind nn.SaveKind) {
+	f := form{plain: true}
+	switch {
+	case t.Type != tensor.F32 || !s.arena.Owns(t) || kind == nn.Exact || kind == nn.Mask:
+	case s.again != nil && same(&t, &s.source):
+		f = form{again: true}
+	default:
+		f = form{codes: s.config.Bits != 0, projected: kind == nn.Factor && s.config.Width(t.Cols) < t.Cols}
+		f.plain = !f.codes && !f.projected
+	}
+	s.put(k, t, f, tensor.Tensor{})
+}
+
+// PutActivated keeps the signs of t plus its bias under k, and the values if a norm needs them.
+func (s *Exact) PutActivated(k nn.Key, t tensor.Tensor, a nn.Activated) {
+	if a.Act == tensor.Identity || t.Type != tensor.F32 || !s.arena.Owns(t) {
+		s.Put(k, t, nn.Activation)
+		return
+	}
+	f := form{signs: true, codes: a.Values && s.config.Bits != 0, act: a.Act, bias: a.Bias.ID}
+	if f.plain = a.Values && !f.codes; f.plain {
+		f = form{plain: true}
+	}
+	s.put(k, t, f, a.Bias)
+}
+
+func (s *Exact) put(k nn.Key, t tensor.Tensor, f form, bias tensor.Tensor) {
+	if s.find(k) >= 0 {
+		panic(fmt.Sprintf("actmem: layer %d saved slot %d twice", k.Layer, k.Slot))
+	}
+	if !f.plain && !f.again && s.size(t, f) >= t.Bytes() {
+		f = form{plain: true}
+	}
+	p := s.known(t, f)
+	if p == nil {
+		p = s.take()
+		*p = packed{of: t, form: f}
+		s.fill(k, p, bias)
+		p.bytes = s.bytesOf(p)
+		s.bytes += p.bytes
+	}
+	p.uses++
+	s.held = append(s.held, exactHeld{k, p})
+}
+
+// size returns the bytes that t takes in a form.
+func (s *Exact) size(t tensor.Tensor, f form) int64 {
+	n := int64(0)
+	if f.signs {
+		n += int64(t.Rows) * int64(tensor.SignBytes(t.Cols))
+	}
+	cols := t.Cols
+	if f.projected {
+		cols = s.config.Width(cols)
+	}
+	switch {
+	case f.codes:
+		h := s.quantOf(tensor.RandKey{})
+		groups, _ := h.Groups(t.Rows, cols)
+		n += int64(h.CodeBytes(t.Rows, cols)) + int64(groups)*s.statBytes()
+	case f.projected:
+		n += 4 * int64(t.Rows) * int64(cols)
+	}
+	return n
+}
+
+func (s *Exact) statBytes() int64 {
+	if s.config.FullStats {
+		return 8
+	}
+	return 4
+}
+
+func (s *Exact) quantOf(key tensor.RandKey) tensor.Quant {
+	return tensor.Quant{Bits: s.config.Bits, Group: s.config.Group, Key: key}
+}
+
+// key names the random numbers of one purpose of a saved tensor.
+func (s *Exact) key(k nn.Key, purpose uint32) tensor.RandKey {
+	return tensor.RandKey{Seed: s.seed, Step: s.step, Layer: uint32(k.Layer), Slot: uint32(k.Slot) | purpose}
+}
+
+// fill makes what is kept of p.of.
+func (s *Exact) fill(k nn.Key, p *packed, bias tensor.Tensor) {
+	t := p.of
+	switch {
+	case p.form.plain:
+		s.arena.Retain(t)
+		return
+	case p.form.again:
+		return
+	}
+	x := t
+	if p.form.projected {
+		p.project, p.width = s.key(k, slotOfProjection), s.config.Width(t.Cols)
+		x = s.arena.Alloc(tensor.F32, t.Rows, p.width)
+		m := s.projection(p)
+		s.q.Gemm(false, false, 1, t, m, 0, x)
+		s.arena.Release(m)
+		if !p.form.codes {
+			p.values = x
+			return
+		}
+	}
+	p.quant, p.bias = s.quantOf(s.key(k, slotOfCodes)), bias
+	p.quant.Act = p.form.act
+	if p.form.signs {
+		p.signs = s.arena.Alloc(tensor.U8, x.Rows, tensor.SignBytes(x.Cols))
+	}
+	if p.form.codes {
+		p.codes, p.stats = s.room(p.quant, x)
+	}
+	s.ops.Quantize(p.quant, p.bias, x, p.signs, p.codes, p.stats)
+	if p.form.projected {
+		s.arena.Release(x)
+	}
+	if s.config.Simulate {
+		s.simulate(p)
+	}
+}
+
+// room returns memory for the codes of x and their statistics.
+func (s *Exact) room(h tensor.Quant, x tensor.Tensor) (codes, stats tensor.Tensor) {
+	groups, _ := h.Groups(x.Rows, x.Cols)
+	codes = s.arena.Alloc(tensor.U8, 1, h.CodeBytes(x.Rows, x.Cols))
+	if s.config.FullStats {
+		return codes, s.arena.Alloc(tensor.F32, groups, 2)
+	}
+	return codes, s.arena.Alloc(tensor.I32, groups, 1)
+}
+
+// simulate replaces what is kept of p by the values that it stands for.
+func (s *Exact) simulate(p *packed) {
+	x := s.unpack(p)
+	s.release(p)
+	p.values = x
+}
+
+// projection returns P.
+func (s *Exact) projection(p *packed) tensor.Tensor {
+	m := s.arena.Alloc(tensor.F32, p.of.Cols, p.width)
+	s.ops.Signs(p.project, float32(1/math.Sqrt(float64(p.width))), m)
+	return m
+}
+
+// unpack returns the values that p stands for.
+func (s *Exact) unpack(p *packed) tensor.Tensor {
+	rows, cols := p.of.Rows, p.of.Cols
+	if !p.form.projected {
+		x := s.arena.Alloc(tensor.F32, rows, cols)
+		s.ops.Dequantize(p.quant, p.bias, p.signs, p.codes, p.stats, x)
+		return x
+	}
+	y := p.values
+	if p.form.codes {
+		y = s.arena.Alloc(tensor.F32, rows, p.width)
+		s.ops.Dequantize(p.quant, tensor.Tensor{}, tensor.Tensor{}, p.codes, p.stats, y)
+	}
+	m := s.projection(p)
+	x := s.arena.Alloc(tensor.F32, rows, cols)
+	s.q.Gemm(false, true, 1, y, m, 0, x)
+	s.arena.Release(m)
+	if p.form.codes {
+		s.arena.Release(y)
+	}
+	return x
+}
+
+// Get returns what is kept under k, with a reference for the caller. It panics if there is
+// nothing.
+func (s *Exact) Get(k nn.Key) tensor.Tensor {
+	i := s.find(k)
+	if i < 0 {
+		panic(fmt.Sprintf("actmem: layer %d has nothing saved in slot %d", k.Layer, k.Slot))
+	}
+	p := s.held[i].p
+	s.held = append(s.held[:i], s.held[i+1:]...)
+	p.uses--
+	x := s.get(p)
+	if p.uses == 0 {
+		s.bytes -= p.bytes
+		s.release(p)
+		s.unused = append(s.unused, p)
+	}
+	return x
+}
+
+func (s *Exact) get(p *packed) tensor.Tensor {
+	switch {
+	case p.form.plain:
+		s.arena.Retain(p.of)
+		return p.of
+	case p.form.again:
+		x := s.arena.Alloc(tensor.F32, p.of.Rows, p.of.Cols)
+		s.again(x)
+		return x
+	case s.config.Simulate && p.values.Present():
+		s.arena.Retain(p.values)
+		return p.values
+	}
+	return s.unpack(p)
+}
+
+// release drops what is kept of p.
+func (s *Exact) release(p *packed) {
+	if p.form.plain {
+		s.arena.Release(p.of)
+		return
+	}
+	for _, t := range [...]*tensor.Tensor{&p.signs, &p.codes, &p.stats, &p.values} {
+		s.arena.Release(*t)
+		*t = tensor.Tensor{}
+	}
+}
+
+// bytesOf returns the bytes that p takes of the arena.
+func (s *Exact) bytesOf(p *packed) int64 {
+	if p.form.plain {
+		if s.arena.Owns(p.of) {
+			return p.of.Bytes()
+		}
+		return 0
+	}
+	n := int64(0)
+	for _, t := range [...]tensor.Tensor{p.signs, p.codes, p.stats, p.values} {
+		if t.Present() {
+			n += t.Bytes()
+		}
+	}
+	return n
+}
+
+// Bytes returns the bytes of the arena's tensors held now, each once.
+func (s *Exact) Bytes() int64 { return s.bytes }
+
+// Reset releases everything and ends what MakesAgain said.
+func (s *Exact) Reset() {
+	for _, h := range s.held {
+		if h.p.uses--; h.p.uses == 0 {
+			s.release(h.p)
+			s.unused = append(s.unused, h.p)
+		}
+	}
+	clear(s.held)
+	s.held = s.held[:0]
+	s.bytes = 0
+	s.source, s.again = tensor.Tensor{}, nil
+}
+
+// Held appends a description of everything held to list, in the order of saving.
+func (s *Exact) Held(list []Saved) []Saved {
+	for i, h := range s.held {
+		v := Saved{Key: h.key, Rows: h.p.of.Rows, Cols: h.p.of.Cols, Form: s.describe(h.p), Bytes: h.p.bytes}
+		for _, before := range s.held[:i] {
+			if before.p == h.p {
+				v.Bytes = 0
+			}
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+func (s *Exact) describe(p *packed) string {
+	f := p.form
+	switch {
+	case f.plain && !s.arena.Owns(p.of):
+		return "borrowed"
+	case f.plain:
+		return "as it is"
+	case f.again:
+		return "made again"
+	}
+	text := ""
+	if f.projected {
+		text = fmt.Sprintf("%d of %d columns", p.width, p.of.Cols)
+	}
+	if f.codes {
+		if text != "" {
+			text += ", "
+		}
+		text += fmt.Sprintf("%d bits", s.config.Bits)
+		if f.signs {
+			text += " and signs"
+		}
+	} else if f.signs {
+		text = "signs"
+	}
+	return text
+}
+
+func (s *Exact) find(k nn.Key) int {
+	for i := len(s.held) - 1; i >= 0; i-- {
+		if s.held[i].key == k {
+			return i
+		}
+	}
+	return -1
+}
+
+// known returns what is kept of the same tensor in the same form, or nil.
+func (s *Exact) known(t tensor.Tensor, f form) *packed {
+	for i := range s.held {
+		if p := s.held[i].p; p.form == f && same(&p.of, &t) {
+			return p
+		}
+	}
+	return nil
+}
+
+func (s *Exact) take() *packed {
+	if n := len(s.unused); n > 0 {
+		p := s.unused[n-1]
+		s.unused = s.unused[:n-1]
+		return p
+	}
+	return &packed{}
+}
+
+// same reports whether two tensors are the same view of the same allocation.
+func same(t, u *tensor.Tensor) bool {
+	return u.ID == t.ID && u.Off == t.Off && u.Rows == t.Rows && u.Cols == t.Cols && u.Stride == t.Stride && u.Type == t.Type
+}
