@@ -75,6 +75,12 @@ func (r *run) save() error {
 // download appends host copies of parameters, or of one tensor, to ts.
 func (r *run) download(ts []safetensors.Tensor, params []*nn.Param, one *tensor.Tensor) ([]safetensors.Tensor, error) {
 	fetch := func(name string, t tensor.Tensor) {
+		if t.Type == tensor.F64 {
+			host := make([]float64, t.Rows*t.Cols)
+			r.stepper.q.Download(t, bytesOf(host))
+			ts = append(ts, safetensors.Float64(name, []int{t.Rows, t.Cols}, host))
+			return
+		}
 		host := make([]float32, t.Rows*t.Cols)
 		r.stepper.q.Download(t, bytesOf(host))
 		ts = append(ts, safetensors.Float32(name, []int{t.Rows, t.Cols}, host))
@@ -182,7 +188,8 @@ func (e *MismatchError) Error() string {
 	return fmt.Sprintf("%s: saved with another %s (%.16s, now %.16s); resume with the run's own settings or start a new run folder", e.Path, e.What, e.Saved, e.Now)
 }
 
-// LoadParams fills m from a parameter file written by a run. Names and shapes must agree.
+// LoadParams fills m from a parameter file written by a run. Names and shapes must agree; the
+// values may be of either precision, those of the file are widened or rounded to the model's.
 func LoadParams(path string, m *Model) error {
 	f, err := safetensors.Open(path)
 	if err != nil {
@@ -214,14 +221,21 @@ func uploadOne(f *safetensors.File, path string, q tensor.Queue, name string, ds
 	if len(t.Shape) != 2 || t.Shape[0] != dst.Rows || t.Shape[1] != dst.Cols {
 		return formats.BadInput(path, "tensor %s has shape %v, the model wants %dx%d; was it saved with another configuration or data set?", name, t.Shape, dst.Rows, dst.Cols)
 	}
+	if dst.Type == tensor.F64 && t.DType == safetensors.F64 {
+		v, err := t.Float64s()
+		return uploadValues(v, err, path, q, name, dst)
+	}
 	v, err := t.Float32s()
+	return uploadValues(v, err, path, q, name, dst)
+}
+
+// uploadValues puts what was read on the device, unless err says that it could not be.
+func uploadValues[T float32 | float64](v []T, err error, path string, q tensor.Queue, name string, dst tensor.Tensor) error {
 	if err != nil {
 		return err
 	}
-	for i, x := range v {
-		if !finite(float64(x)) {
-			return formats.BadInput(path, "tensor %s has the value %v at row %d, column %d", name, x, i/dst.Cols, i%dst.Cols)
-		}
+	if i := firstNotFinite(v); i >= 0 {
+		return formats.BadInput(path, "tensor %s has the value %v at row %d, column %d", name, v[i], i/dst.Cols, i%dst.Cols)
 	}
 	q.Upload(bytesOf(v), dst)
 	return q.Sync()

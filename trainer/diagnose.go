@@ -88,14 +88,13 @@ func (s *Stepper) whereLoss(b *loader.Batch) string {
 
 // firstBad returns the row-major position of the first NaN or infinity of t, or -1.
 func (s *Stepper) firstBad(t tensor.Tensor) int {
-	host := make([]float32, t.Rows*t.Cols)
-	s.q.Download(t, bytesOf(host))
-	if s.q.Sync() != nil {
+	host, err := downloadExact(s.q, t)
+	if err != nil {
 		return -1
 	}
 	return firstNotFinite(host)
 }
 
-func firstNotFinite(s []float32) int {
-	return slices.IndexFunc(s, func(x float32) bool { return !finite(float64(x)) })
+func firstNotFinite[T float32 | float64](s []T) int {
+	return slices.IndexFunc(s, func(x T) bool { return !finite(float64(x)) })
 }

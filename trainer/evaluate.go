@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
-	"unsafe"
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/trainer/nn"
@@ -443,19 +442,4 @@ func grow[T any](s []T, n int) []T {
 		return make([]T, n, n+n/8)
 	}
 	return s[:n]
-}
-
-func bytesOf[T int32 | float32 | uint8](s []T) []byte {
-	if len(s) == 0 {
-		return nil
-	}
-	return unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), len(s)*int(unsafe.Sizeof(s[0])))
-}
-
-// Download queues a copy of the F32 tensor t to host memory, reusing buf where it is large
-// enough. The values are there after the queue's Sync.
-func Download(q tensor.Queue, t tensor.Tensor, buf []float32) []float32 {
-	buf = grow(buf, t.Rows*t.Cols)
-	q.Download(t, bytesOf(buf))
-	return buf
 }

@@ -49,7 +49,7 @@ type Scorer struct {
 	place  placer
 	weight []float32
 	host   []float32
-	lossT  []float32
+	lossT  scalar
 	onehot []uint8
 
 	aucScores []float32
@@ -66,7 +66,7 @@ func NewScorer(d *formats.Dataset, e *Evaluator, lossName string, auc bool) (*Sc
 	s := &Scorer{
 		data: d, eval: e, loss: l, multi: l.AcceptsMulti(), auc: auc,
 		splits: [3][]int32{d.TrainNodes, d.ValNodes, d.TestNodes}, place: placer{b: e.b},
-		lossT: make([]float32, 1), onehot: make([]uint8, d.Labels.NumClasses),
+		onehot: make([]uint8, d.Labels.NumClasses),
 	}
 	for i := range s.counts {
 		s.counts[i] = metric.NewConfusion(d.Labels.NumClasses)
@@ -128,11 +128,11 @@ func (s *Scorer) tile(c *nn.Context, lo, hi int, logits tensor.Tensor) error {
 			continue
 		}
 		s.loss.Eval(c.Q, logits, target, s.place.column(c.A, c.Q, slotWeight, s.weight), out, tensor.Tensor{})
-		c.Q.Download(out, bytesOf(s.lossT))
-		if err := c.Q.Sync(); err != nil {
+		total, err := s.lossT.fetch(c.Q, out)
+		if err != nil {
 			return err
 		}
-		s.losses[i] += float64(s.lossT[0])
+		s.losses[i] += total
 	}
 	s.place.done(c.A)
 	c.EndLayer()

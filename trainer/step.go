@@ -39,7 +39,7 @@ type Stepper struct {
 
 	fwd, back tensor.CSR
 	lossT     tensor.Tensor // the loss, then the squared norm of the gradients
-	lossHost  []float32
+	lossHost  scalar
 
 	classWeight []float32 // of softmax; nil: all the same
 
@@ -68,7 +68,7 @@ func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats
 	}
 	s := &Stepper{
 		model: m, opt: opt, loss: l, arena: arena, q: q, store: actmem.NewKeep(arena),
-		place: placer{b: m.Backend}, lossHost: make([]float32, 1), lossT: m.arena.Alloc(tensor.F32, 1, 1),
+		place: placer{b: m.Backend}, lossT: m.arena.Alloc(tensor.F32, 1, 1),
 	}
 	for _, o := range options {
 		err = errors.Join(err, o(s))
@@ -201,9 +201,8 @@ func (s *Stepper) target(b *loader.Batch) tensor.Tensor {
 // lossNow fetches the loss. It waits for the device; a backend that runs asynchronously
 // pays one round trip, which buys gradients that are still clean if the loss went wrong.
 func (s *Stepper) lossNow() (float64, error) {
-	s.q.Download(s.lossT, bytesOf(s.lossHost))
-	err := s.q.Sync()
-	return float64(s.lossHost[0]), errors.Join(err, s.arena.Err())
+	v, err := s.lossHost.fetch(s.q, s.lossT)
+	return v, errors.Join(err, s.arena.Err())
 }
 
 // gradNorm returns the squared norm of all gradients, before weight decay and clipping: a
