@@ -55,6 +55,7 @@ type Params struct {
 	GradClip       float64 // 0: none
 	GradClipType   string  // "norm" or "value"
 	Compat         string  // "" or "reference"
+	Double         bool    // double precision, dtype: d
 
 	Optimizer      Optimizer
 	Schedule       Schedule
@@ -98,6 +99,7 @@ type paramKeys struct {
 	GradClip       float64 `yaml:"grad_clip"`
 	GradClipType   string  `yaml:"grad_clip_type"`
 	Compat         string  `yaml:"compat"`
+	DType          string  `yaml:"dtype"`
 	QThreshold     int     `yaml:"q_threshold"` // of the reference's queue; accepted, unused
 	QOffset        int     `yaml:"q_offset"`    // likewise
 }
@@ -269,12 +271,12 @@ func oneOf(s *Section, got, want map[string]string) error {
 }
 
 func (c *Config) readParams(s *Section) error {
-	k := paramKeys{LR: 0.01, SampleCoverage: 50, EvalValEvery: 1, NormLoss: true, NormAggr: true, Norm: "estimate", GradClip: 5, GradClipType: "norm"}
+	k := paramKeys{LR: 0.01, SampleCoverage: 50, EvalValEvery: 1, NormLoss: true, NormAggr: true, Norm: "estimate", GradClip: 5, GradClipType: "norm", DType: "s"}
 	if err := s.Decode(&k); err != nil {
 		return err
 	}
-	if err := oneOf(s, map[string]string{"grad_clip_type": k.GradClipType, "compat": k.Compat, "norm": k.Norm},
-		map[string]string{"grad_clip_type": "norm value", "compat": " reference", "norm": "estimate exact"}); err != nil {
+	if err := oneOf(s, map[string]string{"grad_clip_type": k.GradClipType, "compat": k.Compat, "norm": k.Norm, "dtype": k.DType},
+		map[string]string{"grad_clip_type": "norm value", "compat": " reference", "norm": "estimate exact", "dtype": "s d"}); err != nil {
 		return err
 	}
 	switch {
@@ -294,6 +296,7 @@ func (c *Config) readParams(s *Section) error {
 	c.Params = Params{
 		LR: k.LR, Dropout: k.Dropout, WeightDecay: k.WeightDecay, SampleCoverage: k.SampleCoverage, EvalValEvery: k.EvalValEvery,
 		NormLoss: k.NormLoss, NormAggr: k.NormAggr, Norm: k.Norm, GradClip: k.GradClip, GradClipType: k.GradClipType, Compat: k.Compat,
+		Double: k.DType == "d",
 	}
 	return c.readTraining(s)
 }
@@ -363,6 +366,9 @@ func (c *Config) Resolved() []byte {
 	}
 	if p.Compat != "" {
 		fmt.Fprintf(&b, "    compat: %s\n", p.Compat)
+	}
+	if p.Double {
+		b.WriteString("    dtype: d\n")
 	}
 	p.writeTraining(&b)
 	b.WriteString("phase:\n")

@@ -249,6 +249,9 @@ func (r *run) buildModel() (err error) {
 	if err := r.buildOptimizer(); err != nil {
 		return err
 	}
+	if ps := r.model.Seq.Params(); len(ps) > 0 && (ps[0].Value.Type == tensor.F64) != r.Config.Params.Double {
+		return fmt.Errorf("%s: the configuration asks for another precision than %s has", r.Config.Name, r.Backend.Device())
+	}
 	resident, _ := d.Features.(formats.Resident)
 	if r.stepper, err = NewStepper(r.model, r.opt, r.arena, resident, r.Seed, WithActivations(ActivationStore(r.Config.Params.Activations))); err != nil {
 		return err

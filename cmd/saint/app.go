@@ -7,7 +7,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	_ "github.com/saint-gnn/saint/internal/cpu" // registers the CPU backend
+	_ "github.com/saint-gnn/saint/internal/cpu"   // registers the CPU backend
+	_ "github.com/saint-gnn/saint/internal/cpu64" // and that of double precision
 	"github.com/saint-gnn/saint/internal/cpufeat"
 )
 

@@ -67,7 +67,7 @@ func TestBadCommandLines(t *testing.T) {
 		{train + "--checkpoint_every 5", "a duration such as"},
 		{train + "--checkpoint_every -5s", "more than 0"},
 		{train + "--quiet=maybe", "true or false"},
-		{train + "--dtype d", "not yet"},
+		{train + "--dtype d --gpu 0", "on the CPU only"},
 		{train + "--dtype x", "want s"},
 		{train + "--tensorboard", "not yet"},
 		{train + "--timeline X", "not yet"},

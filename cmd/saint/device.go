@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/saint-gnn/saint/cuda"
+	"github.com/saint-gnn/saint/internal/cpu64"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -45,7 +46,7 @@ func gpuMissing(gpu int) error {
 
 // deviceText says what runs the model, and why if nobody chose it.
 func deviceText(b tensor.Backend, gpu int) string {
-	if gpu == autoDevice {
+	if gpu == autoDevice && b.Name() != cpu64.Name {
 		return b.Device() + ": no GPU (" + reason(gpuMissing(gpu)) + ")"
 	}
 	return b.Device()

@@ -70,7 +70,7 @@ func openSaved(c *cli.Context, e *env) (_ *saved, err error) {
 			s.close()
 		}
 	}()
-	if s.backend, err = openDevice(c.Int("gpu")); err != nil {
+	if s.backend, err = openPrecise(c.Int("gpu"), savedDouble(s.path), s.path); err != nil {
 		return nil, err
 	}
 	return s, s.load(c.Context, e, src.data, src.edgeWeight)

@@ -17,6 +17,7 @@ type trainOptions struct {
 	EvalTrainEvery     int
 	InitFrom           string
 	EdgeWeight         bool
+	DType              string // "": not given
 
 	Seed            uint64
 	SeedGiven       bool
@@ -46,7 +47,7 @@ func trainFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no_cache", Usage: "neither read nor write normalisations shared between runs"},
 		&cli.BoolFlag{Name: "cpu_eval", Usage: "evaluate on the CPU (always so when training on the CPU)"},
 		&cli.BoolFlag{Name: "log_device_placement", Usage: "log the device (always done)"},
-		&cli.StringFlag{Name: "dtype", Value: "s", Usage: "`TYPE` s: single precision; d (double): not yet"},
+		precisionFlag(),
 		&cli.BoolFlag{Name: "tensorboard", Usage: "not yet"},
 		&cli.StringFlag{Name: "timeline", Usage: "`FILE`: not yet"},
 		&cli.BoolFlag{Name: "dualGPU", Usage: "not yet"},
@@ -69,10 +70,13 @@ func newTrainCommand(e *env) *cli.Command {
 				DataPrefix: c.String("data_prefix"), Config: c.String("train_config"), GPU: c.Int("gpu"), Workers: c.Int("num_cpu_core"),
 				DirLog: c.String("dir_log"), EvalTrainEvery: c.Int("eval_train_every"), InitFrom: c.String("saved_model_path"),
 				EdgeWeight: c.Bool("edge_weight"), Seed: c.Uint64("seed"), SeedGiven: c.IsSet("seed"), ScoreGiven: c.IsSet("eval_train_every"), Epochs: c.Int("epochs"),
-				Runs: c.Int("runs"), RunDir: c.String("run_dir"), Resume: c.String("resume"),
+				Runs: c.Int("runs"), RunDir: c.String("run_dir"), Resume: c.String("resume"), DType: c.String("dtype"),
 				CheckpointEvery: c.Duration("checkpoint_every"), NoCache: c.Bool("no_cache"), Baseline: c.Bool("baseline"), Over: overridesOf(c),
 			}
 			if err := checkWorkers(o.Workers, c.IsSet("num_cpu_core")); err != nil {
+				return err
+			}
+			if err := checkPrecision(o.DType, c.IsSet("dtype")); err != nil {
 				return err
 			}
 			if c.IsSet("epochs") && o.Epochs < 1 {
@@ -85,12 +89,6 @@ func newTrainCommand(e *env) *cli.Command {
 
 // refuseLater answers for flags of the reference that this version does not have yet.
 func refuseLater(c *cli.Context) error {
-	if d := c.String("dtype"); d != "s" {
-		if d == "d" {
-			return usagef("--dtype d: not yet: this version computes in single precision only; leave the flag out")
-		}
-		return usagef("--dtype is %q, want s (single precision)", d)
-	}
 	later := ""
 	switch {
 	case c.Bool("tensorboard"):

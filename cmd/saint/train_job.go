@@ -73,7 +73,7 @@ func newJob(ctx context.Context, o trainOptions, e *env, resumed *rundir.Dir) (*
 		}
 	}
 	var err error
-	if j.backend, err = openDevice(o.GPU); err != nil {
+	if j.backend, err = openPrecise(o.GPU, j.config.Params.Double, "dtype d"); err != nil {
 		return nil, err
 	}
 	if j.data, j.load, err = loadData(ctx, e, o.DataPrefix, o.EdgeWeight); err != nil {
@@ -99,6 +99,9 @@ func (j *job) readConfig(resumed *rundir.Dir) (err error) {
 		return err
 	}
 	if err := j.Over.apply(j.config); err != nil {
+		return err
+	}
+	if err := setPrecision(j.config, j.DType, resumed); err != nil {
 		return err
 	}
 	if resumed != nil && j.config.Hash() != resumed.Info.ConfigHash {
@@ -259,8 +262,12 @@ func (j *job) info(seed uint64, config *trainconfig.Config) rundir.Info {
 	if !strings.HasPrefix(data, synthPrefix) {
 		data = absolute(data)
 	}
+	dtype := ""
+	if config.Params.Double {
+		dtype = doublePrecision
+	}
 	return rundir.Info{
-		Version: version, State: rundir.Running, Seed: seed, Device: j.backend.Device(), ISA: cpufeat.Chosen().String(),
+		DType: dtype, Version: version, State: rundir.Running, Seed: seed, Device: j.backend.Device(), ISA: cpufeat.Chosen().String(),
 		Data: data, DataName: j.data.Name, Fingerprint: j.data.Fingerprint, Config: config.Name, ConfigHash: config.Hash(),
 		Epochs: j.Epochs, EdgeWeight: j.EdgeWeight, ScoreEvery: j.EvalTrainEvery, InitFrom: absolute(j.InitFrom),
 		Baseline: j.Baseline && config == j.config, Command: j.env.Args, Started: j.env.started.UTC().Format(time.RFC3339),

@@ -3,7 +3,10 @@
 //
 //	import _ "github.com/saint-gnn/saint/trainer/devices"
 //
-// The names registered are "cpu".
+// The names registered are "cpu" and "cpu64", the CPU in double precision.
 package devices
 
-import _ "github.com/saint-gnn/saint/internal/cpu" // registers itself
+import (
+	_ "github.com/saint-gnn/saint/internal/cpu"   // registers itself
+	_ "github.com/saint-gnn/saint/internal/cpu64" // likewise
+)

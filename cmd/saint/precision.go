@@ -1,0 +1,81 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/saint-gnn/saint/formats/safetensors"
+	"github.com/saint-gnn/saint/internal/cpu64"
+	trainconfig "github.com/saint-gnn/saint/train_config"
+	"github.com/saint-gnn/saint/trainer/rundir"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// Values of --dtype, which are the reference's.
+const (
+	singlePrecision = "s"
+	doublePrecision = "d"
+)
+
+func precisionFlag() cli.Flag {
+	return &cli.StringFlag{Name: "dtype", DefaultText: "as configured, else s", Usage: "`TYPE` s: single precision; d: double, on the CPU"}
+}
+
+// precisionName is the value of --dtype that stands for a precision.
+func precisionName(double bool) string {
+	if double {
+		return doublePrecision
+	}
+	return singlePrecision
+}
+
+// checkPrecision checks --dtype, "" if it was not given.
+func checkPrecision(dtype string, given bool) error {
+	if given && dtype != singlePrecision && dtype != doublePrecision {
+		return usagef("--dtype is %q, want s (single precision) or d (double)", dtype)
+	}
+	return nil
+}
+
+// setPrecision makes the configuration's precision that of --dtype, if it was given. A run is
+// resumed in its own.
+func setPrecision(c *trainconfig.Config, dtype string, resumed *rundir.Dir) error {
+	if dtype == "" {
+		return nil
+	}
+	double := dtype == doublePrecision
+	if resumed != nil && double != (resumed.Info.DType == doublePrecision) {
+		return usagef("--dtype %s: the run in %s has %s; leave the flag out", dtype, resumed.Path, precisionName(!double))
+	}
+	c.Params.Double = double
+	return nil
+}
+
+// openPrecise opens the backend that --gpu asks for, or the one of double precision; what says
+// where that was asked for.
+func openPrecise(gpu int, double bool, what string) (tensor.Backend, error) {
+	switch {
+	case !double:
+		return openDevice(gpu)
+	case gpu >= 0:
+		return nil, usagef("--gpu %d: %s is double precision, which this version has on the CPU only; use --gpu -1", gpu, what)
+	case gpu < autoDevice:
+		return openDevice(gpu) // which says what is wrong
+	}
+	return tensor.Open(cpu64.Name, tensor.Options{})
+}
+
+// savedDouble reports whether a parameter file holds double precision. What is wrong with the
+// file is said when it is loaded.
+func savedDouble(path string) bool {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	for _, name := range f.Names() {
+		if t, err := f.Tensor(name); err == nil && t.DType == safetensors.F64 {
+			return true
+		}
+	}
+	return false
+}
