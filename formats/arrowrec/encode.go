@@ -57,3 +57,6 @@ func (e *Encoder) Encode(rec arrow.Record) (header []byte, body [][]byte, err er
 	}
 	return e.last.header, e.last.body, nil
 }
+
+// ArrowSchema returns the schema of the records.
+func (e *Encoder) ArrowSchema() *arrow.Schema { return e.schema }
