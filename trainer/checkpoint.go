@@ -41,6 +41,7 @@ func (r *run) save() error {
 	if r.Dir == nil {
 		return nil
 	}
+	defer r.span(LaneRun, "checkpoint", r.Epoch, r.saved)
 	st := r.state
 	st.Adam = r.opt.Count()
 	st.Times = r.times()

@@ -33,7 +33,10 @@ func NormKey(c *trainconfig.Config, phase int, graph string, o samplers.Estimate
 // that runs share, else estimated now and kept in both.
 func (r *run) norm(ctx context.Context, i int, env samplers.Env) (*samplers.Norm, error) {
 	begin := time.Now()
-	defer func() { r.Times.Norm += time.Since(begin).Seconds() }()
+	defer func() {
+		r.Times.Norm += time.Since(begin).Seconds()
+		r.span(LaneRun, "normalisation", i, begin)
+	}()
 	o := NormOptions(r.Config, i, r.Seed)
 	o.Workers = r.Workers
 	key := NormKey(r.Config, i, env.Fingerprint(), o)
@@ -70,6 +73,9 @@ func (r *run) estimate(ctx context.Context, i int, env samplers.Env, o samplers.
 	o.Progress = func(drawn, want int64) {
 		task.SetTotal(want)
 		task.Set(drawn, "")
+		if r.OnNorm != nil {
+			r.OnNorm(drawn, want)
+		}
 	}
 	norm, err := samplers.EstimateNorm(ctx, r.phases[i].sampler, env, o)
 	if err == nil {

@@ -46,6 +46,7 @@ func (r *run) phase(ctx context.Context, i int) error {
 		Env: env, Sampler: p.sampler, Norm: norm, Labels: &r.Data.Labels, Features: feats, Symmetric: r.symmetric,
 		Workers: r.Workers, Prefetch: prefetch, Seed: r.Seed, Phase: i,
 		From: uint64(r.Epoch-p.first)*p.steps + r.InStep, To: uint64(p.end-p.first) * p.steps,
+		Tracer: r.loaderTracer(),
 	})
 	if err != nil {
 		return err
@@ -76,7 +77,7 @@ func (r *run) epoch(ctx context.Context, i int, src loader.Source) error {
 	p := &r.phases[i]
 	begin := time.Now()
 	for r.InStep < p.steps {
-		if err := r.step(ctx, src); err != nil {
+		if err := r.step(ctx, i, src); err != nil {
 			return err
 		}
 		if time.Since(r.saved) > r.CheckpointEvery {
@@ -92,6 +93,12 @@ func (r *run) epoch(ctx context.Context, i int, src loader.Source) error {
 	if r.F1Count > 0 {
 		e.TrainF1 = r.F1Sum / float64(r.F1Count)
 	}
+	r.span(LaneRun, "epoch", r.Epoch, begin)
+	if r.OnTrain != nil {
+		if err := r.OnTrain(e); err != nil {
+			return err
+		}
+	}
 	if (r.Epoch+1)%r.Config.Params.EvalValEvery == 0 || r.Epoch+1 == r.Until {
 		if err := r.validate(ctx, &e); err != nil {
 			return err
@@ -105,7 +112,7 @@ func (r *run) epoch(ctx context.Context, i int, src loader.Source) error {
 
 // step does one update. Interruption is looked for between updates only, so that the state
 // always stands at a step's boundary.
-func (r *run) step(ctx context.Context, src loader.Source) error {
+func (r *run) step(ctx context.Context, phase int, src loader.Source) error {
 	begin := time.Now()
 	b, err := src.Next(ctx)
 	wait := time.Since(begin)
@@ -120,7 +127,11 @@ func (r *run) step(ctx context.Context, src loader.Source) error {
 	if r.InStep%uint64(r.EvalTrainEvery) == 0 {
 		score = r.score
 	}
-	r.opt.SetLR(r.schedule.rate(r.Epoch, r.Step, &r.Plateau))
+	if r.Tracer != nil {
+		r.Tracer.Span(LaneCompute, "wait", int64(r.Step), begin, begin.Add(wait))
+	}
+	rate := r.schedule.rate(r.Epoch, r.Step, &r.Plateau)
+	r.opt.SetLR(rate)
 	st, err := r.stepper.Step(b, r.Step, score)
 	if err != nil {
 		return err
@@ -133,9 +144,16 @@ func (r *run) step(ctx context.Context, src loader.Source) error {
 	r.LossSum += st.Loss
 	r.WeightSum += st.WeightSum
 	r.Times.SampleWait += wait.Seconds()
-	r.Times.Train += time.Since(begin).Seconds()
+	took := time.Since(begin)
+	r.Times.Train += took.Seconds()
 	r.stepped.loss, r.stepped.weight = st.Loss, st.WeightSum
 	r.task.SetFunc(int64(r.Step), r.detail)
+	if r.OnStep != nil {
+		r.OnStep(StepReport{
+			Epoch: r.Epoch, Phase: phase, Step: r.Step - 1, Loss: st.Loss / math.Max(st.WeightSum, 1e-30), LearningRate: rate,
+			Nodes: st.Nodes, Edges: st.Edges, PeakBytes: st.PeakBytes, Took: took, Waiting: wait,
+		})
+	}
 	return nil
 }
 
@@ -164,6 +182,7 @@ func (r *run) validate(ctx context.Context, e *Epoch) error {
 		return err
 	}
 	r.Times.Eval += time.Since(begin).Seconds()
+	r.span(LaneEvaluation, "validation", r.Epoch, begin)
 	e.Val, e.Test = ev.Val, ev.Test
 	// Without validation nodes nothing tells epochs apart: the latest counts as best.
 	e.Best = !r.HasBest || ev.Val.F1Micro > r.BestVal.F1Micro || ev.Val.Nodes == 0

@@ -60,10 +60,14 @@ type Options struct {
 	Dir    RunDir // where checkpoints go; nil: nowhere
 	Resume bool   // go on from Dir's last checkpoint
 
-	Log      *slog.Logger          // nil: nowhere
-	Progress *progress.Reporter    // nil: nowhere
-	OnEpoch  func(Epoch) error     // may be nil
-	OnResume func(epoch int) error // told the first epoch that is trained again; may be nil
+	Log      *slog.Logger            // nil: nowhere
+	Progress *progress.Reporter      // nil: nowhere
+	OnEpoch  func(Epoch) error       // told every validation; may be nil
+	OnTrain  func(Epoch) error       // told every epoch before it is validated, without scores; may be nil
+	OnStep   func(StepReport)        // told every step; may be nil
+	OnNorm   func(drawn, want int64) // nodes; told on the way of estimating a normalisation, from any goroutine; may be nil
+	Tracer   Tracer                  // learns where the time goes; may be nil
+	OnResume func(epoch int) error   // told the first epoch that is trained again; may be nil
 }
 
 // RunDir is the part of a run's folder that training writes.
@@ -256,6 +260,7 @@ func (r *run) buildModel() (err error) {
 	if r.stepper, err = NewStepper(r.model, r.opt, r.arena, resident, r.Seed, WithActivations(ActivationStore(r.Config.Params.Activations))); err != nil {
 		return err
 	}
+	r.stepper.SetTracer(r.Tracer)
 	if err := r.smoothLoss(); err != nil {
 		return err
 	}

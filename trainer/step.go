@@ -42,6 +42,7 @@ type Stepper struct {
 	lossHost  scalar
 
 	classWeight []float32 // of softmax; nil: all the same
+	watch       stopwatch
 
 	nodes     tensor.Tensor // what regather gathers
 	drop      tensor.Drop
@@ -96,6 +97,9 @@ func (s *Stepper) keepFeatures(feats formats.Resident) error {
 	return s.q.Sync()
 }
 
+// SetTracer tells t where the time of every step from now on goes; nil tells nobody.
+func (s *Stepper) SetTracer(t Tracer) { s.watch.to = t }
+
 // Close frees the stepper's queue.
 func (s *Stepper) Close() error { return s.q.Close() }
 
@@ -128,7 +132,9 @@ func (s *Stepper) Step(b *loader.Batch, index uint64, score Score) (st Step, err
 	s.ctx.Step = index
 	s.store.Begin(s.ctx.Seed, index)
 	s.arena.ResetPeak()
+	s.watch.start(index)
 	x, graph := s.inputs(b)
+	s.watch.lap(LaneCopy, "inputs")
 	logits := s.model.Seq.Forward(&s.ctx, graph, x)
 	s.arena.Release(x) // the store holds what the backward pass needs of it
 	s.ctx.Layer = s.model.Seq.Len()
@@ -144,17 +150,22 @@ func (s *Stepper) Step(b *loader.Batch, index uint64, score Score) (st Step, err
 	if st.Loss, err = s.lossNow(); err != nil || !finite(st.Loss) {
 		return st, s.notFinite("loss", st.Loss, b, index, err, s.whereLoss)
 	}
+	s.watch.lap(LaneCompute, "forward")
 	s.model.Seq.Backward(&s.ctx, graph, dlogits, false)
 	s.arena.Release(dlogits)
 	if norm, err := s.gradNorm(graph); err != nil || !finite(norm) {
 		return st, s.notFinite("squared gradient norm", norm, b, index, err, s.whereGradient)
 	}
+	s.watch.lap(LaneCompute, "backward")
 	if err := s.opt.Step(s.q, s.model.Seq.Params()); err != nil {
 		return st, err
 	}
 	s.place.done(s.arena)
 	st.PeakBytes = s.arena.Peak()
-	return st, s.finish(b, index)
+	err = s.finish(b, index)
+	s.watch.lap(LaneCompute, "update")
+	s.watch.stop(LaneCompute, "step")
+	return st, err
 }
 
 // inputs places the batch on the device.
