@@ -70,7 +70,7 @@ func newCounter(ctx context.Context, s Sampler, env Env, edges bool, workers int
 	}
 	c.edges = make([]uint32, g.NumEdges())
 	c.starts = g.Indptr
-	if c.half = !c.own && g.Symmetric(); !c.half {
+	if c.half = !c.own && env.Symmetric(); !c.half {
 		return c, nil
 	}
 	c.starts = make([]int64, n)

@@ -44,7 +44,7 @@ func newEdge(env Env, p Params) (Sampler, error) {
 	}
 	g := env.Graph
 	s := &Edge{Draws: draws, graph: g}
-	if !g.Symmetric() {
+	if !env.Symmetric() {
 		s.rows = newRowIndex(g.Indptr)
 		s.cumulative = make([]float64, g.NumEdges())
 		sum := 0.0

@@ -55,7 +55,7 @@ func newEdgeBernoulli(env Env, p Params) (Sampler, error) {
 		return nil, err
 	}
 	s := &EdgeBernoulli{Edges: m, graph: env.Graph}
-	if env.Graph.Symmetric() {
+	if env.Symmetric() {
 		s.groupNodes()
 	} else {
 		s.groupEdges()

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/saint-gnn/saint/formats"
 )
@@ -39,6 +40,24 @@ type SubgraphSampler interface {
 type Env struct {
 	Graph *formats.Graph // the training graph, in the full graph's node ids
 	Train []int32        // training nodes, ascending
+
+	symmetric func() bool
+}
+
+// NewEnv returns the Env of a graph and its training nodes. It and its copies find out once
+// whether the graph is symmetric, when the first of them is asked; a literal Env does so on
+// every call.
+func NewEnv(g *formats.Graph, train []int32) Env {
+	return Env{Graph: g, Train: train, symmetric: sync.OnceValue(g.Symmetric)}
+}
+
+// Symmetric reports whether the graph has the edge (u, v) for every edge (v, u). It is safe
+// for concurrent use.
+func (e Env) Symmetric() bool {
+	if e.symmetric == nil {
+		return e.Graph.Symmetric()
+	}
+	return e.symmetric()
 }
 
 // Params decodes the sampler's own keys of a phase into a pointer to a struct with yaml

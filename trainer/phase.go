@@ -11,7 +11,6 @@ import (
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/loader"
-	"github.com/saint-gnn/saint/samplers"
 	"github.com/saint-gnn/saint/trainer/metric"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
@@ -32,7 +31,7 @@ func (r *run) phase(ctx context.Context, i int) error {
 	if r.Epoch >= p.end || r.Stopped {
 		return nil
 	}
-	env := samplers.Env{Graph: r.Data.Train, Train: r.Data.TrainNodes}
+	env := r.env
 	norm, err := r.norm(ctx, i, env)
 	if err != nil {
 		return err
@@ -43,7 +42,7 @@ func (r *run) phase(ctx context.Context, i int) error {
 		feats = r.Data.Features
 	}
 	src, err := loader.Open(ctx, loader.Config{
-		Env: env, Sampler: p.sampler, Norm: norm, Labels: &r.Data.Labels, Features: feats, Symmetric: r.symmetric,
+		Env: env, Sampler: p.sampler, Norm: norm, Labels: &r.Data.Labels, Features: feats, Symmetric: env.Symmetric(),
 		Workers: r.Workers, Prefetch: prefetch, Seed: r.Seed, Phase: i,
 		From: uint64(r.Epoch-p.first)*p.steps + r.InStep, To: uint64(p.end-p.first) * p.steps,
 		Tracer: r.loaderTracer(),

@@ -121,9 +121,9 @@ type run struct {
 	detail   func() string // of the task's line
 	stepped  struct{ loss, weight float64 }
 
-	symmetric bool
-	f1        f1Counter
-	score     Score
+	env   samplers.Env
+	f1    f1Counter
+	score Score
 }
 
 // phase is a phase of the configuration, ready to draw from.
@@ -185,7 +185,8 @@ func newRun(o Options) (*run, error) {
 }
 
 func (r *run) buildPhases() error {
-	env := samplers.Env{Graph: r.Data.Train, Train: r.Data.TrainNodes}
+	r.env = samplers.NewEnv(r.Data.Train, r.Data.TrainNodes)
+	env := r.env
 	first := 0
 	for i := range r.Config.Phases {
 		p := &r.Config.Phases[i]
@@ -299,7 +300,6 @@ func (r *run) close() {
 
 // start restores a checkpoint or the parameters to begin with.
 func (r *run) start() error {
-	r.symmetric = r.Data.Train.Symmetric()
 	if !r.Resume {
 		return r.initial()
 	}

@@ -277,7 +277,7 @@ func openBenchSet(ctx context.Context, e *env, o benchOptions, prefix string, co
 		s.close()
 		return nil, err
 	}
-	s.env = samplers.Env{Graph: s.ds.Train, Train: s.ds.TrainNodes}
+	s.env = samplers.NewEnv(s.ds.Train, s.ds.TrainNodes)
 	return s, nil
 }
 

@@ -108,7 +108,7 @@ func (b *bencher) costOf(ctx context.Context, n, degree int, lines map[string]pl
 	if err != nil {
 		return err
 	}
-	b.set = &benchSet{label: fmt.Sprintf("%.0e nodes", float64(n)), env: samplers.Env{Graph: g, Train: train}}
+	b.set = &benchSet{label: fmt.Sprintf("%.0e nodes", float64(n)), env: samplers.NewEnv(g, train)}
 	norm := &samplers.Norm{Loss: ones(n), Aggr: ones(int(g.NumEdges()))}
 	for _, name := range benchSamplers {
 		config, err := trainconfig.Load(name, "flickr")

@@ -60,7 +60,7 @@ func openBatches(ctx context.Context, set *benchSet, seed uint64, workers, cover
 		return nil, err
 	}
 	return loader.Open(ctx, loader.Config{
-		Env: set.env, Sampler: s, Norm: norm, Labels: &set.ds.Labels, Symmetric: set.ds.Train.Symmetric(), Workers: workers, Prefetch: n,
+		Env: set.env, Sampler: s, Norm: norm, Labels: &set.ds.Labels, Symmetric: set.env.Symmetric(), Workers: workers, Prefetch: n,
 		Seed: seed, To: uint64(n),
 	})
 }

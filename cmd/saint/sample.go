@@ -110,7 +110,7 @@ type sampleSource struct {
 }
 
 func openSource(ctx context.Context, e *env, o sampleOptions, cfg *trainconfig.Config, ds *formats.Dataset) (*sampleSource, error) {
-	env := samplers.Env{Graph: ds.Train, Train: ds.TrainNodes}
+	env := samplers.NewEnv(ds.Train, ds.TrainNodes)
 	p := &cfg.Phases[o.phase]
 	s, err := trainer.NewSampler(p, env)
 	if err != nil {
@@ -127,7 +127,7 @@ func openSource(ctx context.Context, e *env, o sampleOptions, cfg *trainconfig.C
 		return nil, err
 	}
 	config := loader.Config{
-		Env: env, Sampler: s, Norm: norm, Labels: &ds.Labels, Symmetric: ds.Train.Symmetric(), Workers: o.workers, Prefetch: 2,
+		Env: env, Sampler: s, Norm: norm, Labels: &ds.Labels, Symmetric: env.Symmetric(), Workers: o.workers, Prefetch: 2,
 		Seed: o.seed, Phase: o.phase, To: uint64(o.count), Alloc: memory.DefaultAllocator,
 	}
 	if o.features {
