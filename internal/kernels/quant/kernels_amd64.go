@@ -2,17 +2,128 @@
 
 package quant
 
-// The portable loops do everything.
-func rangeASM([]float32, *float32, *float32) int { return 0 }
+import "github.com/saint-gnn/saint/internal/cpufeat"
 
-func stageASM([]float32, []float32, float32, []float32, []byte, *float32, *float32) int { return 0 }
+//go:generate sh ../_asm/generate.sh quant
 
-func unstageASM([]float32, []byte, []float32) int { return 0 }
+// level is the instruction set in use; tests change it.
+var level = cpufeat.Chosen()
+
+// whole returns the part of n values that goes to the assembly.
+func whole(n int) int {
+	if level < cpufeat.AVX2 {
+		return 0
+	}
+	return n &^ 31
+}
+
+// join makes out part of lo and hi.
+func join(out *[16]float32, lo, hi *float32) {
+	for i, v := range out[:8] {
+		*lo, *hi = least(*lo, v), largest(*hi, out[8+i])
+	}
+}
+
+func rangeASM(x []float32, lo, hi *float32) int {
+	n := whole(len(x))
+	if n == 0 {
+		return 0
+	}
+	var out [16]float32
+	if level >= cpufeat.AVX512 {
+		rangeAVX512(n, &x[0], &out)
+	} else {
+		rangeAVX2(n, &x[0], &out)
+	}
+	join(&out, lo, hi)
+	return n
+}
+
+func stageASM(x, bias []float32, floor float32, y []float32, signs []byte, lo, hi *float32) int {
+	n := whole(len(x))
+	if n == 0 {
+		return 0
+	}
+	var out [16]float32
+	if level >= cpufeat.AVX512 {
+		stageAVX512(n, &x[0], &bias[0], floor, &y[0], &signs[0], &out)
+	} else {
+		stageAVX2(n, &x[0], &bias[0], floor, &y[0], &signs[0], &out)
+	}
+	join(&out, lo, hi)
+	return n
+}
+
+func unstageASM(bias []float32, signs []byte, x []float32) int {
+	n := whole(len(x))
+	switch {
+	case n == 0:
+	case level >= cpufeat.AVX512:
+		unstageAVX512(n, &bias[0], &signs[0], &x[0])
+	default:
+		unstageAVX2(n, &bias[0], &signs[0], &x[0])
+	}
+	return n
+}
 
 func pack(bits int, zero, inv float32, key, word uint64, x []float32, dst []byte) {
-	packGo(bits, zero, inv, key, word, x, dst)
+	_ = dst[Bytes(bits, len(x))-1]
+	n, ctr, limit, from, to := len(x), word/4, uint32(1<<bits-1)*One, &x[0], &dst[0]
+	switch {
+	case level >= cpufeat.AVX512:
+		switch bits {
+		case 1:
+			pack1AVX512(n, ctr, key, zero, inv, limit, from, to)
+		case 2:
+			pack2AVX512(n, ctr, key, zero, inv, limit, from, to)
+		case 4:
+			pack4AVX512(n, ctr, key, zero, inv, limit, from, to)
+		case 8:
+			pack8AVX512(n, ctr, key, zero, inv, limit, from, to)
+		}
+	case level >= cpufeat.AVX2:
+		switch bits {
+		case 1:
+			pack1AVX2(n, ctr, key, zero, inv, limit, from, to)
+		case 2:
+			pack2AVX2(n, ctr, key, zero, inv, limit, from, to)
+		case 4:
+			pack4AVX2(n, ctr, key, zero, inv, limit, from, to)
+		case 8:
+			pack8AVX2(n, ctr, key, zero, inv, limit, from, to)
+		}
+	default:
+		packGo(bits, zero, inv, key, word, x, dst)
+	}
 }
 
 func unpack(bits int, zero, step float32, src []byte, x []float32) {
-	unpackGo(bits, zero, step, src, x)
+	_ = src[Bytes(bits, len(x))-1]
+	n, from, to := len(x), &src[0], &x[0]
+	switch {
+	case level >= cpufeat.AVX512:
+		switch bits {
+		case 1:
+			unpack1AVX512(n, zero, step, from, to)
+		case 2:
+			unpack2AVX512(n, zero, step, from, to)
+		case 4:
+			unpack4AVX512(n, zero, step, from, to)
+		case 8:
+			unpack8AVX512(n, zero, step, from, to)
+		}
+	case level >= cpufeat.AVX2:
+		switch bits {
+		case 1:
+			unpack1AVX2(n, zero, step, from, to)
+		case 2:
+			unpack2AVX2(n, zero, step, from, to)
+		case 4:
+			unpack4AVX2(n, zero, step, from, to)
+		case 8:
+			unpack8AVX2(n, zero, step, from, to)
+		}
+	default:
+		unpackGo(bits, zero, step, src, x)
+	}
 }

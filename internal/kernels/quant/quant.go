@@ -33,7 +33,15 @@ func Range(x []float32) (lo, hi float32) {
 	for _, v := range x[n:] {
 		lo, hi = least(lo, v), largest(hi, v)
 	}
-	return lo, hi
+	return plain(lo), plain(hi)
+}
+
+// plain turns -0 into 0: which of them a loop finds depends on its order.
+func plain(v float32) float32 {
+	if v == 0 {
+		return 0
+	}
+	return v
 }
 
 func least(a, b float32) float32 {
@@ -76,7 +84,7 @@ func Stage(x, bias []float32, positive bool, y []float32, signs []byte) (lo, hi 
 		y[j] = v
 		lo, hi = least(lo, v), largest(hi, v)
 	}
-	return lo, hi
+	return plain(lo), plain(hi)
 }
 
 // Unstage undoes Stage as far as it can be: x, which holds what Unpack made of y, becomes

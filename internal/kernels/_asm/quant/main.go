@@ -1,0 +1,357 @@
+// Command quant writes the kernels of internal/kernels/quant.
+package main
+
+import (
+	"fmt"
+	"math"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/saint-gnn/saint/internal/kernels/asm/stream"
+)
+
+// step is what a round of range, stage and unstage takes, unit what one of pack and unpack does.
+const (
+	step = 32
+	unit = 128
+)
+
+type vec = reg.VecVirtual
+
+// The instruction set that is being written.
+var (
+	width  int // bits of a vector
+	suffix string
+)
+
+func main() {
+	ConstraintExpr("amd64,!noasm")
+	orders := map[int]Mem{}
+	for _, width = range []int{256, 512} {
+		orders[width] = stream.Order(width)
+	}
+	bitOfLane := GLOBL("bitOfLane", RODATA|NOPTR)
+	for i := range 8 {
+		DATA(4*i, U32(1<<i))
+	}
+	for _, width = range []int{256, 512} {
+		suffix = stream.Suffix[width]
+		extremes()
+		stage()
+		unstage(bitOfLane)
+		for _, bits := range []int{1, 2, 4, 8} {
+			pack(bits, orders[width])
+			unpack(bits)
+		}
+	}
+	Generate()
+}
+
+func begin(name, sig, doc string, multiple int) reg.Register {
+	TEXT(name+suffix, NOSPLIT, sig)
+	Doc(fmt.Sprintf("%s%s %s n is a multiple of %d and at least that.", name, suffix, doc, multiple))
+	Pragma("noescape")
+	n := Load(Param("n"), GP64())
+	return n
+}
+
+func loop(name string, n reg.Register, multiple int, body func()) {
+	Label(name + suffix + "_loop")
+	body()
+	SUBQ(U32(uint32(multiple)), n)
+	JNZ(LabelRef(name + suffix + "_loop"))
+}
+
+func end() {
+	VZEROUPPER()
+	RET()
+}
+
+func newVec() vec { return stream.Vec(width) }
+
+// bytes is the size of a vector, lanes the number of float32 in it.
+func bytes() int { return width / 8 }
+func lanes() int { return width / 32 }
+
+// word returns a vector of one 32-bit number.
+func word(x uint32) vec {
+	g, s, v := GP32(), XMM(), newVec()
+	MOVL(U32(x), g)
+	VMOVD(g, s)
+	VPBROADCASTD(s, v)
+	return v
+}
+
+func float(x float64) vec { return word(math.Float32bits(float32(x))) }
+
+func broadcast(param string) vec {
+	v := newVec()
+	VBROADCASTSS(stream.Address(param), v)
+	return v
+}
+
+// bounds are the least and the largest values so far, in several registers each.
+type bounds struct{ lo, hi []vec }
+
+func newBounds() bounds {
+	b := bounds{}
+	for range 2 {
+		b.lo, b.hi = append(b.lo, float(math.Inf(1))), append(b.hi, float(math.Inf(-1)))
+	}
+	return b
+}
+
+func (b *bounds) add(i int, v vec) {
+	i %= len(b.lo)
+	VMINPS(v, b.lo[i], b.lo[i])
+	VMAXPS(v, b.hi[i], b.hi[i])
+}
+
+// store writes one vector of the least, then one of the largest, to out.
+func (b *bounds) store() {
+	VMINPS(b.lo[1], b.lo[0], b.lo[0])
+	VMAXPS(b.hi[1], b.hi[0], b.hi[0])
+	lo, hi := b.lo[0], b.hi[0]
+	if width == 512 { // down to half
+		for _, p := range []struct {
+			v    vec
+			join func(ops ...Op)
+		}{{lo, VMINPS}, {hi, VMAXPS}} {
+			half := YMM()
+			VEXTRACTF64X4(Imm(1), p.v, half)
+			p.join(half, p.v.AsY(), p.v.AsY())
+		}
+	}
+	out := Load(Param("out"), GP64())
+	VMOVUPS(lo.AsY(), Mem{Base: out})
+	VMOVUPS(hi.AsY(), Mem{Base: out, Disp: 32})
+}
+
+func extremes() {
+	n := begin("range", "func(n int, x *float32, out *[16]float32)", "writes 8 numbers of which the least is that of x, then 8 of which the largest is.", step)
+	x := Load(Param("x"), GP64())
+	b := newBounds()
+	loop("range", n, step, func() {
+		for i := 0; i < step/lanes(); i++ {
+			v := newVec()
+			VMOVUPS(Mem{Base: x, Disp: i * bytes()}, v)
+			b.add(i, v)
+		}
+		ADDQ(Imm(4*step), x)
+	})
+	b.store()
+	end()
+}
+
+func stage() {
+	n := begin("stage", "func(n int, x, bias *float32, floor float32, y *float32, signs *byte, out *[16]float32)",
+		"computes y = max(x + bias, floor) and the bits x + bias > 0; out is range's.", step)
+	x, bias := Load(Param("x"), GP64()), Load(Param("bias"), GP64())
+	y, signs := Load(Param("y"), GP64()), Load(Param("signs"), GP64())
+	floor, zero := broadcast("floor"), word(0)
+	b := newBounds()
+	loop("stage", n, step, func() {
+		for i := 0; i < step/lanes(); i++ {
+			v := newVec()
+			VMOVUPS(Mem{Base: x, Disp: i * bytes()}, v)
+			VADDPS(Mem{Base: bias, Disp: i * bytes()}, v, v)
+			if width == 512 {
+				k := K()
+				VCMPPS(Imm(0x1e), zero, v, k)
+				KMOVW(k, Mem{Base: signs, Disp: 2 * i})
+			} else {
+				m, g := YMM(), GP32()
+				VCMPPS(Imm(0x1e), zero, v, m)
+				VMOVMSKPS(m, g)
+				MOVB(g.As8(), Mem{Base: signs, Disp: i})
+			}
+			VMAXPS(floor, v, v)
+			VMOVUPS(v, Mem{Base: y, Disp: i * bytes()})
+			b.add(i, v)
+		}
+		for _, p := range []reg.Register{x, bias, y} {
+			ADDQ(Imm(4*step), p)
+		}
+		ADDQ(Imm(step/8), signs)
+	})
+	b.store()
+	end()
+}
+
+func unstage(bitOfLane Mem) {
+	n := begin("unstage", "func(n int, bias *float32, signs *byte, x *float32)",
+		"computes x -= bias, changed where the bit of x + bias > 0 is not that of signs.", step)
+	bias, signs, x := Load(Param("bias"), GP64()), Load(Param("signs"), GP64()), Load(Param("x"), GP64())
+	zero, top, nudge, tiny := word(0), word(1<<31), float(0x1p-20), float(1e-30)
+	loop("unstage", n, step, func() {
+		for i := 0; i < step/lanes(); i++ {
+			b, v, sum, minus, above := newVec(), newVec(), newVec(), newVec(), newVec()
+			VMOVUPS(Mem{Base: bias, Disp: i * bytes()}, b)
+			VMOVUPS(Mem{Base: x, Disp: i * bytes()}, v)
+			VSUBPS(b, v, v)
+			VADDPS(b, v, sum)
+			VXORPS(b, top, minus)
+			VANDNPS(b, top, above)
+			VMULPS(nudge, above, above)
+			VADDPS(tiny, above, above)
+			VSUBPS(b, above, above)
+			to := Mem{Base: x, Disp: i * bytes()}
+			if width == 512 {
+				on, is, up, down := K(), K(), K(), K()
+				KMOVW(Mem{Base: signs, Disp: 2 * i}, on)
+				VCMPPS(Imm(0x1e), zero, sum, is)
+				KANDNW(on, is, up)   // on and not is
+				KANDNW(is, on, down) // is and not on
+				VMOVAPS(above, up, v)
+				VMOVAPS(minus, down, v)
+			} else {
+				on, is, g := YMM(), YMM(), GP32()
+				MOVBLZX(Mem{Base: signs, Disp: i}, g)
+				s := XMM()
+				VMOVD(g, s)
+				VPBROADCASTD(s, on)
+				VPAND(bitOfLane, on, on)
+				VPCMPEQD(bitOfLane, on, on)
+				VCMPPS(Imm(0x1e), zero, sum, is)
+				VBLENDVPS(on, above, minus, above)
+				VXORPS(on, is, is)
+				VBLENDVPS(is, above, v, v)
+			}
+			VMOVUPS(v, to)
+		}
+		for _, p := range []reg.Register{x, bias} {
+			ADDQ(Imm(4*step), p)
+		}
+		ADDQ(Imm(step/8), signs)
+	})
+	end()
+}
+
+// packer holds the constants of pack.
+type packer struct{ zero, inv, limit, low vec }
+
+// code returns the codes of one vector of x: the least of the scaled value and the limit, plus
+// 16 random bits, less those 16 bits.
+func (p *packer) code(from Mem, words vec, odd bool) vec {
+	v, u := newVec(), newVec()
+	VMOVUPS(from, v)
+	VSUBPS(p.zero, v, v)
+	VMULPS(p.inv, v, v)
+	VCVTPS2DQ(v, v)
+	VPMINUD(p.limit, v, v)
+	switch {
+	case odd:
+		VPSRLD(Imm(16), words, u)
+	case width == 512:
+		VPANDD(p.low, words, u)
+	default:
+		VPAND(p.low, words, u)
+	}
+	VPADDD(u, v, v)
+	VPSRLD(Imm(16), v, v)
+	return v
+}
+
+func or(a, b vec) {
+	if width == 512 {
+		VPORD(a, b, b)
+	} else {
+		VPOR(a, b, b)
+	}
+}
+
+// pack writes blocks of 16 lanes; with AVX2 a lane's vector is two registers.
+func pack(bits int, order Mem) {
+	name := fmt.Sprintf("pack%d", bits)
+	n := begin(name, "func(n int, ctr, key uint64, zero, inv float32, limit uint32, x *float32, dst *byte)",
+		fmt.Sprintf("writes codes of %d bits, with the words of blocks from ctr on.", bits), unit)
+	x, dst := Load(Param("x"), GP64()), Load(Param("dst"), GP64())
+	p := packer{zero: broadcast("zero"), inv: broadcast("inv"), limit: broadcast("limit"), low: word(1<<16 - 1)}
+	g := stream.New(width, order)
+	parts := 16 / lanes() // registers of a vector
+	per := 8 / bits
+	loop(name, n, unit, func() {
+		sum := make([]vec, parts)
+		var words []vec
+		for v := range 8 {
+			if v%2 == 0 && len(words) == 0 {
+				first, second := g.Next()
+				words = []vec{first, second}
+			}
+			for i := range parts {
+				code := p.code(Mem{Base: x, Disp: 64*v + i*bytes()}, words[i], v%2 == 1)
+				if k := v % per; k == 0 {
+					sum[i] = code
+				} else {
+					VPSLLD(Imm(uint64(k*bits)), code, code)
+					or(code, sum[i])
+				}
+			}
+			if v%2 == 1 {
+				words = words[parts:]
+			}
+			if v%per == per-1 {
+				narrow(sum, Mem{Base: dst, Disp: v / per * 16})
+			}
+		}
+		ADDQ(U32(4*unit), x)
+		ADDQ(Imm(uint64(16*bits)), dst)
+	})
+	end()
+}
+
+// narrow stores the low bytes of 16 lanes.
+func narrow(sum []vec, to Mem) {
+	if width == 512 {
+		VPMOVDB(sum[0], to)
+		return
+	}
+	v, hi := sum[0], XMM()
+	VPACKUSDW(sum[1], v, v)
+	VPERMQ(Imm(0xd8), v, v)
+	VEXTRACTI128(Imm(1), v, hi)
+	VPACKUSWB(hi, v.AsX(), v.AsX())
+	VMOVDQU(v.AsX(), to)
+}
+
+func unpack(bits int) {
+	name := fmt.Sprintf("unpack%d", bits)
+	n := begin(name, "func(n int, zero, step float32, src *byte, x *float32)", fmt.Sprintf("computes x = zero + code step for codes of %d bits.", bits), unit)
+	src, x := Load(Param("src"), GP64()), Load(Param("x"), GP64())
+	zero, step, mask := broadcast("zero"), broadcast("step"), word(1<<bits-1)
+	per := 8 / bits
+	loop(name, n, unit, func() {
+		for block := range bits {
+			for i := range 16 / lanes() {
+				b := newVec()
+				VPMOVZXBD(Mem{Base: src, Disp: 16*block + i*lanes()}, b)
+				for k := range per {
+					v := newVec()
+					from := b
+					if k > 0 {
+						VPSRLD(Imm(uint64(k*bits)), b, v)
+						from = v
+					}
+					switch {
+					case bits == 8: // nothing else is there
+					case width == 512:
+						VPANDD(mask, from, v)
+						from = v
+					default:
+						VPAND(mask, from, v)
+						from = v
+					}
+					VCVTDQ2PS(from, v)
+					VMULPS(step, v, v)
+					VADDPS(zero, v, v)
+					VMOVUPS(v, Mem{Base: x, Disp: 64*(block*per+k) + i*bytes()})
+				}
+			}
+		}
+		ADDQ(U32(4*unit), x)
+		ADDQ(Imm(uint64(16*bits)), src)
+	})
+	end()
+}

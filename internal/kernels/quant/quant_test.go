@@ -1,0 +1,196 @@
+package quant
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+var widths = []int{1, 2, 4, 8}
+
+// What comes back differs by less than a step, for every length, and is exact for values on the
+// grid.
+func TestRoundTrip(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, bits := range widths {
+		for n := range 200 {
+			x, y, codes := make([]float32, n), make([]float32, n), make([]byte, Bytes(bits, n))
+			for i := range x {
+				x[i] = float32(r.NormFloat64())
+			}
+			lo, hi := Range(x)
+			for _, packed := range []bool{false, true} {
+				zero, step := Stats(bits, lo, hi)
+				if packed {
+					zero, step = Split(Stats16(bits, lo, hi))
+				}
+				if zero > lo || zero+step*Levels(bits) < hi-1e-6*(1+hi-lo) {
+					t.Fatalf("statistics of [%g, %g]: from %g by %g", lo, hi, zero, step)
+				}
+				Pack(bits, zero, Inverse(step), 1, 0, x, codes)
+				Unpack(bits, zero, step, codes, y)
+				for i, v := range x {
+					if d := math.Abs(float64(y[i] - v)); d > float64(step)*1.0001 {
+						t.Fatalf("%d bits, value %d of %d: %g came back as %g, step %g", bits, i, n, v, y[i], step)
+					}
+				}
+				for i := range x {
+					y[i] = zero + step*float32(r.IntN(1<<bits))
+				}
+				back := make([]float32, n)
+				Pack(bits, zero, Inverse(step), 2, 0, y, codes)
+				Unpack(bits, zero, step, codes, back)
+				for i, v := range y {
+					if d := math.Abs(float64(back[i] - v)); d > 1e-5 {
+						t.Fatalf("%d bits: %g of the grid came back as %g", bits, v, back[i])
+					}
+				}
+			}
+		}
+	}
+}
+
+// The mean over many streams is the value, to 5 standard errors, and the variance stays below
+// a quarter of the squared step.
+func TestUnbiased(t *testing.T) {
+	draws := 10000
+	if testing.Short() {
+		draws = 1000
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	x := make([]float32, 150)
+	for i := range x {
+		x[i] = float32(r.NormFloat64()) + 3
+	}
+	lo, hi := Range(x)
+	for _, bits := range widths {
+		zero, step := Split(Stats16(bits, lo, hi))
+		codes, y := make([]byte, Bytes(bits, len(x))), make([]float32, len(x))
+		sum, squares := make([]float64, len(x)), make([]float64, len(x))
+		for k := range draws {
+			Pack(bits, zero, Inverse(step), uint64(k)*0x9E3779B97F4A7C15, 0, x, codes)
+			Unpack(bits, zero, step, codes, y)
+			for i, v := range y {
+				d := float64(v) - float64(x[i])
+				sum[i] += d
+				squares[i] += d * d
+			}
+		}
+		for i := range x {
+			mean, variance := sum[i]/float64(draws), squares[i]/float64(draws)
+			if bound := float64(step) * float64(step) / 4; variance > bound*(1+5/math.Sqrt(float64(draws))) {
+				t.Errorf("%d bits: variance of value %d = %g, want at most %g", bits, i, variance, bound)
+			}
+			if limit := 5*math.Sqrt(variance/float64(draws)) + 1e-5*float64(step) + 1e-6; math.Abs(mean) > limit {
+				t.Errorf("%d bits: mean of value %d is off by %g, want at most %g", bits, i, mean, limit)
+			}
+		}
+	}
+}
+
+// Rows that are all the same, huge, tiny or without end come back, or at least do not crash.
+func TestExtremes(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	for _, c := range []struct {
+		name  string
+		x     []float32
+		exact bool
+	}{
+		{"zeros", []float32{0, 0, 0}, true},
+		{"the same", []float32{0.3, 0.3}, true},
+		{"one", []float32{-7}, true},
+		{"smallest", []float32{0, math.SmallestNonzeroFloat32}, false},
+		{"tiny", []float32{-1e-37, 1e-37}, false},
+		{"large", []float32{-1e38, 1e38}, false},
+		{"infinite", []float32{0, inf}, false},
+		{"not a number", []float32{nan, 1, 2}, false},
+		{"all of them", []float32{nan, nan}, false},
+	} {
+		for _, bits := range widths {
+			lo, hi := Range(c.x)
+			zero, step := Stats(bits, lo, hi)
+			codes, y := make([]byte, Bytes(bits, len(c.x))), make([]float32, len(c.x))
+			Pack(bits, zero, Inverse(step), 1, 0, c.x, codes)
+			Unpack(bits, zero, step, codes, y)
+			for i, v := range c.x {
+				if c.exact && y[i] != v {
+					t.Errorf("%s, %d bits: %g came back as %g", c.name, bits, v, y[i])
+				}
+			}
+			zero, step = Split(Stats16(bits, lo, hi))
+			Pack(bits, zero, Inverse(step), 1, 0, c.x, codes)
+			Unpack(bits, zero, step, codes, y)
+		}
+	}
+}
+
+// bfloat16 rounding is outward, and exact where it can be.
+func TestStats16(t *testing.T) {
+	for _, v := range []float32{0, 1, -1, 0.3, -0.3, 1e-40, -1e-40, 3.14159, -2.71828, 1e30, -1e30, 255} {
+		d, u := wide(down(v)), wide(up(v))
+		if d > v || u < v {
+			t.Errorf("%g lies outside of [%g, %g]", v, d, u)
+		}
+		if exact := math.Float32bits(v)&0xFFFF == 0; exact != (d == u) {
+			t.Errorf("%g: rounded to %g and %g", v, d, u)
+		}
+	}
+}
+
+// Signs survive whatever the codes did to the values.
+func TestSigns(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, positive := range []bool{false, true} {
+		for n := range 100 {
+			x, bias, y, signs := make([]float32, n), make([]float32, n), make([]float32, n), make([]byte, (n+7)/8)
+			for i := range x {
+				x[i], bias[i] = float32(r.NormFloat64()), float32(r.NormFloat64())*float32(math.Pow(10, float64(r.IntN(12)-6)))
+				if i%7 == 0 {
+					x[i] = -bias[i]
+				}
+			}
+			Stage(x, bias, positive, y, signs)
+			for _, noise := range []float32{0, 1, 1e6, -1e6} {
+				z := make([]float32, n)
+				for i := range z {
+					z[i] = y[i] + noise
+				}
+				Unstage(bias, signs, z)
+				for i := range z {
+					if got, want := z[i]+bias[i] > 0, x[i]+bias[i] > 0; got != want {
+						t.Fatalf("sign of %g + %g came back as %t after noise of %g", x[i], bias[i], got, noise)
+					}
+				}
+			}
+		}
+	}
+}
+
+func bench(b *testing.B, name string, run func(x []float32, bits int)) {
+	x := make([]float32, 1<<12)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range x {
+		x[i] = float32(r.NormFloat64())
+	}
+	for _, bits := range widths {
+		b.Run(fmt.Sprintf("%s%d", name, bits), func(b *testing.B) {
+			b.SetBytes(int64(4 * len(x)))
+			for b.Loop() {
+				run(x, bits)
+			}
+		})
+	}
+}
+
+func BenchmarkKernels(b *testing.B) {
+	codes, y, signs := make([]byte, 1<<12), make([]float32, 1<<12), make([]byte, 1<<9)
+	bench(b, "pack", func(x []float32, bits int) {
+		lo, hi := Range(x)
+		zero, step := Stats(bits, lo, hi)
+		Pack(bits, zero, Inverse(step), 1, 0, x, codes)
+	})
+	bench(b, "unpack", func(_ []float32, bits int) { Unpack(bits, 0, 1, codes, y) })
+	bench(b, "stage", func(x []float32, _ int) { Stage(x, x, true, y, signs) })
+	bench(b, "unstage", func(x []float32, _ int) { Unstage(x, signs, y) })
+}
