@@ -146,6 +146,27 @@ class Case:
             outs.append(torch.softmax(e + torch.log(times), 1) @ fh)
         return self.join([activate(self.act, torch.cat(outs, 1) + self.p("hops.0.bias", 1, self.dim, 0, 0.1))], 1)
 
+    def tail(self, z, norm=""):
+        """norm(act(z)) of layers that have one hop."""
+        h = activate(self.act, z)
+        if self.bias == "norm":
+            h = row_norm(h, self.p("scale", 1, self.dim, 1, 0.1), self.p("offset", 1, self.dim, 0, 0.1))
+        if self.bias == "norm-nn":
+            h = self.batch_norm("norm", h, 1e-9)
+        return h
+
+    def batch_norm(self, name, h, eps):
+        scale, offset = self.p(name + ".scale", 1, h.shape[1], 1, 0.1), self.p(name + ".offset", 1, h.shape[1], 0, 0.1)
+        return torch.nn.functional.batch_norm(h, None, None, scale[0], offset[0], training=True, eps=eps)
+
+    def one_hop_bias(self, name="bias"):
+        return self.p(name, 1, self.dim, 0, 0.1)
+
+    def gcn(self, adj, x):
+        a = (adj != 0).to(x) + torch.eye(NODES).to(x)
+        d = torch.diag(a.sum(1) ** -0.5)
+        return self.tail(d @ a @ d @ x @ self.p("weight", self.width, self.dim) + self.one_hop_bias())
+
     def run(self, dtype, adj, x, dy):
         self.dtype = dtype
         adj, x, dy = torch.from_numpy(adj).to(dtype), torch.from_numpy(x).to(dtype).requires_grad_(), torch.from_numpy(dy).to(dtype)
@@ -157,7 +178,20 @@ class Case:
         return {k: v.detach().numpy() for k, v in out.items()}
 
 
+ONE_HOP = ("gcn",)
+
+
+def one_hop_cases(kind):
+    for act, bias in itertools.product(("I", "relu"), ("bias", "norm", "norm-nn")):
+        if bias == "norm-nn" and act == "I":
+            act = "leaky_relu"  # of the identity the norm takes the bias away
+        yield (kind, 6, 8, 1, 0, act, "concat", bias)
+
+
 def cases(kind):
+    if kind in ONE_HOP:
+        yield from one_hop_cases(kind)
+        return
     heads = (1, 2, 8)
     orders = (0, 1, 2) if kind == "gat" else (0, 1)
     for order, k in itertools.product(orders, heads):
@@ -185,7 +219,9 @@ def make(kind):
             gap = max(np.abs(rough[k] - v).max() / max(np.abs(v).max(), 1e-9) for k, v in exact.items())
             if gap < 1e-5:
                 break
-        name = f"order {case.order}, {case.heads} heads of {case.dim // case.heads}, {case.act}, {case.aggr}, {case.bias}"
+        name = f"order {case.order}, {case.act}, {case.aggr}, {case.bias}"
+        if case.heads:
+            name = f"order {case.order}, {case.heads} heads of {case.dim // case.heads}, {case.act}, {case.aggr}, {case.bias}"
         if case.extra:
             name += ", " + case.extra
         print(f"{kind}: {name}: seed {seed}, float32 gap {gap:.1e}")
@@ -203,5 +239,5 @@ def make(kind):
     save_file(tensors, path, metadata={"cases": "\n".join(names)})
 
 
-for kind in sys.argv[1:] or ("gat", "gaan", "gat_tf", "gat_softmax"):
+for kind in sys.argv[1:] or ("gat", "gaan", "gat_tf", "gat_softmax", *ONE_HOP):
     make(kind)

@@ -49,6 +49,10 @@ type Evaluator struct {
 	values   []float32
 	ids      []int32
 	host     []float32
+
+	weighting nn.Weighting // of the running layer
+	scale     []float64    // 1/sqrt(1+d) of every node, where a layer needs it
+	loops     []float32
 }
 
 // NewEvaluator returns an evaluator of models on backend b. arena is used during Logits
@@ -194,6 +198,7 @@ func (r *evalRun) rows(h tensor.Tensor, lo, hi int) (t tensor.Tensor, owned bool
 func (r *evalRun) group(h tensor.Tensor, first, end int, out tensor.Tensor, visit Visit) error {
 	head := r.seq.Layer(first)
 	r.c.Layer = first
+	r.weighting = nn.WeightingOf(head)
 	if head.Hops() > 1 {
 		return r.whole(h, first, end, out, visit)
 	}
@@ -375,7 +380,7 @@ func (r *evalRun) check() error {
 	return nil
 }
 
-// rowTile makes r.tile rows [lo,hi) of D^-1 A.
+// rowTile makes r.tile rows [lo,hi) of D^-1 A, or what else the running layer weighs edges by.
 func (r *evalRun) rowTile(lo, hi int) error {
 	g := r.graph
 	base, end := g.Indptr[lo], g.Indptr[hi]
@@ -386,18 +391,20 @@ func (r *evalRun) rowTile(lo, hi int) error {
 	r.indptr = grow(r.indptr, hi-lo+1)
 	r.values = grow(r.values, m)
 	for i := lo; i < hi; i++ {
-		a, b := g.Indptr[i]-base, g.Indptr[i+1]-base
-		r.indptr[i-lo] = int32(a)
-		meanRow(r.values[a:b], weightsOf(g, g.Indptr[i], g.Indptr[i+1]))
+		r.indptr[i-lo] = int32(g.Indptr[i] - base)
 	}
 	r.indptr[hi-lo] = int32(m)
+	r.weigh(g, lo, hi, base)
 	r.csr = tensor.CSR{
 		Rows: hi - lo, Cols: g.NumNodes(),
 		Indptr:  r.place.ints(r.a, r.q, slotIndptr, r.indptr),
 		Indices: r.place.ints(r.a, r.q, slotIndices, g.Indices[base:end]),
 		Values:  r.place.column(r.a, r.q, slotValues, r.values),
 	}
-	r.tile = nn.RowTile{A: &r.csr, Lo: lo, Hi: hi, Src: g.NumNodes()}
+	r.tile = nn.RowTile{A: &r.csr, Lo: lo, Hi: hi, Src: g.NumNodes(), Weighting: r.weighting}
+	if r.weighting == nn.Symmetric {
+		r.tile.Loops = r.place.column(r.a, r.q, slotLoops, r.loops)
+	}
 	return nil
 }
 

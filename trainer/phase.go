@@ -31,22 +31,7 @@ func (r *run) phase(ctx context.Context, i int) error {
 	if r.Epoch >= p.end || r.Stopped {
 		return nil
 	}
-	env := r.env
-	norm, err := r.norm(ctx, i, env)
-	if err != nil {
-		return err
-	}
-	// The features are gathered on the device if they lie there, else by the pipeline.
-	var feats formats.FeatureStore
-	if _, ok := r.Data.Features.(formats.Resident); !ok {
-		feats = r.Data.Features
-	}
-	src, err := loader.Open(ctx, loader.Config{
-		Env: env, Sampler: p.sampler, Norm: norm, Labels: &r.Data.Labels, Features: feats, Symmetric: env.Symmetric(),
-		Workers: r.Workers, Prefetch: prefetch, Seed: r.Seed, Phase: i,
-		From: uint64(r.Epoch-p.first)*p.steps + r.InStep, To: uint64(p.end-p.first) * p.steps,
-		Tracer: r.loaderTracer(),
-	})
+	src, err := r.open(ctx, i)
 	if err != nil {
 		return err
 	}
@@ -59,6 +44,32 @@ func (r *run) phase(ctx context.Context, i int) error {
 		}
 	}
 	return nil
+}
+
+// open starts the batches that are left of a phase.
+func (r *run) open(ctx context.Context, i int) (loader.Source, error) {
+	p := &r.phases[i]
+	// The features are gathered on the device if they lie there, else by the pipeline.
+	var feats formats.FeatureStore
+	if _, ok := r.Data.Features.(formats.Resident); !ok {
+		feats = r.Data.Features
+	}
+	cfg := loader.Config{
+		Env: r.env, Sampler: p.sampler, Labels: &r.Data.Labels, Features: feats, Symmetric: r.env.Symmetric(),
+		Workers: r.Workers, Prefetch: prefetch, Seed: r.Seed, Phase: i,
+		From: uint64(r.Epoch-p.first)*p.steps + r.InStep, To: uint64(p.end-p.first) * p.steps,
+		Tracer: r.loaderTracer(),
+	}
+	if r.Source != nil {
+		begin := time.Now()
+		defer func() { r.Times.Norm += time.Since(begin).Seconds() }()
+		return r.Source(ctx, cfg)
+	}
+	var err error
+	if cfg.Norm, err = r.norm(ctx, i, cfg.Env); err != nil {
+		return nil, err
+	}
+	return openSource(ctx, cfg)
 }
 
 // totalSteps returns the updates of all phases.

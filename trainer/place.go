@@ -19,6 +19,10 @@ const (
 	slotClass
 	slotMulti
 	slotWeight
+	slotOnes
+	slotSym
+	slotTransSym
+	slotLoops
 	numSlots
 )
 

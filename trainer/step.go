@@ -38,6 +38,7 @@ type Stepper struct {
 	feats tensor.Tensor // all rows on the device; absent: batches bring theirs
 
 	fwd, back tensor.CSR
+	entries   entries
 	lossT     tensor.Tensor // the loss, then the squared norm of the gradients
 	lossHost  scalar
 
@@ -70,6 +71,7 @@ func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats
 	s := &Stepper{
 		model: m, opt: opt, loss: l, arena: arena, q: q, store: actmem.NewKeep(arena),
 		place: placer{b: m.Backend}, lossT: m.arena.Alloc(tensor.F32, 1, 1),
+		entries: newEntries(m.Seq),
 	}
 	for _, o := range options {
 		err = errors.Join(err, o(s))
@@ -169,7 +171,7 @@ func (s *Stepper) Step(b *loader.Batch, index uint64, score Score) (st Step, err
 }
 
 // inputs places the batch on the device.
-func (s *Stepper) inputs(b *loader.Batch) (tensor.Tensor, nn.Local) {
+func (s *Stepper) inputs(b *loader.Batch) (tensor.Tensor, *nn.Batch) {
 	s.ctx.Layer = -1
 	n := b.NumNodes()
 	var x tensor.Tensor
@@ -199,7 +201,7 @@ func (s *Stepper) inputs(b *loader.Batch) (tensor.Tensor, nn.Local) {
 		Values:  s.place.column(s.arena, s.q, slotValues, b.AdjNorm),
 		Trans:   &s.back,
 	}
-	return x, nn.Local{A: &s.fwd}
+	return x, s.entries.of(s, b, &s.fwd)
 }
 
 func (s *Stepper) target(b *loader.Batch) tensor.Tensor {

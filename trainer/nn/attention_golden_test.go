@@ -86,7 +86,7 @@ func checkLayerGolden(t *testing.T, g *golden, kind string, number int, part []s
 	}
 	n := x.Shape[0]
 	host := nntest.CSR{Rows: n, Cols: n, Indptr: g.words(t, name("indptr")), Indices: g.words(t, name("indices")), Values: g.floats(t, name("values"))}
-	graph := nn.Local{A: host.Upload(r.q, r.params)}
+	graph := host.Batch(r.q, r.params)
 	c := &nn.Context{Q: r.q, A: r.step, Store: actmem.NewKeep(r.step), Train: true}
 	in := nntest.Upload(r.q, r.params, tensor.F32, n, spec.In, g.floats(t, name("x")))
 	dy := nntest.Upload(r.q, r.params, tensor.F32, n, l.OutDim(), g.floats(t, name("dy")))

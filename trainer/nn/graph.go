@@ -42,6 +42,8 @@ func (g Local) Err() error { return nil }
 type RowTile struct {
 	A           *tensor.CSR
 	Lo, Hi, Src int
+	Weighting   Weighting     // of A's entries
+	Loops       tensor.Tensor // weights of the rows' own loops, of Symmetric
 }
 
 // NumDst returns the number of rows of the tile.
@@ -72,6 +74,7 @@ type sweeper struct {
 	q         tensor.Queue
 	dst, dout tensor.Tensor
 	visited   bool
+	onto      bool // forward adds to what is there
 	forward   func(b Block, xsrc tensor.Tensor)
 	backward  func(b Block, xsrc, dxsrc tensor.Tensor)
 }
@@ -81,7 +84,11 @@ func (c *Context) sweeper() *sweeper {
 		s := &sweeper{}
 		s.forward = func(b Block, xsrc tensor.Tensor) {
 			s.visited = true
-			s.q.SpMM(1, b.A, xsrc, betaOf(b), s.dst)
+			beta := betaOf(b)
+			if s.onto {
+				beta = 1
+			}
+			s.q.SpMM(1, b.A, xsrc, beta, s.dst)
 		}
 		s.backward = func(b Block, _, dxsrc tensor.Tensor) {
 			s.visited = true

@@ -78,6 +78,9 @@ func (l *carrier) DropsOutput() bool {
 	return ok && d.DropsOutput() && !l.last
 }
 
+// Weighting returns the layer's.
+func (l *carrier) Weighting() Weighting { return WeightingOf(l.Layer) }
+
 func (l *carrier) input(x tensor.Tensor) tensor.Tensor { return x.ColRange(l.from, l.from+l.in) }
 
 // begin returns a tensor for what a call of the carrier returns, of whose columns the layer's

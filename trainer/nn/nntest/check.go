@@ -1,6 +1,7 @@
 package nntest
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -11,9 +12,38 @@ import (
 
 // Check runs the contract on the layer registered as layer, built from spec. Everything
 // runs on the first backend; the others must give the same bits, so pass backends of
-// different thread counts. Use small widths: the gradient check runs the layer twice for
-// every element of the input and the parameters.
+// different thread counts. Use small widths: the gradient check runs the layer several times
+// for every element of the input and the parameters.
+//
+// Where the program has the backend of double precision, the contract is checked on that too,
+// and there gradients must agree with differences to eight digits. Import internal/cpu64, or
+// trainer/devices, for that.
 func Check(t *testing.T, layer string, spec nn.Spec, backends ...tensor.Backend) {
+	t.Helper()
+	check(t, layer, spec, backends)
+	if double := openDouble(t, 1, 4); double != nil {
+		t.Run("double precision", func(t *testing.T) { check(t, layer, spec, double) })
+	}
+}
+
+// openDouble opens backends of double precision, none if the program has none.
+func openDouble(t *testing.T, threads ...int) (bs []tensor.Backend) {
+	t.Helper()
+	for _, n := range threads {
+		b, err := tensor.Open("cpu64", tensor.Options{Threads: n})
+		if errors.Is(err, tensor.ErrUnavailable) {
+			return nil
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { b.Close() }) //nolint:errcheck // it ends threads
+		bs = append(bs, b)
+	}
+	return bs
+}
+
+func check(t *testing.T, layer string, spec nn.Spec, backends []tensor.Backend) {
 	t.Helper()
 	b := backends[0]
 	t.Run("gradients", func(t *testing.T) { checkGradients(t, b, layer, spec) })
@@ -36,33 +66,41 @@ func Check(t *testing.T, layer string, spec nn.Spec, backends ...tensor.Backend)
 }
 
 // randomDY returns a gradient of the output.
-func (r *rig) randomDY() []float32 {
+func (r *rig) randomDY() []float64 {
 	return normal(rand.New(rand.NewPCG(seed, 2)), r.graph.NumDst()*r.layer.OutDim())
 }
 
 func finite(t *testing.T, g gradients) {
 	t.Helper()
-	all := append([][]float32{g.y, g.dx}, g.params...)
+	all := append([][]float64{g.y, g.dx}, g.params...)
 	for i, v := range all {
 		for j, x := range v {
-			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+			if math.IsNaN(x) || math.IsInf(x, 0) {
 				t.Fatalf("result %d (y, dx, gradients): element %d is %v", i, j, x)
 			}
 		}
 	}
 }
 
-// Constants of the gradient check. In float32 a smaller step drowns in rounding, a larger
-// one in curvature.
+// Constants of the gradient check in single precision. A smaller step drowns in rounding, a
+// larger one in curvature.
 const (
 	diffStep = 2e-3
 	diffRel  = 2e-2 // of the gradient's element
 	diffAbs  = 4e-3 // of the gradient's root mean square over all elements
 )
 
-// checkGradients compares the gradient of f = <dy, y> with central differences. An element
-// passes if it lies between the slopes to its left and right, give or take the tolerance:
-// where a ReLU switches within the step the two differ, and the gradient is one of them.
+// diffDouble is the tolerance of the gradient check in double precision, relative to the
+// element or, if that is larger, to the gradient's root mean square.
+const diffDouble = 1e-8
+
+// doubleSteps are tried one after the other: a ReLU that switches within a step spoils it.
+var doubleSteps = [...]float64{3e-4, 3e-5, 3e-6}
+
+// checkGradients compares the gradient of f = <dy, y> with differences. In single precision an
+// element passes if it lies between the slopes to its left and right, give or take the
+// tolerance: where a ReLU switches within the step the two differ, and the gradient is one of
+// them. In double precision it must be the slope of a formula of fourth order.
 func checkGradients(t *testing.T, b tensor.Backend, layer string, spec nn.Spec) {
 	r := newRig(t, b, layer, spec, 12, 40)
 	dy := r.randomDY()
@@ -71,7 +109,7 @@ func checkGradients(t *testing.T, b tensor.Backend, layer string, spec nn.Spec) 
 	f := func() float64 {
 		var sum float64
 		for i, y := range r.forward(r.graph, true) {
-			sum += float64(y) * float64(dy[i])
+			sum += y * dy[i]
 		}
 		return sum
 	}
@@ -85,32 +123,50 @@ func checkGradients(t *testing.T, b tensor.Backend, layer string, spec nn.Spec) 
 	}
 }
 
-func (r *rig) compare(name string, value tensor.Tensor, grad []float32, f func() float64) {
+func (r *rig) compare(name string, value tensor.Tensor, grad []float64, f func() float64) {
 	r.t.Helper()
 	var square float64
 	for _, g := range grad {
-		square += float64(g) * float64(g)
+		square += g * g
 	}
 	rms := math.Sqrt(square / float64(len(grad)))
-	v := Download(r.q, value)
+	v := Values(r.q, value)
 	middle := f()
-	at := func(i int, x float32) float64 {
+	at := func(i int, x float64) float64 {
 		old := v[i]
 		v[i] = x
-		Set(r.q, value, v)
+		SetValues(r.q, value, v)
 		v[i] = old
 		return f()
 	}
 	for i, g := range grad {
-		up, down := v[i]+diffStep, v[i]-diffStep
-		right := (at(i, up) - middle) / float64(up-v[i])
-		left := (middle - at(i, down)) / float64(v[i]-down)
-		tol := diffRel*math.Abs(float64(g)) + diffAbs*max(rms, 1)
-		if float64(g) < min(left, right)-tol || float64(g) > max(left, right)+tol {
+		if value.Type == tensor.F64 {
+			if want, ok := slopeIs(g, diffDouble*max(math.Abs(g), rms, 1), func(d float64) float64 { return at(i, v[i]+d) }); !ok {
+				r.t.Errorf("gradient of %s element %d = %v, want %v", name, i, g, want)
+			}
+			continue
+		}
+		up, down := float64(float32(v[i]+diffStep)), float64(float32(v[i]-diffStep))
+		right := (at(i, up) - middle) / (up - v[i])
+		left := (middle - at(i, down)) / (v[i] - down)
+		tol := diffRel*math.Abs(g) + diffAbs*max(rms, 1)
+		if g < min(left, right)-tol || g > max(left, right)+tol {
 			r.t.Errorf("gradient of %s element %d = %v, want between the slopes %.5g and %.5g (tolerance %.2g)", name, i, g, left, right, tol)
 		}
 	}
-	Set(r.q, value, v)
+	SetValues(r.q, value, v)
+}
+
+// slopeIs reports whether g is the slope of f at 0 by one of the steps, and returns the slopes.
+func slopeIs(g, tol float64, f func(d float64) float64) (slopes []float64, ok bool) {
+	for _, h := range doubleSteps {
+		s := (8*(f(h)-f(-h)) - (f(2*h) - f(-2*h))) / (12 * h)
+		slopes = append(slopes, s)
+		if math.Abs(g-s) <= tol {
+			return slopes, true
+		}
+	}
+	return slopes, false
 }
 
 // checkWithoutDX compares the parameters' gradients with those of a run that wants dx too.
@@ -126,15 +182,26 @@ func checkWithoutDX(t *testing.T, b tensor.Backend, layer string, spec nn.Spec) 
 	}
 }
 
-// sumOrder is the tolerance of results that differ in the order of short float32 sums.
-const sumOrder = 1e-5
+// Tolerances of results that differ in the order of short sums.
+const (
+	sumOrder       = 1e-5
+	sumOrderDouble = 1e-13
+)
+
+// sumOrder returns the tolerance of the backend's precision.
+func (r *rig) sumOrder() float64 {
+	if r.x.Type == tensor.F64 {
+		return sumOrderDouble
+	}
+	return sumOrder
+}
 
 // checkEvaluation compares a forward pass that saves nothing with one that does.
 func checkEvaluation(t *testing.T, b tensor.Backend, layer string, spec nn.Spec) {
 	r := newRig(t, b, layer, spec, 33, 120)
 	r.train = false
 	want := r.forward(r.graph, true)
-	if err := closeTo(r.forward(r.graph, false), want, sumOrder); err != nil {
+	if err := closeTo(r.forward(r.graph, false), want, r.sumOrder()); err != nil {
 		t.Errorf("Forward without a store: %v", err)
 	}
 }
@@ -150,8 +217,8 @@ func checkTiles(t *testing.T, b tensor.Backend, layer string, spec nn.Spec) {
 	width := r.layer.OutDim()
 	for _, tile := range [][2]int{{0, 7}, {7, 8}, {8, 33}, {5, 5}, {0, 33}} {
 		lo, hi := tile[0], tile[1]
-		g := &nn.RowTile{A: r.host.RowRange(lo, hi).Upload(r.q, r.params), Lo: lo, Hi: hi, Src: r.host.Cols}
-		if err := closeTo(r.forward(g, false), want[lo*width:hi*width], sumOrder); err != nil {
+		g := r.host.Tile(r.q, r.params, nn.WeightingOf(r.layer), lo, hi)
+		if err := closeTo(r.forward(g, false), want[lo*width:hi*width], r.sumOrder()); err != nil {
 			t.Errorf("rows %d to %d: %v", lo, hi, err)
 		}
 	}
@@ -176,10 +243,10 @@ func checkProjection(t *testing.T, b tensor.Backend, layer string, spec nn.Spec)
 	}
 	for _, tile := range [][2]int{{0, 7}, {7, 8}, {8, 33}, {0, 33}} {
 		lo, hi := tile[0], tile[1]
-		g := &nn.RowTile{A: r.host.RowRange(lo, hi).Upload(r.q, r.params), Lo: lo, Hi: hi, Src: r.host.Cols}
+		g := r.host.Tile(r.q, r.params, nn.WeightingOf(r.layer), lo, hi)
 		y := l.ForwardProjected(c, g, r.x.RowRange(lo, hi), p)
 		c.EndLayer()
-		if err := closeTo(Download(r.q, y), want[lo*width:hi*width], sumOrder); err != nil {
+		if err := closeTo(Values(r.q, y), want[lo*width:hi*width], r.sumOrder()); err != nil {
 			t.Errorf("rows %d to %d: %v", lo, hi, err)
 		}
 		c.A.Release(y)
@@ -206,7 +273,7 @@ func checkThreads(t *testing.T, layer string, spec nn.Spec, backends []tensor.Ba
 	}
 }
 
-func compareBits(t *testing.T, device, what string, got, want []float32) {
+func compareBits(t *testing.T, device, what string, got, want []float64) {
 	t.Helper()
 	if err := sameBits(got, want); err != nil {
 		t.Errorf("%s: %s: %v", device, what, err)

@@ -1,9 +1,11 @@
 package nntest
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 
+	"github.com/saint-gnn/saint/trainer/nn"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -76,6 +78,49 @@ func (g CSR) RowRange(lo, hi int) CSR {
 	t := CSR{Rows: hi - lo, Cols: g.Cols, Indices: g.Indices[from:to], Values: g.Values[from:to]}
 	for _, p := range g.Indptr[lo : hi+1] {
 		t.Indptr = append(t.Indptr, p-from)
+	}
+	return t
+}
+
+// Weigh returns the square matrix with the entries of that weighting, and the weights of loops
+// that Symmetric has.
+func (g CSR) Weigh(w nn.Weighting) (m CSR, loops []float32) {
+	if w == nn.Sampled {
+		return g, nil
+	}
+	m = g
+	m.Values = make([]float32, len(g.Values))
+	degree := func(v int32) float64 { return 1 + float64(g.Indptr[v+1]-g.Indptr[v]) }
+	for u := range g.Rows {
+		for e := g.Indptr[u]; e < g.Indptr[u+1]; e++ {
+			m.Values[e] = 1
+			if w == nn.Symmetric {
+				m.Values[e] = float32(1 / math.Sqrt(degree(int32(u))*degree(g.Indices[e])))
+			}
+		}
+		if w == nn.Symmetric {
+			loops = append(loops, float32(1/degree(int32(u))))
+		}
+	}
+	return m, loops
+}
+
+// Batch returns the matrix on a device in all weightings.
+func (g CSR) Batch(q tensor.Queue, a tensor.Arena) *nn.Batch {
+	one, _ := g.Weigh(nn.Ones)
+	sym, loops := g.Weigh(nn.Symmetric)
+	return &nn.Batch{
+		Local: nn.Local{A: g.Upload(q, a)}, One: one.Upload(q, a), Sym: sym.Upload(q, a),
+		Loops: Upload(q, a, tensor.F32, len(loops), 1, loops),
+	}
+}
+
+// Tile returns rows [lo, hi) of the matrix in one weighting.
+func (g CSR) Tile(q tensor.Queue, a tensor.Arena, w nn.Weighting, lo, hi int) *nn.RowTile {
+	m, loops := g.Weigh(w)
+	t := &nn.RowTile{A: m.RowRange(lo, hi).Upload(q, a), Lo: lo, Hi: hi, Src: g.Cols, Weighting: w}
+	if loops != nil {
+		t.Loops = Upload(q, a, tensor.F32, hi-lo, 1, loops[lo:hi])
 	}
 	return t
 }

@@ -22,7 +22,7 @@ type rig struct {
 	host   CSR
 	graph  nn.Graph
 	x      tensor.Tensor
-	hostX  []float32
+	hostX  []float64
 	train  bool
 }
 
@@ -88,23 +88,25 @@ func newRig(t *testing.T, b tensor.Backend, layer string, spec nn.Spec, nodes, e
 		if !p.Trained() {
 			continue
 		}
-		v := Download(r.q, p.Value)
+		v := Values(r.q, p.Value)
 		for i := range v {
-			v[i] += float32(0.3 * rng.NormFloat64())
+			v[i] += 0.3 * rng.NormFloat64()
 		}
-		Set(r.q, p.Value, v)
+		SetValues(r.q, p.Value, v)
 	}
 	r.host = RandomGraph(rng, nodes, edges)
-	r.graph = nn.Local{A: r.host.Upload(r.q, r.params)}
+	r.graph = r.host.Batch(r.q, r.params)
 	r.hostX = normal(rng, nodes*spec.In)
-	r.x = Upload(r.q, r.params, tensor.F32, nodes, spec.In, r.hostX)
+	r.x = r.params.Alloc(tensor.F32, nodes, spec.In)
+	SetValues(r.q, r.x, r.hostX)
 	return r
 }
 
-func normal(r *rand.Rand, n int) []float32 {
-	v := make([]float32, n)
+// normal returns numbers that float32 holds.
+func normal(r *rand.Rand, n int) []float64 {
+	v := make([]float64, n)
 	for i := range v {
-		v[i] = float32(r.NormFloat64())
+		v[i] = float64(float32(r.NormFloat64()))
 	}
 	return v
 }
@@ -119,7 +121,7 @@ func (r *rig) context(store bool) *nn.Context {
 }
 
 // forward returns the output for the current input and parameters.
-func (r *rig) forward(g nn.Graph, store bool) []float32 {
+func (r *rig) forward(g nn.Graph, store bool) []float64 {
 	r.t.Helper()
 	c := r.context(store)
 	y := r.layer.Forward(c, g, r.x)
@@ -127,7 +129,7 @@ func (r *rig) forward(g nn.Graph, store bool) []float32 {
 	if y.Rows != g.NumDst() || y.Cols != r.layer.OutDim() {
 		r.t.Fatalf("Forward returned %s, want %dx%d", y, g.NumDst(), r.layer.OutDim())
 	}
-	out := Download(r.q, y)
+	out := Values(r.q, y)
 	c.A.Release(y)
 	r.store.Reset()
 	r.store.open = 0
@@ -151,8 +153,8 @@ func (r *rig) empty(after string) {
 
 // gradients is what one step computed.
 type gradients struct {
-	y, dx  []float32
-	params [][]float32 // of trained parameters, in order
+	y, dx  []float64
+	params [][]float64 // of trained parameters, in order
 }
 
 // gradStart is what gradients hold before a step: Backward must add to them.
@@ -160,7 +162,7 @@ const gradStart = 0.5
 
 // run does one forward and backward pass with the given gradient of the output, nil for a
 // random one, and checks that nothing leaks and no input changes.
-func (r *rig) run(dy []float32, needDX bool) gradients {
+func (r *rig) run(dy []float64, needDX bool) gradients {
 	r.t.Helper()
 	for _, p := range r.layer.Params() {
 		if p.Trained() {
@@ -170,23 +172,24 @@ func (r *rig) run(dy []float32, needDX bool) gradients {
 	c := r.context(true)
 	y := r.layer.Forward(c, r.graph, r.x)
 	c.EndLayer()
-	out := gradients{y: Download(r.q, y)}
+	out := gradients{y: Values(r.q, y)}
 	c.A.Release(y)
-	d := Upload(r.q, r.step, tensor.F32, y.Rows, y.Cols, dy)
+	d := r.step.Alloc(tensor.F32, y.Rows, y.Cols)
+	SetValues(r.q, d, dy)
 	dx := r.layer.Backward(c, r.graph, d, needDX)
 	c.EndLayer()
-	r.unchanged("Backward dy", Download(r.q, d), dy)
-	r.unchanged("x", Download(r.q, r.x), r.hostX)
+	r.unchanged("Backward dy", Values(r.q, d), dy)
+	r.unchanged("x", Values(r.q, r.x), r.hostX)
 	if dx.Present() != needDX {
 		r.t.Fatalf("Backward(needDX=%v) returned %s", needDX, dx)
 	}
-	out.dx = Download(r.q, dx)
+	out.dx = Values(r.q, dx)
 	c.A.Release(d)
 	c.A.Release(dx)
 	r.empty("Backward")
 	for _, p := range r.layer.Params() {
 		if p.Trained() {
-			g := Download(r.q, p.Grad)
+			g := Values(r.q, p.Grad)
 			for i := range g {
 				g[i] -= gradStart
 			}
@@ -196,19 +199,19 @@ func (r *rig) run(dy []float32, needDX bool) gradients {
 	return out
 }
 
-func (r *rig) unchanged(what string, got, want []float32) {
+func (r *rig) unchanged(what string, got, want []float64) {
 	r.t.Helper()
 	if err := sameBits(got, want); err != nil {
 		r.t.Errorf("%s was modified: %v", what, err)
 	}
 }
 
-func sameBits(got, want []float32) error {
+func sameBits(got, want []float64) error {
 	if len(got) != len(want) {
 		return fmt.Errorf("%d elements, want %d", len(got), len(want))
 	}
 	for i := range got {
-		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+		if math.Float64bits(got[i]) != math.Float64bits(want[i]) {
 			return fmt.Errorf("element %d is %v, want %v", i, got[i], want[i])
 		}
 	}
@@ -216,17 +219,17 @@ func sameBits(got, want []float32) error {
 }
 
 // closeTo compares with a tolerance relative to the largest element: results differ only in
-// the order of float32 sums of at most a few hundred terms.
-func closeTo(got, want []float32, tol float64) error {
+// the order of sums of at most a few hundred terms.
+func closeTo(got, want []float64, tol float64) error {
 	if len(got) != len(want) {
 		return fmt.Errorf("%d elements, want %d", len(got), len(want))
 	}
 	scale := 1e-6
 	for _, w := range want {
-		scale = max(scale, math.Abs(float64(w)))
+		scale = max(scale, math.Abs(w))
 	}
 	for i := range got {
-		if d := math.Abs(float64(got[i]) - float64(want[i])); !(d <= tol*scale) {
+		if d := math.Abs(got[i] - want[i]); !(d <= tol*scale) {
 			return fmt.Errorf("element %d is %v, want %v within %g of the largest, %g", i, got[i], want[i], tol, scale)
 		}
 	}

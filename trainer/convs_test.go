@@ -1,0 +1,93 @@
+package trainer
+
+import (
+	"context"
+	"testing"
+
+	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/loader"
+	"github.com/saint-gnn/saint/samplers"
+	"github.com/saint-gnn/saint/trainer/nn/nntest"
+	"github.com/saint-gnn/saint/trainer/optim"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// convNetworks are networks of every kind of layer without batch norm.
+var convNetworks = []string{
+	"layer: gcn; dim: 8; arch: '1-1-0'; act: relu",
+	"layer: gcn; dim: 8; arch: '0-1-1'; act: leaky_relu; bias: bias; jk: concat",
+}
+
+// TestFullBatchIsEvaluated: what layers see of a full batch in training is what the evaluator
+// shows them in tiles.
+func TestFullBatchIsEvaluated(t *testing.T) {
+	d := generate(t, small)
+	all := make([]int32, d.Full.NumNodes())
+	for v := range all {
+		all[v] = int32(v)
+	}
+	shared := backend(t, 2)
+	for _, network := range convNetworks {
+		for name, b := range map[string]tensor.Backend{"shared": shared, "apart": discrete{shared}} {
+			t.Run(name+" "+network, func(t *testing.T) { checkFullBatch(t, b, network, d, all) })
+		}
+	}
+}
+
+func checkFullBatch(t *testing.T, b tensor.Backend, network string, d *formats.Dataset, all []int32) {
+	const steps = 3
+	conf := parse(t, yaml(network, "lr: 0.01; dropout: 0", "end: 1; sampler: full_batch"))
+	m := newModel(t, conf, 12, d.Labels.NumClasses, b)
+	if err := conf.CheckUsed(); err != nil {
+		t.Fatal(err)
+	}
+	env := samplers.Env{Graph: d.Full, Train: all}
+	sampler, err := NewSampler(&conf.Phases[0], env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	norm, err := samplers.EstimateNorm(context.Background(), sampler, env, samplers.EstimateOptions{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := openSource(context.Background(), loader.Config{Env: env, Sampler: sampler, Norm: norm, Labels: &d.Labels, To: steps})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	opt, err := optim.NewAdam(optim.DefaultAdam(), m.arena, newQueue(t, b), m.Seq.Params())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewStepper(m, opt, newArena(t, b), d.Features.(formats.Resident), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var first *loader.Batch
+	for i := range uint64(steps) {
+		want := evaluate(t, m, d.Full, d.Features, 7*int(i))
+		batch, err := src.Next(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = batch
+		}
+		if batch != first || !batch.Repeats || batch.Index != i {
+			t.Errorf("batch %d is number %d, repeats: %v, the first one: %v; want the first one again", i, batch.Index, batch.Repeats, batch == first)
+		}
+		var got []float32
+		_, err = s.Step(batch, i, func(_ *loader.Batch, logits tensor.Tensor, q tensor.Queue) error {
+			got = nntest.Download(q, logits)
+			return nil
+		})
+		batch.Release()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := apart(got, want); e > 1e-5 {
+			t.Errorf("step %d: training and evaluation differ by %.2g of the largest logit", i, e)
+		}
+	}
+}
