@@ -69,7 +69,7 @@ func (r *run) open(ctx context.Context, i int) (loader.Source, error) {
 	if cfg.Norm, err = r.norm(ctx, i, cfg.Env); err != nil {
 		return nil, err
 	}
-	return openSource(ctx, cfg)
+	return loader.Open(ctx, cfg)
 }
 
 // totalSteps returns the updates of all phases.

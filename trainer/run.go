@@ -11,6 +11,7 @@ import (
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/internal/progress"
+	"github.com/saint-gnn/saint/loader"
 	"github.com/saint-gnn/saint/samplers"
 	trainconfig "github.com/saint-gnn/saint/train_config"
 	"github.com/saint-gnn/saint/trainer/optim"
@@ -56,6 +57,11 @@ type Options struct {
 	CacheDir        string        // where normalisations are shared between runs; "": nowhere
 	LoadSeconds     float64       // what loading the data took, for the times
 	Started         time.Time     // when the command began; zero: now
+
+	// Source, if set, opens the batches of a phase in place of loader.Open and of estimating
+	// the normalisation here: the configuration it gets has no Norm. What it returns must
+	// deliver what loader.Open would, bit for bit.
+	Source func(ctx context.Context, c loader.Config) (loader.Source, error)
 
 	Dir    RunDir // where checkpoints go; nil: nowhere
 	Resume bool   // go on from Dir's last checkpoint
