@@ -69,7 +69,7 @@ func (r *run) open(ctx context.Context, i int) (loader.Source, error) {
 	if cfg.Norm, err = r.norm(ctx, i, cfg.Env); err != nil {
 		return nil, err
 	}
-	return loader.Open(ctx, cfg)
+	return openSource(ctx, cfg)
 }
 
 // totalSteps returns the updates of all phases.
