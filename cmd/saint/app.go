@@ -47,7 +47,7 @@ func newApp(e *env) *cli.App {
 		ExitErrHandler:  func(*cli.Context, error) {},
 		OnUsageError:    onUsageError,
 		Commands: []*cli.Command{
-			newTrainCommand(e), newEvalCommand(e), newPredictCommand(e), newSampleCommand(e), newSynthCommand(e), newInspectCommand(e), newDownloadCommand(e),
+			newTrainCommand(e), newEvalCommand(e), newPredictCommand(e), newSampleCommand(e), newServeCommand(e), newSynthCommand(e), newInspectCommand(e), newDownloadCommand(e),
 			newConvertCommand(e), newBenchCommand(e), newReproduceCommand(e), newConfigCommand(e), newSamplersCommand(e), newDevicesCommand(e), newVersionCommand(e),
 		},
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -28,11 +29,12 @@ type trainOptions struct {
 	NoCache         bool
 	Baseline        bool
 	Over            overrides
+	Source          sourceOptions
 }
 
 func trainFlags() []cli.Flag {
 	return append(
-		append(append(dataFlags(), deviceFlags()...), activationFlags()...),
+		slices.Concat(dataFlags(), deviceFlags(), activationFlags(), sourceFlags()),
 		&cli.StringFlag{Name: "train_config", Usage: "training configuration `FILE`: a path, a built-in one ('saint config list'), or rw.yml and the like for known data sets"},
 		&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed `N` of sampling, initial parameters and dropout"},
 		&cli.IntFlag{Name: "epochs", Usage: "stop after `N` epochs in total", DefaultText: "as configured"},
@@ -72,6 +74,7 @@ func newTrainCommand(e *env) *cli.Command {
 				EdgeWeight: c.Bool("edge_weight"), Seed: c.Uint64("seed"), SeedGiven: c.IsSet("seed"), ScoreGiven: c.IsSet("eval_train_every"), Epochs: c.Int("epochs"),
 				Runs: c.Int("runs"), RunDir: c.String("run_dir"), Resume: c.String("resume"), DType: c.String("dtype"),
 				CheckpointEvery: c.Duration("checkpoint_every"), NoCache: c.Bool("no_cache"), Baseline: c.Bool("baseline"), Over: overridesOf(c),
+				Source: sourceFrom(c),
 			}
 			if err := checkWorkers(o.Workers, c.IsSet("num_cpu_core")); err != nil {
 				return err
@@ -122,6 +125,9 @@ func (o *trainOptions) check() error {
 		return usagef("--train_config is missing: a YAML file, or a built-in one ('saint config list')")
 	case o.Resume == "" && o.Seed > o.Seed+uint64(o.Runs-1):
 		return usagef("--seed %d with --runs %d passes the largest seed", o.Seed, o.Runs)
+	}
+	if err := o.Source.check(); err != nil {
+		return err
 	}
 	if o.Resume != "" {
 		return nil

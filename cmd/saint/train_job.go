@@ -83,6 +83,10 @@ func newJob(ctx context.Context, o trainOptions, e *env, resumed *rundir.Dir) (*
 		j.close()
 		return nil, err
 	}
+	if err := j.findSource(ctx); err != nil {
+		j.close()
+		return nil, err
+	}
 	e.log.Info("configuration " + j.config.Name)
 	e.log.Info("device " + deviceText(j.backend, o.GPU))
 	j.out = newTrainOutput(j)
@@ -233,6 +237,9 @@ func (j *job) options(seed uint64, dir *rundir.Dir, resume bool) trainer.Options
 	}
 	if !j.NoCache {
 		o.CacheDir = j.env.cacheDir()
+	}
+	if j.Source.URL != "" {
+		o.Source = j.openSource
 	}
 	return o
 }
