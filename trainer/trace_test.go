@@ -25,6 +25,27 @@ func (l *listener) Span(lane Lane, name string, number int64, begin, end time.Ti
 	l.lanes[lane] = append(l.lanes[lane], told{name, number, begin, end})
 }
 
+// counts returns how many spans there are by name. Those of a lane must be nested or apart.
+func (l *listener) counts(t *testing.T) map[string]int {
+	t.Helper()
+	counts := map[string]int{}
+	for lane, spans := range l.lanes {
+		for i, s := range spans {
+			counts[s.name]++
+			if s.end.Before(s.begin) {
+				t.Errorf("lane %d: %s %d ends before it begins", lane, s.name, s.number)
+			}
+			// What is told later begins after the end of this one, or before its beginning.
+			for _, later := range spans[i+1:] {
+				if later.begin.Before(s.end) && later.begin.After(s.begin) {
+					t.Errorf("lane %d: %s %d and %s %d overlap", lane, s.name, s.number, later.name, later.number)
+				}
+			}
+		}
+	}
+	return counts
+}
+
 // TestTracer: a run that is looked at tells everything, and gives what it gives unseen.
 func TestTracer(t *testing.T) {
 	l := newLab(t)
@@ -54,21 +75,7 @@ func TestTracer(t *testing.T) {
 	if epochs != res.Epochs || norms.Load() == 0 || heard.stages.Load() == 0 {
 		t.Errorf("%d epochs, %d looks at normalisations, %d stages; want %d epochs and some of each", epochs, norms.Load(), heard.stages.Load(), res.Epochs)
 	}
-	counts := map[string]int{}
-	for lane, spans := range heard.lanes {
-		for i, s := range spans {
-			counts[s.name]++
-			if s.end.Before(s.begin) {
-				t.Errorf("lane %d: %s %d ends before it begins", lane, s.name, s.number)
-			}
-			// What comes later begins after the end of this one, or before its beginning.
-			for _, later := range spans[i+1:] {
-				if later.begin.Before(s.end) && later.begin.After(s.begin) {
-					t.Errorf("lane %d: %s %d and %s %d overlap", lane, s.name, s.number, later.name, later.number)
-				}
-			}
-		}
-	}
+	counts := heard.counts(t)
 	for name, n := range map[string]int{
 		"epoch": epochs, "step": steps, "wait": steps, "inputs": steps, "forward": steps, "backward": steps, "update": steps,
 	} {
