@@ -40,6 +40,7 @@ var benchKinds = []benchKind{
 	{"gemm", "dense products: the layers' forward (NN), input gradient (NT) and weight gradient (TN)", false, (*bencher).gemm},
 	{"spmm", "aggregation over sampled subgraphs and over the full graph", true, (*bencher).spmm},
 	{"step", "weight updates on sampled subgraphs, with scaling over threads", true, (*bencher).step},
+	{"ops", "the operations of a step, each for itself", true, (*bencher).ops},
 	{"sample", "subgraphs drawn, induced and normalised, with scaling over threads", true, (*bencher).sample},
 	{"norm", "the normalisation phase before training", true, (*bencher).norm},
 	{"eval", "scoring all splits on the full graph", true, (*bencher).eval},
@@ -49,7 +50,7 @@ var benchKinds = []benchKind{
 func newBenchCommand(e *env) *cli.Command {
 	cmd := &cli.Command{
 		Name: "bench", Usage: "measure kernels, steps, samplers, evaluation and loading on this machine",
-		UsageText: "saint bench gemm|spmm|step|sample|norm|eval|load|all [flags] | saint bench cost | saint bench export | saint bench table",
+		UsageText: "saint bench gemm|spmm|step|ops|sample|norm|eval|load|all [flags] | saint bench cost | saint bench export | saint bench table",
 	}
 	for _, k := range benchKinds {
 		cmd.Subcommands = append(cmd.Subcommands, newBenchKind(e, k.name, "measure "+k.usage, []benchKind{k}))

@@ -81,7 +81,8 @@ type benchModel struct {
 	moments tensor.Arena // of the optimizer
 }
 
-func newBenchModel(ds *formats.Dataset, config *trainconfig.Config, threads int, seed uint64) (_ *benchModel, err error) {
+// newBenchModel makes a model; wrap, if there is one, may replace the backend.
+func newBenchModel(ds *formats.Dataset, config *trainconfig.Config, threads int, seed uint64, wrap ...func(tensor.Backend) tensor.Backend) (_ *benchModel, err error) {
 	m := &benchModel{}
 	defer func() {
 		if err != nil {
@@ -90,6 +91,9 @@ func newBenchModel(ds *formats.Dataset, config *trainconfig.Config, threads int,
 	}()
 	if m.backend, err = tensor.Open("cpu", tensor.Options{Threads: threads}); err != nil {
 		return nil, err
+	}
+	for _, w := range wrap {
+		m.backend = w(m.backend)
 	}
 	if m.model, err = trainer.NewModel(config, ds.Features.Dim(), ds.Labels.NumClasses, m.backend, seed); err != nil {
 		return nil, err
