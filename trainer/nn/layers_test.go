@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	_ "github.com/saint-gnn/saint/internal/cpu"
+	_ "github.com/saint-gnn/saint/internal/cpu64"
 	"github.com/saint-gnn/saint/trainer/nn"
 	"github.com/saint-gnn/saint/trainer/nn/nntest"
 	"github.com/saint-gnn/saint/trainer/tensor"

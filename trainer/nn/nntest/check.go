@@ -141,7 +141,7 @@ func (r *rig) compare(name string, value tensor.Tensor, grad []float64, f func()
 	}
 	for i, g := range grad {
 		if value.Type == tensor.F64 {
-			if want, ok := slopeIs(g, diffDouble*max(math.Abs(g), rms, 1), func(d float64) float64 { return at(i, v[i]+d) }); !ok {
+			if want, ok := SlopeIs(g, diffDouble*max(math.Abs(g), rms, 1), func(d float64) float64 { return at(i, v[i]+d) }); !ok {
 				r.t.Errorf("gradient of %s element %d = %v, want %v", name, i, g, want)
 			}
 			continue
@@ -157,8 +157,10 @@ func (r *rig) compare(name string, value tensor.Tensor, grad []float64, f func()
 	SetValues(r.q, value, v)
 }
 
-// slopeIs reports whether g is the slope of f at 0 by one of the steps, and returns the slopes.
-func slopeIs(g, tol float64, f func(d float64) float64) (slopes []float64, ok bool) {
+// SlopeIs reports whether g is within tol of the slope of f at 0, by differences of fourth order
+// in double precision, and returns the slopes by one step after the other: an activation that
+// switches within a step spoils it.
+func SlopeIs(g, tol float64, f func(d float64) float64) (slopes []float64, ok bool) {
 	for _, h := range doubleSteps {
 		s := (8*(f(h)-f(-h)) - (f(2*h) - f(-2*h))) / (12 * h)
 		slopes = append(slopes, s)

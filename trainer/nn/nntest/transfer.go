@@ -17,7 +17,7 @@ func Upload[E float32 | int32 | uint8](q tensor.Queue, a tensor.Arena, dt tensor
 }
 
 // Set copies src to the contiguous t.
-func Set[E float32 | int32 | uint8](q tensor.Queue, t tensor.Tensor, src []E) {
+func Set[E float32 | float64 | int32 | uint8](q tensor.Queue, t tensor.Tensor, src []E) {
 	b, err := binary.Append(nil, binary.LittleEndian, src)
 	if err != nil {
 		panic(err)
@@ -28,12 +28,46 @@ func Set[E float32 | int32 | uint8](q tensor.Queue, t tensor.Tensor, src []E) {
 	}
 }
 
-// Download returns the elements of an F32 tensor.
+// Values returns the elements of a tensor of numbers, exactly.
+func Values(q tensor.Queue, t tensor.Tensor) []float64 {
+	if t.Type != tensor.F64 {
+		var v []float64
+		for _, x := range Download(q, t) {
+			v = append(v, float64(x))
+		}
+		return v
+	}
+	b := make([]byte, t.Bytes())
+	q.Download(t, b)
+	if err := q.Sync(); err != nil {
+		panic(err)
+	}
+	v := make([]float64, len(b)/8)
+	for i := range v {
+		v[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
+	}
+	return v
+}
+
+// SetValues copies src to the contiguous t, rounded to what it holds.
+func SetValues(q tensor.Queue, t tensor.Tensor, src []float64) {
+	if t.Type == tensor.F64 {
+		Set(q, t, src)
+		return
+	}
+	single := make([]float32, len(src))
+	for i, v := range src {
+		single[i] = float32(v)
+	}
+	Set(q, t, single)
+}
+
+// Download returns the elements of a tensor of numbers as float32.
 func Download(q tensor.Queue, t tensor.Tensor) []float32 {
 	if !t.Present() {
 		return nil
 	}
-	b := make([]byte, t.Bytes())
+	b := make([]byte, 4*t.Rows*t.Cols)
 	q.Download(t, b)
 	if err := q.Sync(); err != nil {
 		panic(err)
