@@ -17,6 +17,7 @@ type dropper struct {
 	threshold  uint64 // a word below it drops the element
 	scale      float32
 	col, width uint64
+	mask       *mask // nil: drawn and not remembered
 }
 
 func newDropper(p float32, key tensor.RandKey, col, width int) dropper {
@@ -32,7 +33,89 @@ func newDropper(p float32, key tensor.RandKey, col, width int) dropper {
 
 // row computes y = drop(x) for elements of row i from column c on.
 func (d *dropper) row(i, c int, x, y []float32) {
-	philox.Drop(d.key, uint64(i)*d.width+d.col+uint64(c), d.threshold, d.scale, x, y)
+	first := uint64(i)*d.width + d.col + uint64(c)
+	if d.mask == nil {
+		philox.Drop(d.key, first, d.threshold, d.scale, x, y)
+		return
+	}
+	kept := d.mask.kept[(i*d.mask.cols+c)/16:]
+	if d.mask.drawn {
+		philox.Apply(kept, d.scale, x, y)
+		return
+	}
+	philox.DropKept(d.key, first, d.threshold, d.scale, x, y, kept)
+}
+
+// mask remembers which elements a dropout kept, a bit for each: the backward pass does not
+// draw again, which is half of its work.
+type mask struct {
+	of    maskName
+	cols  int
+	drawn bool
+	kept  []uint16
+}
+
+// maskName is what the bits are a function of, beside the shape.
+type maskName struct {
+	key              tensor.RandKey
+	threshold        uint64
+	col, width, rows int
+}
+
+// mostMasks bounds what a queue remembers of one step.
+const mostMasks = 64
+
+// masks are the dropouts of the step at hand, in the order of their first use: so do those of
+// the next step find memory of their size.
+type masks struct {
+	seed, step uint64
+	used       int
+	list       []*mask
+}
+
+// find returns the mask of a dropout of rows×cols elements: of an earlier call, else one to
+// draw; nil where bits of rows would share words, or there are too many.
+func (m *masks) find(key tensor.RandKey, d *dropper, rows, cols int) *mask {
+	if (d.col|d.width|uint64(cols))%16 != 0 || rows*cols == 0 {
+		return nil
+	}
+	if m.seed != key.Seed || m.step != key.Step {
+		m.seed, m.step, m.used = key.Seed, key.Step, 0
+	}
+	of := maskName{key: key, threshold: d.threshold, col: int(d.col), width: int(d.width), rows: rows}
+	for _, k := range m.list[:m.used] {
+		if k.of == of && k.cols == cols {
+			return k
+		}
+	}
+	if m.used == mostMasks {
+		return nil
+	}
+	if m.used == len(m.list) {
+		m.list = append(m.list, &mask{})
+	}
+	k := m.list[m.used]
+	m.used++
+	n := rows * cols / 16
+	if cap(k.kept) < n {
+		k.kept = make([]uint16, n+n/8)
+	}
+	k.of, k.cols, k.drawn, k.kept = of, cols, false, k.kept[:n]
+	return k
+}
+
+// remember gives d the mask of a matrix.
+func (q *Queue) remember(key tensor.RandKey, d *dropper, rows, cols int) {
+	if d.on {
+		d.mask = q.masks.find(key, d, rows, cols)
+	}
+}
+
+// drawn ends the first use of a mask.
+func (d *dropper) drawn() {
+	if d.mask != nil {
+		d.mask.drawn = true
+	}
 }
 
 // dropOf returns the dropper of an operation on t.
@@ -79,7 +162,11 @@ func (q *Queue) Dropout(p float32, key tensor.RandKey, x, y tensor.Tensor) {
 	if x.Stride == x.Cols && y.Stride == y.Cols {
 		j.x, j.y = j.x.flat(), j.y.flat()
 	}
-	j.drop = newDropper(p, key, 0, j.x.cols)
+	j.drop = newDropper(p, key, 0, x.Cols)
+	if p > 0 && p < 1 && x.Cols%16 == 0 {
+		q.remember(key, &j.drop, x.Rows, x.Cols)
+	}
 	j.grid = newGrid(j.x.rows, j.x.cols)
 	q.group.Do(j.tasks(), j)
+	j.drop.drawn()
 }

@@ -72,6 +72,7 @@ func (q *Queue) BiasActNorm(act tensor.Act, bias, scale, offset, x tensor.Tensor
 	option(op, "offset", offset, 1, x.Cols)
 	together(op, "scale, offset", scale, offset)
 	drops := dropOf(op, drop, y)
+	q.remember(drop.Key, &drops, y.Rows, y.Cols)
 	if !q.ready(bias, scale, offset, x, y, mean, rstd) || x.Cols == 0 {
 		return
 	}
@@ -86,6 +87,7 @@ func (q *Queue) BiasActNorm(act tensor.Act, bias, scale, offset, x tensor.Tensor
 	j.mean, j.rstd = view[float32](mean), view[float32](rstd)
 	j.rowsPerTask = max(1, flatBlock/x.Cols)
 	q.group.Do(tasks(x.Rows, j.rowsPerTask), j)
+	j.drop.drawn()
 }
 
 // checkBiasNorm checks what BiasActNorm and its backward pass have in common.
@@ -145,6 +147,7 @@ func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, 
 	together(op, "bias, dbias", bias, dbias)
 	together(op, "scale, dscale, doffset", scale, dscale, doffset)
 	drops := dropOf(op, drop, dy)
+	q.remember(drop.Key, &drops, dy.Rows, dy.Cols)
 	if !q.ready(bias, scale, mean, rstd, x, dy, dx, dbias, dscale, doffset) || x.Cols == 0 {
 		return
 	}
@@ -159,5 +162,6 @@ func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, 
 	n := tasks(x.Rows, rowBlock)
 	j.part = q.scratch(n * 3 * x.Cols)
 	q.group.Do(n, j)
+	j.drop.drawn()
 	q.addColumns(j.part, n, x.Cols, view[float32](dbias).s, view[float32](dscale).s, view[float32](doffset).s)
 }

@@ -25,6 +25,7 @@ type Queue struct {
 	axpby    axpbyJob
 	gather   gatherJob
 	dropout  dropoutJob
+	masks    masks
 	norm     normJob
 	normBack normBackJob
 	batch    batchJob

@@ -119,101 +119,98 @@ TEXT ·wordsAVX2(SB), NOSPLIT, $640-32
 	VPBROADCASTQ X2, Y2
 	VPBROADCASTQ ctr+8(FP), Y3
 	VPADDQ       blockOrderAVX2<>+0(SB), Y3, Y3
+	MOVQ         ctr+8(FP), DX
+	SHRQ         $0x20, DX
+	VMOVQ        DX, X4
+	VPBROADCASTQ X4, Y4
+	VPXOR        (SP), Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        32(SP), Y5, Y5
+	VPMULUDQ     Y0, Y4, Y4
+	VPSRLQ       $0x20, Y4, Y6
+	VPXOR        96(SP), Y6, Y6
 
 wordsAVX2_loop:
-	VMOVAPS     Y3, Y4
-	VPSRLQ      $0x20, Y3, Y5
-	VPXOR       Y6, Y6, Y6
-	VPXOR       Y7, Y7, Y7
-	VPMULUDQ    Y0, Y4, Y4
-	VPMULUDQ    Y1, Y6, Y6
-	VPSRLQ      $0x20, Y6, Y9
-	VPSRLQ      $0x20, Y4, Y8
-	VPXOR       (SP), Y5, Y5
-	VPXOR       32(SP), Y7, Y7
-	VPXOR       Y5, Y9, Y9
-	VPXOR       Y7, Y8, Y8
-	VPMULUDQ    Y0, Y9, Y5
-	VPMULUDQ    Y1, Y8, Y7
-	VPSRLQ      $0x20, Y7, Y9
-	VPSRLQ      $0x20, Y5, Y8
-	VPXOR       64(SP), Y6, Y6
-	VPXOR       96(SP), Y4, Y4
-	VPXOR       Y6, Y9, Y9
-	VPXOR       Y4, Y8, Y8
-	VPMULUDQ    Y0, Y9, Y4
-	VPMULUDQ    Y1, Y8, Y6
-	VPSRLQ      $0x20, Y6, Y9
-	VPSRLQ      $0x20, Y4, Y8
-	VPXOR       128(SP), Y7, Y7
-	VPXOR       160(SP), Y5, Y5
-	VPXOR       Y7, Y9, Y9
+	VPMULUDQ    Y0, Y3, Y7
+	VPSRLQ      $0x20, Y7, Y8
 	VPXOR       Y5, Y8, Y8
-	VPMULUDQ    Y0, Y9, Y5
-	VPMULUDQ    Y1, Y8, Y7
-	VPSRLQ      $0x20, Y7, Y9
-	VPSRLQ      $0x20, Y5, Y8
-	VPXOR       192(SP), Y6, Y6
-	VPXOR       224(SP), Y4, Y4
-	VPXOR       Y6, Y9, Y9
-	VPXOR       Y4, Y8, Y8
-	VPMULUDQ    Y0, Y9, Y4
-	VPMULUDQ    Y1, Y8, Y6
-	VPSRLQ      $0x20, Y6, Y9
-	VPSRLQ      $0x20, Y4, Y8
-	VPXOR       256(SP), Y7, Y7
-	VPXOR       288(SP), Y5, Y5
-	VPXOR       Y7, Y9, Y9
-	VPXOR       Y5, Y8, Y8
-	VPMULUDQ    Y0, Y9, Y5
-	VPMULUDQ    Y1, Y8, Y7
-	VPSRLQ      $0x20, Y7, Y9
-	VPSRLQ      $0x20, Y5, Y8
-	VPXOR       320(SP), Y6, Y6
-	VPXOR       352(SP), Y4, Y4
-	VPXOR       Y6, Y9, Y9
-	VPXOR       Y4, Y8, Y8
-	VPMULUDQ    Y0, Y9, Y4
-	VPMULUDQ    Y1, Y8, Y6
-	VPSRLQ      $0x20, Y6, Y9
-	VPSRLQ      $0x20, Y4, Y8
-	VPXOR       384(SP), Y7, Y7
-	VPXOR       416(SP), Y5, Y5
-	VPXOR       Y7, Y9, Y9
-	VPXOR       Y5, Y8, Y8
-	VPMULUDQ    Y0, Y9, Y5
-	VPMULUDQ    Y1, Y8, Y7
-	VPSRLQ      $0x20, Y7, Y9
-	VPSRLQ      $0x20, Y5, Y8
-	VPXOR       448(SP), Y6, Y6
-	VPXOR       480(SP), Y4, Y4
-	VPXOR       Y6, Y9, Y9
-	VPXOR       Y4, Y8, Y8
-	VPMULUDQ    Y0, Y9, Y4
-	VPMULUDQ    Y1, Y8, Y6
-	VPSRLQ      $0x20, Y6, Y9
-	VPSRLQ      $0x20, Y4, Y8
-	VPXOR       512(SP), Y7, Y7
-	VPXOR       544(SP), Y5, Y5
-	VPXOR       Y7, Y9, Y9
-	VPXOR       Y5, Y8, Y8
-	VPMULUDQ    Y0, Y9, Y5
-	VPMULUDQ    Y1, Y8, Y7
-	VPSRLQ      $0x20, Y7, Y9
-	VPSRLQ      $0x20, Y5, Y8
-	VPXOR       576(SP), Y6, Y6
-	VPXOR       608(SP), Y4, Y4
-	VPXOR       Y6, Y9, Y9
-	VPXOR       Y4, Y8, Y8
-	VPSLLQ      $0x20, Y7, Y7
-	VPBLENDD    $0xaa, Y7, Y9, Y4
-	VPSLLQ      $0x20, Y5, Y5
-	VPBLENDD    $0xaa, Y5, Y8, Y5
-	VPUNPCKLQDQ Y5, Y4, Y6
-	VPUNPCKHQDQ Y5, Y4, Y4
+	VPMULUDQ    Y1, Y8, Y8
+	VPSRLQ      $0x20, Y8, Y9
+	VPXOR       64(SP), Y9, Y9
+	VPXOR       Y6, Y7, Y7
 	VPADDQ      Y2, Y3, Y3
-	VMOVUPS     Y6, (CX)
-	VMOVUPS     Y4, 32(CX)
+	VPMULUDQ    Y0, Y9, Y9
+	VPMULUDQ    Y1, Y7, Y7
+	VPSRLQ      $0x20, Y7, Y11
+	VPSRLQ      $0x20, Y9, Y10
+	VPXOR       Y8, Y11, Y11
+	VPXOR       128(SP), Y11, Y11
+	VPXOR       Y4, Y10, Y10
+	VPXOR       160(SP), Y10, Y10
+	VPMULUDQ    Y0, Y11, Y8
+	VPMULUDQ    Y1, Y10, Y10
+	VPSRLQ      $0x20, Y10, Y12
+	VPSRLQ      $0x20, Y8, Y11
+	VPXOR       Y7, Y12, Y12
+	VPXOR       192(SP), Y12, Y12
+	VPXOR       Y9, Y11, Y11
+	VPXOR       224(SP), Y11, Y11
+	VPMULUDQ    Y0, Y12, Y7
+	VPMULUDQ    Y1, Y11, Y9
+	VPSRLQ      $0x20, Y9, Y12
+	VPSRLQ      $0x20, Y7, Y11
+	VPXOR       Y10, Y12, Y12
+	VPXOR       256(SP), Y12, Y12
+	VPXOR       Y8, Y11, Y11
+	VPXOR       288(SP), Y11, Y11
+	VPMULUDQ    Y0, Y12, Y8
+	VPMULUDQ    Y1, Y11, Y10
+	VPSRLQ      $0x20, Y10, Y12
+	VPSRLQ      $0x20, Y8, Y11
+	VPXOR       Y9, Y12, Y12
+	VPXOR       320(SP), Y12, Y12
+	VPXOR       Y7, Y11, Y11
+	VPXOR       352(SP), Y11, Y11
+	VPMULUDQ    Y0, Y12, Y7
+	VPMULUDQ    Y1, Y11, Y9
+	VPSRLQ      $0x20, Y9, Y12
+	VPSRLQ      $0x20, Y7, Y11
+	VPXOR       Y10, Y12, Y12
+	VPXOR       384(SP), Y12, Y12
+	VPXOR       Y8, Y11, Y11
+	VPXOR       416(SP), Y11, Y11
+	VPMULUDQ    Y0, Y12, Y8
+	VPMULUDQ    Y1, Y11, Y10
+	VPSRLQ      $0x20, Y10, Y12
+	VPSRLQ      $0x20, Y8, Y11
+	VPXOR       Y9, Y12, Y12
+	VPXOR       448(SP), Y12, Y12
+	VPXOR       Y7, Y11, Y11
+	VPXOR       480(SP), Y11, Y11
+	VPMULUDQ    Y0, Y12, Y7
+	VPMULUDQ    Y1, Y11, Y9
+	VPSRLQ      $0x20, Y9, Y12
+	VPSRLQ      $0x20, Y7, Y11
+	VPXOR       Y10, Y12, Y12
+	VPXOR       512(SP), Y12, Y12
+	VPXOR       Y8, Y11, Y11
+	VPXOR       544(SP), Y11, Y11
+	VPMULUDQ    Y0, Y12, Y8
+	VPMULUDQ    Y1, Y11, Y10
+	VPSRLQ      $0x20, Y10, Y12
+	VPSRLQ      $0x20, Y8, Y11
+	VPXOR       Y9, Y12, Y12
+	VPXOR       576(SP), Y12, Y12
+	VPXOR       Y7, Y11, Y11
+	VPXOR       608(SP), Y11, Y11
+	VPSLLQ      $0x20, Y10, Y10
+	VPBLENDD    $0xaa, Y10, Y12, Y7
+	VPSLLQ      $0x20, Y8, Y8
+	VPBLENDD    $0xaa, Y8, Y11, Y8
+	VPUNPCKLQDQ Y8, Y7, Y9
+	VPUNPCKHQDQ Y8, Y7, Y7
+	VMOVUPS     Y9, (CX)
+	VMOVUPS     Y7, 32(CX)
 	ADDQ        $0x40, CX
 	SUBQ        $0x10, AX
 	JNZ         wordsAVX2_loop
@@ -322,115 +319,379 @@ TEXT ·dropAVX2(SB), NOSPLIT, $640-48
 	VPBROADCASTQ X4, Y4
 	VPBROADCASTQ ctr+8(FP), Y5
 	VPADDQ       blockOrderAVX2<>+0(SB), Y5, Y5
+	MOVQ         ctr+8(FP), BX
+	SHRQ         $0x20, BX
+	VMOVQ        BX, X6
+	VPBROADCASTQ X6, Y6
+	VPXOR        (SP), Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	VPXOR        32(SP), Y7, Y7
+	VPMULUDQ     Y2, Y6, Y6
+	VPSRLQ       $0x20, Y6, Y8
+	VPXOR        96(SP), Y8, Y8
 
 dropAVX2_loop:
-	VMOVAPS     Y5, Y6
-	VPSRLQ      $0x20, Y5, Y7
-	VPXOR       Y8, Y8, Y8
-	VPXOR       Y9, Y9, Y9
-	VPMULUDQ    Y2, Y6, Y6
-	VPMULUDQ    Y3, Y8, Y8
-	VPSRLQ      $0x20, Y8, Y11
-	VPSRLQ      $0x20, Y6, Y10
-	VPXOR       (SP), Y7, Y7
-	VPXOR       32(SP), Y9, Y9
-	VPXOR       Y7, Y11, Y11
-	VPXOR       Y9, Y10, Y10
-	VPMULUDQ    Y2, Y11, Y7
-	VPMULUDQ    Y3, Y10, Y9
-	VPSRLQ      $0x20, Y9, Y11
-	VPSRLQ      $0x20, Y7, Y10
-	VPXOR       64(SP), Y8, Y8
-	VPXOR       96(SP), Y6, Y6
-	VPXOR       Y8, Y11, Y11
-	VPXOR       Y6, Y10, Y10
-	VPMULUDQ    Y2, Y11, Y6
-	VPMULUDQ    Y3, Y10, Y8
-	VPSRLQ      $0x20, Y8, Y11
-	VPSRLQ      $0x20, Y6, Y10
-	VPXOR       128(SP), Y9, Y9
-	VPXOR       160(SP), Y7, Y7
-	VPXOR       Y9, Y11, Y11
+	VPMULUDQ    Y2, Y5, Y9
+	VPSRLQ      $0x20, Y9, Y10
 	VPXOR       Y7, Y10, Y10
-	VPMULUDQ    Y2, Y11, Y7
-	VPMULUDQ    Y3, Y10, Y9
-	VPSRLQ      $0x20, Y9, Y11
-	VPSRLQ      $0x20, Y7, Y10
-	VPXOR       192(SP), Y8, Y8
-	VPXOR       224(SP), Y6, Y6
-	VPXOR       Y8, Y11, Y11
-	VPXOR       Y6, Y10, Y10
-	VPMULUDQ    Y2, Y11, Y6
-	VPMULUDQ    Y3, Y10, Y8
-	VPSRLQ      $0x20, Y8, Y11
-	VPSRLQ      $0x20, Y6, Y10
-	VPXOR       256(SP), Y9, Y9
-	VPXOR       288(SP), Y7, Y7
-	VPXOR       Y9, Y11, Y11
-	VPXOR       Y7, Y10, Y10
-	VPMULUDQ    Y2, Y11, Y7
-	VPMULUDQ    Y3, Y10, Y9
-	VPSRLQ      $0x20, Y9, Y11
-	VPSRLQ      $0x20, Y7, Y10
-	VPXOR       320(SP), Y8, Y8
-	VPXOR       352(SP), Y6, Y6
-	VPXOR       Y8, Y11, Y11
-	VPXOR       Y6, Y10, Y10
-	VPMULUDQ    Y2, Y11, Y6
-	VPMULUDQ    Y3, Y10, Y8
-	VPSRLQ      $0x20, Y8, Y11
-	VPSRLQ      $0x20, Y6, Y10
-	VPXOR       384(SP), Y9, Y9
-	VPXOR       416(SP), Y7, Y7
-	VPXOR       Y9, Y11, Y11
-	VPXOR       Y7, Y10, Y10
-	VPMULUDQ    Y2, Y11, Y7
-	VPMULUDQ    Y3, Y10, Y9
-	VPSRLQ      $0x20, Y9, Y11
-	VPSRLQ      $0x20, Y7, Y10
-	VPXOR       448(SP), Y8, Y8
-	VPXOR       480(SP), Y6, Y6
-	VPXOR       Y8, Y11, Y11
-	VPXOR       Y6, Y10, Y10
-	VPMULUDQ    Y2, Y11, Y6
-	VPMULUDQ    Y3, Y10, Y8
-	VPSRLQ      $0x20, Y8, Y11
-	VPSRLQ      $0x20, Y6, Y10
-	VPXOR       512(SP), Y9, Y9
-	VPXOR       544(SP), Y7, Y7
-	VPXOR       Y9, Y11, Y11
-	VPXOR       Y7, Y10, Y10
-	VPMULUDQ    Y2, Y11, Y7
-	VPMULUDQ    Y3, Y10, Y9
-	VPSRLQ      $0x20, Y9, Y11
-	VPSRLQ      $0x20, Y7, Y10
-	VPXOR       576(SP), Y8, Y8
-	VPXOR       608(SP), Y6, Y6
-	VPXOR       Y8, Y11, Y11
-	VPXOR       Y6, Y10, Y10
-	VPSLLQ      $0x20, Y9, Y9
-	VPBLENDD    $0xaa, Y9, Y11, Y6
-	VPSLLQ      $0x20, Y7, Y7
-	VPBLENDD    $0xaa, Y7, Y10, Y7
-	VPUNPCKLQDQ Y7, Y6, Y8
-	VPUNPCKHQDQ Y7, Y6, Y6
+	VPMULUDQ    Y3, Y10, Y10
+	VPSRLQ      $0x20, Y10, Y11
+	VPXOR       64(SP), Y11, Y11
+	VPXOR       Y8, Y9, Y9
 	VPADDQ      Y4, Y5, Y5
-	VPMAXUD     Y0, Y8, Y7
-	VPCMPEQD    Y8, Y7, Y7
-	VMULPS      (CX), Y1, Y8
-	VANDPS      Y7, Y8, Y8
-	VMOVUPS     Y8, (DX)
-	VPMAXUD     Y0, Y6, Y7
-	VPCMPEQD    Y6, Y7, Y7
-	VMULPS      32(CX), Y1, Y6
-	VANDPS      Y7, Y6, Y6
-	VMOVUPS     Y6, 32(DX)
-	ADDQ        $0x40, CX
-	ADDQ        $0x40, DX
+	VPMULUDQ    Y2, Y11, Y11
+	VPMULUDQ    Y3, Y9, Y9
+	VPSRLQ      $0x20, Y9, Y13
+	VPSRLQ      $0x20, Y11, Y12
+	VPXOR       Y10, Y13, Y13
+	VPXOR       128(SP), Y13, Y13
+	VPXOR       Y6, Y12, Y12
+	VPXOR       160(SP), Y12, Y12
+	VPMULUDQ    Y2, Y13, Y10
+	VPMULUDQ    Y3, Y12, Y12
+	VPSRLQ      $0x20, Y12, Y14
+	VPSRLQ      $0x20, Y10, Y13
+	VPXOR       Y9, Y14, Y14
+	VPXOR       192(SP), Y14, Y14
+	VPXOR       Y11, Y13, Y13
+	VPXOR       224(SP), Y13, Y13
+	VPMULUDQ    Y2, Y14, Y9
+	VPMULUDQ    Y3, Y13, Y11
+	VPSRLQ      $0x20, Y11, Y14
+	VPSRLQ      $0x20, Y9, Y13
+	VPXOR       Y12, Y14, Y14
+	VPXOR       256(SP), Y14, Y14
+	VPXOR       Y10, Y13, Y13
+	VPXOR       288(SP), Y13, Y13
+	VPMULUDQ    Y2, Y14, Y10
+	VPMULUDQ    Y3, Y13, Y12
+	VPSRLQ      $0x20, Y12, Y14
+	VPSRLQ      $0x20, Y10, Y13
+	VPXOR       Y11, Y14, Y14
+	VPXOR       320(SP), Y14, Y14
+	VPXOR       Y9, Y13, Y13
+	VPXOR       352(SP), Y13, Y13
+	VPMULUDQ    Y2, Y14, Y9
+	VPMULUDQ    Y3, Y13, Y11
+	VPSRLQ      $0x20, Y11, Y14
+	VPSRLQ      $0x20, Y9, Y13
+	VPXOR       Y12, Y14, Y14
+	VPXOR       384(SP), Y14, Y14
+	VPXOR       Y10, Y13, Y13
+	VPXOR       416(SP), Y13, Y13
+	VPMULUDQ    Y2, Y14, Y10
+	VPMULUDQ    Y3, Y13, Y12
+	VPSRLQ      $0x20, Y12, Y14
+	VPSRLQ      $0x20, Y10, Y13
+	VPXOR       Y11, Y14, Y14
+	VPXOR       448(SP), Y14, Y14
+	VPXOR       Y9, Y13, Y13
+	VPXOR       480(SP), Y13, Y13
+	VPMULUDQ    Y2, Y14, Y9
+	VPMULUDQ    Y3, Y13, Y11
+	VPSRLQ      $0x20, Y11, Y14
+	VPSRLQ      $0x20, Y9, Y13
+	VPXOR       Y12, Y14, Y14
+	VPXOR       512(SP), Y14, Y14
+	VPXOR       Y10, Y13, Y13
+	VPXOR       544(SP), Y13, Y13
+	VPMULUDQ    Y2, Y14, Y10
+	VPMULUDQ    Y3, Y13, Y12
+	VPSRLQ      $0x20, Y12, Y14
+	VPSRLQ      $0x20, Y10, Y13
+	VPXOR       Y11, Y14, Y14
+	VPXOR       576(SP), Y14, Y14
+	VPXOR       Y9, Y13, Y13
+	VPXOR       608(SP), Y13, Y13
+	VPSLLQ      $0x20, Y12, Y12
+	VPBLENDD    $0xaa, Y12, Y14, Y9
+	VPSLLQ      $0x20, Y10, Y10
+	VPBLENDD    $0xaa, Y10, Y13, Y10
+	VPUNPCKLQDQ Y10, Y9, Y11
+	VPUNPCKHQDQ Y10, Y9, Y9
+	VPMAXUD     Y0, Y11, Y10
+	VPCMPEQD    Y11, Y10, Y10
+	VMULPS      (CX), Y1, Y11
+	VANDPS      Y10, Y11, Y11
+	VMOVUPS     Y11, (DX)
+	VPMAXUD     Y0, Y9, Y10
+	VPCMPEQD    Y9, Y10, Y10
+	VMULPS      32(CX), Y1, Y9
+	VANDPS      Y10, Y9, Y9
+	VMOVUPS     Y9, 32(DX)
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
 	SUBQ        $0x10, AX
 	JNZ         dropAVX2_loop
 	VZEROUPPER
 	RET
+
+// func dropKeptAVX2(n int, ctr uint64, key uint64, threshold uint32, scale float32, x *float32, y *float32, kept *uint16)
+// Requires: AVX, AVX2
+TEXT ·dropKeptAVX2(SB), NOSPLIT, $640-56
+	MOVQ         n+0(FP), AX
+	MOVQ         x+32(FP), CX
+	MOVQ         y+40(FP), DX
+	MOVQ         kept+48(FP), BX
+	VBROADCASTSS threshold+24(FP), Y0
+	VBROADCASTSS scale+28(FP), Y1
+	MOVQ         key+16(FP), SI
+	MOVL         SI, DI
+	SHRQ         $0x20, SI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, (SP)
+	ADDL         $0x9e3779b9, DI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 32(SP)
+	ADDL         $0xbb67ae85, SI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 64(SP)
+	ADDL         $0x9e3779b9, DI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 96(SP)
+	ADDL         $0xbb67ae85, SI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 128(SP)
+	ADDL         $0x9e3779b9, DI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 160(SP)
+	ADDL         $0xbb67ae85, SI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 192(SP)
+	ADDL         $0x9e3779b9, DI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 224(SP)
+	ADDL         $0xbb67ae85, SI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 256(SP)
+	ADDL         $0x9e3779b9, DI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 288(SP)
+	ADDL         $0xbb67ae85, SI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 320(SP)
+	ADDL         $0x9e3779b9, DI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 352(SP)
+	ADDL         $0xbb67ae85, SI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 384(SP)
+	ADDL         $0x9e3779b9, DI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 416(SP)
+	ADDL         $0xbb67ae85, SI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 448(SP)
+	ADDL         $0x9e3779b9, DI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 480(SP)
+	ADDL         $0xbb67ae85, SI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 512(SP)
+	ADDL         $0x9e3779b9, DI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 544(SP)
+	ADDL         $0xbb67ae85, SI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 576(SP)
+	ADDL         $0x9e3779b9, DI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	VMOVDQU      Y2, 608(SP)
+	ADDL         $0xbb67ae85, SI
+	MOVQ         $0x00000000d2511f53, SI
+	VMOVQ        SI, X2
+	VPBROADCASTQ X2, Y2
+	MOVQ         $0x00000000cd9e8d57, SI
+	VMOVQ        SI, X3
+	VPBROADCASTQ X3, Y3
+	MOVQ         $0x0000000000000004, SI
+	VMOVQ        SI, X4
+	VPBROADCASTQ X4, Y4
+	VPBROADCASTQ ctr+8(FP), Y5
+	VPADDQ       blockOrderAVX2<>+0(SB), Y5, Y5
+	MOVQ         ctr+8(FP), SI
+	SHRQ         $0x20, SI
+	VMOVQ        SI, X6
+	VPBROADCASTQ X6, Y6
+	VPXOR        (SP), Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	VPXOR        32(SP), Y7, Y7
+	VPMULUDQ     Y2, Y6, Y6
+	VPSRLQ       $0x20, Y6, Y8
+	VPXOR        96(SP), Y8, Y8
+
+dropKeptAVX2_loop:
+	VPMULUDQ    Y2, Y5, Y9
+	VPSRLQ      $0x20, Y9, Y10
+	VPXOR       Y7, Y10, Y10
+	VPMULUDQ    Y3, Y10, Y10
+	VPSRLQ      $0x20, Y10, Y11
+	VPXOR       64(SP), Y11, Y11
+	VPXOR       Y8, Y9, Y9
+	VPADDQ      Y4, Y5, Y5
+	VPMULUDQ    Y2, Y11, Y11
+	VPMULUDQ    Y3, Y9, Y9
+	VPSRLQ      $0x20, Y9, Y13
+	VPSRLQ      $0x20, Y11, Y12
+	VPXOR       Y10, Y13, Y13
+	VPXOR       128(SP), Y13, Y13
+	VPXOR       Y6, Y12, Y12
+	VPXOR       160(SP), Y12, Y12
+	VPMULUDQ    Y2, Y13, Y10
+	VPMULUDQ    Y3, Y12, Y12
+	VPSRLQ      $0x20, Y12, Y14
+	VPSRLQ      $0x20, Y10, Y13
+	VPXOR       Y9, Y14, Y14
+	VPXOR       192(SP), Y14, Y14
+	VPXOR       Y11, Y13, Y13
+	VPXOR       224(SP), Y13, Y13
+	VPMULUDQ    Y2, Y14, Y9
+	VPMULUDQ    Y3, Y13, Y11
+	VPSRLQ      $0x20, Y11, Y14
+	VPSRLQ      $0x20, Y9, Y13
+	VPXOR       Y12, Y14, Y14
+	VPXOR       256(SP), Y14, Y14
+	VPXOR       Y10, Y13, Y13
+	VPXOR       288(SP), Y13, Y13
+	VPMULUDQ    Y2, Y14, Y10
+	VPMULUDQ    Y3, Y13, Y12
+	VPSRLQ      $0x20, Y12, Y14
+	VPSRLQ      $0x20, Y10, Y13
+	VPXOR       Y11, Y14, Y14
+	VPXOR       320(SP), Y14, Y14
+	VPXOR       Y9, Y13, Y13
+	VPXOR       352(SP), Y13, Y13
+	VPMULUDQ    Y2, Y14, Y9
+	VPMULUDQ    Y3, Y13, Y11
+	VPSRLQ      $0x20, Y11, Y14
+	VPSRLQ      $0x20, Y9, Y13
+	VPXOR       Y12, Y14, Y14
+	VPXOR       384(SP), Y14, Y14
+	VPXOR       Y10, Y13, Y13
+	VPXOR       416(SP), Y13, Y13
+	VPMULUDQ    Y2, Y14, Y10
+	VPMULUDQ    Y3, Y13, Y12
+	VPSRLQ      $0x20, Y12, Y14
+	VPSRLQ      $0x20, Y10, Y13
+	VPXOR       Y11, Y14, Y14
+	VPXOR       448(SP), Y14, Y14
+	VPXOR       Y9, Y13, Y13
+	VPXOR       480(SP), Y13, Y13
+	VPMULUDQ    Y2, Y14, Y9
+	VPMULUDQ    Y3, Y13, Y11
+	VPSRLQ      $0x20, Y11, Y14
+	VPSRLQ      $0x20, Y9, Y13
+	VPXOR       Y12, Y14, Y14
+	VPXOR       512(SP), Y14, Y14
+	VPXOR       Y10, Y13, Y13
+	VPXOR       544(SP), Y13, Y13
+	VPMULUDQ    Y2, Y14, Y10
+	VPMULUDQ    Y3, Y13, Y12
+	VPSRLQ      $0x20, Y12, Y14
+	VPSRLQ      $0x20, Y10, Y13
+	VPXOR       Y11, Y14, Y14
+	VPXOR       576(SP), Y14, Y14
+	VPXOR       Y9, Y13, Y13
+	VPXOR       608(SP), Y13, Y13
+	VPSLLQ      $0x20, Y12, Y12
+	VPBLENDD    $0xaa, Y12, Y14, Y9
+	VPSLLQ      $0x20, Y10, Y10
+	VPBLENDD    $0xaa, Y10, Y13, Y10
+	VPUNPCKLQDQ Y10, Y9, Y11
+	VPUNPCKHQDQ Y10, Y9, Y9
+	VPMAXUD     Y0, Y11, Y10
+	VPCMPEQD    Y11, Y10, Y10
+	VMULPS      (CX), Y1, Y11
+	VANDPS      Y10, Y11, Y11
+	VMOVMSKPS   Y10, SI
+	VMOVUPS     Y11, (DX)
+	VPMAXUD     Y0, Y9, Y10
+	VPCMPEQD    Y9, Y10, Y10
+	VMULPS      32(CX), Y1, Y9
+	VANDPS      Y10, Y9, Y9
+	VMOVMSKPS   Y10, DI
+	SHLL        $0x08, DI
+	ORL         SI, DI
+	MOVW        DI, (BX)
+	VMOVUPS     Y9, 32(DX)
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x02, BX
+	SUBQ        $0x10, AX
+	JNZ         dropKeptAVX2_loop
+	VZEROUPPER
+	RET
+
+// func applyAVX2(n int, kept *uint16, scale float32, x *float32, y *float32)
+// Requires: AVX, AVX2
+TEXT ·applyAVX2(SB), NOSPLIT, $0-40
+	MOVQ         n+0(FP), AX
+	MOVQ         kept+8(FP), CX
+	MOVQ         x+24(FP), DX
+	MOVQ         y+32(FP), BX
+	VBROADCASTSS scale+16(FP), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VMOVDQU      laneBits<>+32(SB), Y2
+
+applyAVX2_loop:
+	MOVWLZX      (CX), SI
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VPAND        Y1, Y3, Y4
+	VPCMPEQD     Y1, Y4, Y4
+	VMULPS       (DX), Y0, Y5
+	VANDPS       Y4, Y5, Y5
+	VMOVUPS      Y5, (BX)
+	VPAND        Y2, Y3, Y3
+	VPCMPEQD     Y2, Y3, Y3
+	VMULPS       32(DX), Y0, Y4
+	VANDPS       Y3, Y4, Y4
+	VMOVUPS      Y4, 32(BX)
+	ADDQ         $0x40, DX
+	ADDQ         $0x40, BX
+	ADDQ         $0x02, CX
+	SUBQ         $0x10, AX
+	JNZ          applyAVX2_loop
+	VZEROUPPER
+	RET
+
+DATA laneBits<>+0(SB)/4, $0x00000001
+DATA laneBits<>+4(SB)/4, $0x00000002
+DATA laneBits<>+8(SB)/4, $0x00000004
+DATA laneBits<>+12(SB)/4, $0x00000008
+DATA laneBits<>+16(SB)/4, $0x00000010
+DATA laneBits<>+20(SB)/4, $0x00000020
+DATA laneBits<>+24(SB)/4, $0x00000040
+DATA laneBits<>+28(SB)/4, $0x00000080
+DATA laneBits<>+32(SB)/4, $0x00000100
+DATA laneBits<>+36(SB)/4, $0x00000200
+DATA laneBits<>+40(SB)/4, $0x00000400
+DATA laneBits<>+44(SB)/4, $0x00000800
+DATA laneBits<>+48(SB)/4, $0x00001000
+DATA laneBits<>+52(SB)/4, $0x00002000
+DATA laneBits<>+56(SB)/4, $0x00004000
+DATA laneBits<>+60(SB)/4, $0x00008000
+GLOBL laneBits<>(SB), RODATA|NOPTR, $64
 
 // func wordsAVX512(n int, ctr uint64, key uint64, dst *uint32)
 // Requires: AVX, AVX512F
@@ -484,88 +745,89 @@ TEXT ·wordsAVX512(SB), NOSPLIT, $80-32
 	VMOVQ        DX, X0
 	VPBROADCASTQ X0, Z0
 	MOVQ         $0x00000000cd9e8d57, DX
+	VMOVQ        DX, X2
+	VPBROADCASTQ X2, Z2
+	MOVQ         $0x0000000000000008, DX
 	VMOVQ        DX, X3
 	VPBROADCASTQ X3, Z3
-	MOVQ         $0x0000000000000008, DX
-	VMOVQ        DX, X4
-	VPBROADCASTQ X4, Z4
-	VPBROADCASTQ ctr+8(FP), Z5
-	VPADDQ       blockOrderAVX512<>+0(SB), Z5, Z5
+	VPBROADCASTQ ctr+8(FP), Z4
+	VPADDQ       blockOrderAVX512<>+0(SB), Z4, Z4
 	MOVL         $0x0000aaaa, DX
 	KMOVW        DX, K1
+	MOVQ         ctr+8(FP), DX
+	SHRQ         $0x20, DX
+	VMOVQ        DX, X5
+	VPBROADCASTQ X5, Z5
+	VPXORD.BCST  (SP), Z5, Z5
+	VPXORD       Z1, Z1, Z1
+	VPXORD.BCST  4(SP), Z1, Z1
+	VPMULUDQ     Z0, Z5, Z5
+	VPSHUFD      $0xf5, Z5, Z6
+	VPXORD.BCST  12(SP), Z6, Z6
 
 wordsAVX512_loop:
-	VMOVAPS         Z5, Z6
-	VPSRLQ          $0x20, Z5, Z7
-	VPXORD          Z1, Z1, Z1
-	VPXORD          Z2, Z2, Z2
-	VPMULUDQ        Z0, Z6, Z6
-	VPMULUDQ        Z3, Z1, Z8
-	VPSHUFD         $0xf5, Z8, Z10
-	VPSHUFD         $0xf5, Z6, Z9
-	VPTERNLOGD.BCST $0x96, (SP), Z7, Z10
-	VPTERNLOGD.BCST $0x96, 4(SP), Z2, Z9
-	VPMULUDQ        Z0, Z10, Z7
-	VPMULUDQ        Z3, Z9, Z9
-	VPSHUFD         $0xf5, Z9, Z11
-	VPSHUFD         $0xf5, Z7, Z10
-	VPTERNLOGD.BCST $0x96, 8(SP), Z8, Z11
-	VPTERNLOGD.BCST $0x96, 12(SP), Z6, Z10
-	VPMULUDQ        Z0, Z11, Z6
-	VPMULUDQ        Z3, Z10, Z8
+	VPMULUDQ        Z0, Z4, Z7
+	VPSHUFD         $0xf5, Z7, Z8
+	VPXORD          Z1, Z8, Z8
+	VPMULUDQ        Z2, Z8, Z8
+	VPSHUFD         $0xf5, Z8, Z9
+	VPXORD.BCST     8(SP), Z9, Z9
+	VPXORD          Z6, Z7, Z7
+	VPADDQ          Z3, Z4, Z4
+	VPMULUDQ        Z0, Z9, Z9
+	VPMULUDQ        Z2, Z7, Z7
+	VPSHUFD         $0xf5, Z7, Z11
+	VPSHUFD         $0xf5, Z9, Z10
+	VPTERNLOGD.BCST $0x96, 16(SP), Z8, Z11
+	VPTERNLOGD.BCST $0x96, 20(SP), Z5, Z10
+	VPMULUDQ        Z0, Z11, Z8
+	VPMULUDQ        Z2, Z10, Z10
+	VPSHUFD         $0xf5, Z10, Z12
 	VPSHUFD         $0xf5, Z8, Z11
-	VPSHUFD         $0xf5, Z6, Z10
-	VPTERNLOGD.BCST $0x96, 16(SP), Z9, Z11
-	VPTERNLOGD.BCST $0x96, 20(SP), Z7, Z10
-	VPMULUDQ        Z0, Z11, Z7
-	VPMULUDQ        Z3, Z10, Z9
-	VPSHUFD         $0xf5, Z9, Z11
-	VPSHUFD         $0xf5, Z7, Z10
-	VPTERNLOGD.BCST $0x96, 24(SP), Z8, Z11
-	VPTERNLOGD.BCST $0x96, 28(SP), Z6, Z10
-	VPMULUDQ        Z0, Z11, Z6
-	VPMULUDQ        Z3, Z10, Z8
+	VPTERNLOGD.BCST $0x96, 24(SP), Z7, Z12
+	VPTERNLOGD.BCST $0x96, 28(SP), Z9, Z11
+	VPMULUDQ        Z0, Z12, Z7
+	VPMULUDQ        Z2, Z11, Z9
+	VPSHUFD         $0xf5, Z9, Z12
+	VPSHUFD         $0xf5, Z7, Z11
+	VPTERNLOGD.BCST $0x96, 32(SP), Z10, Z12
+	VPTERNLOGD.BCST $0x96, 36(SP), Z8, Z11
+	VPMULUDQ        Z0, Z12, Z8
+	VPMULUDQ        Z2, Z11, Z10
+	VPSHUFD         $0xf5, Z10, Z12
 	VPSHUFD         $0xf5, Z8, Z11
-	VPSHUFD         $0xf5, Z6, Z10
-	VPTERNLOGD.BCST $0x96, 32(SP), Z9, Z11
-	VPTERNLOGD.BCST $0x96, 36(SP), Z7, Z10
-	VPMULUDQ        Z0, Z11, Z7
-	VPMULUDQ        Z3, Z10, Z9
-	VPSHUFD         $0xf5, Z9, Z11
-	VPSHUFD         $0xf5, Z7, Z10
-	VPTERNLOGD.BCST $0x96, 40(SP), Z8, Z11
-	VPTERNLOGD.BCST $0x96, 44(SP), Z6, Z10
-	VPMULUDQ        Z0, Z11, Z6
-	VPMULUDQ        Z3, Z10, Z8
+	VPTERNLOGD.BCST $0x96, 40(SP), Z9, Z12
+	VPTERNLOGD.BCST $0x96, 44(SP), Z7, Z11
+	VPMULUDQ        Z0, Z12, Z7
+	VPMULUDQ        Z2, Z11, Z9
+	VPSHUFD         $0xf5, Z9, Z12
+	VPSHUFD         $0xf5, Z7, Z11
+	VPTERNLOGD.BCST $0x96, 48(SP), Z10, Z12
+	VPTERNLOGD.BCST $0x96, 52(SP), Z8, Z11
+	VPMULUDQ        Z0, Z12, Z8
+	VPMULUDQ        Z2, Z11, Z10
+	VPSHUFD         $0xf5, Z10, Z12
 	VPSHUFD         $0xf5, Z8, Z11
-	VPSHUFD         $0xf5, Z6, Z10
-	VPTERNLOGD.BCST $0x96, 48(SP), Z9, Z11
-	VPTERNLOGD.BCST $0x96, 52(SP), Z7, Z10
-	VPMULUDQ        Z0, Z11, Z7
-	VPMULUDQ        Z3, Z10, Z9
-	VPSHUFD         $0xf5, Z9, Z11
-	VPSHUFD         $0xf5, Z7, Z10
-	VPTERNLOGD.BCST $0x96, 56(SP), Z8, Z11
-	VPTERNLOGD.BCST $0x96, 60(SP), Z6, Z10
-	VPMULUDQ        Z0, Z11, Z6
-	VPMULUDQ        Z3, Z10, Z8
+	VPTERNLOGD.BCST $0x96, 56(SP), Z9, Z12
+	VPTERNLOGD.BCST $0x96, 60(SP), Z7, Z11
+	VPMULUDQ        Z0, Z12, Z7
+	VPMULUDQ        Z2, Z11, Z9
+	VPSHUFD         $0xf5, Z9, Z12
+	VPSHUFD         $0xf5, Z7, Z11
+	VPTERNLOGD.BCST $0x96, 64(SP), Z10, Z12
+	VPTERNLOGD.BCST $0x96, 68(SP), Z8, Z11
+	VPMULUDQ        Z0, Z12, Z8
+	VPMULUDQ        Z2, Z11, Z10
+	VPSHUFD         $0xf5, Z10, Z12
 	VPSHUFD         $0xf5, Z8, Z11
-	VPSHUFD         $0xf5, Z6, Z10
-	VPTERNLOGD.BCST $0x96, 64(SP), Z9, Z11
-	VPTERNLOGD.BCST $0x96, 68(SP), Z7, Z10
-	VPMULUDQ        Z0, Z11, Z7
-	VPMULUDQ        Z3, Z10, Z9
-	VPSHUFD         $0xf5, Z9, Z11
-	VPSHUFD         $0xf5, Z7, Z10
-	VPTERNLOGD.BCST $0x96, 72(SP), Z8, Z11
-	VPTERNLOGD.BCST $0x96, 76(SP), Z6, Z10
-	VPSHUFD         $0xa0, Z9, K1, Z11
-	VPSHUFD         $0xa0, Z7, K1, Z10
-	VPUNPCKLQDQ     Z10, Z11, Z6
-	VPUNPCKHQDQ     Z10, Z11, Z7
-	VPADDQ          Z4, Z5, Z5
-	VMOVUPS         Z6, (CX)
-	VMOVUPS         Z7, 64(CX)
+	VPTERNLOGD.BCST $0x96, 72(SP), Z9, Z12
+	VPTERNLOGD.BCST $0x96, 76(SP), Z7, Z11
+	VPSHUFD         $0xa0, Z10, K1, Z12
+	VPSHUFD         $0xa0, Z8, K1, Z11
+	VPUNPCKLQDQ     Z11, Z12, Z7
+	VPUNPCKHQDQ     Z11, Z12, Z8
+	VMOVUPS         Z7, (CX)
+	VMOVUPS         Z8, 64(CX)
 	ADDQ            $0x80, CX
 	SUBQ            $0x20, AX
 	JNZ             wordsAVX512_loop
@@ -627,95 +889,570 @@ TEXT ·dropAVX512(SB), NOSPLIT, $80-48
 	VMOVQ        BX, X2
 	VPBROADCASTQ X2, Z2
 	MOVQ         $0x00000000cd9e8d57, BX
+	VMOVQ        BX, X4
+	VPBROADCASTQ X4, Z4
+	MOVQ         $0x0000000000000008, BX
 	VMOVQ        BX, X5
 	VPBROADCASTQ X5, Z5
-	MOVQ         $0x0000000000000008, BX
-	VMOVQ        BX, X6
-	VPBROADCASTQ X6, Z6
-	VPBROADCASTQ ctr+8(FP), Z7
-	VPADDQ       blockOrderAVX512<>+0(SB), Z7, Z7
+	VPBROADCASTQ ctr+8(FP), Z6
+	VPADDQ       blockOrderAVX512<>+0(SB), Z6, Z6
 	MOVL         $0x0000aaaa, BX
 	KMOVW        BX, K1
+	MOVQ         ctr+8(FP), BX
+	SHRQ         $0x20, BX
+	VMOVQ        BX, X7
+	VPBROADCASTQ X7, Z7
+	VPXORD.BCST  (SP), Z7, Z7
+	VPXORD       Z3, Z3, Z3
+	VPXORD.BCST  4(SP), Z3, Z3
+	VPMULUDQ     Z2, Z7, Z7
+	VPSHUFD      $0xf5, Z7, Z8
+	VPXORD.BCST  12(SP), Z8, Z8
+	SUBQ         $0x40, AX
+	JB           dropAVX512_last
+
+dropAVX512_pair:
+	VPMULUDQ        Z2, Z6, Z9
+	VPSHUFD         $0xf5, Z9, Z10
+	VPXORD          Z3, Z10, Z10
+	VPMULUDQ        Z4, Z10, Z10
+	VPSHUFD         $0xf5, Z10, Z11
+	VPXORD.BCST     8(SP), Z11, Z11
+	VPXORD          Z8, Z9, Z9
+	VPADDQ          Z5, Z6, Z6
+	VPMULUDQ        Z2, Z6, Z12
+	VPSHUFD         $0xf5, Z12, Z13
+	VPXORD          Z3, Z13, Z13
+	VPMULUDQ        Z4, Z13, Z13
+	VPSHUFD         $0xf5, Z13, Z14
+	VPXORD.BCST     8(SP), Z14, Z14
+	VPXORD          Z8, Z12, Z12
+	VPADDQ          Z5, Z6, Z6
+	VPMULUDQ        Z2, Z11, Z11
+	VPMULUDQ        Z4, Z9, Z9
+	VPSHUFD         $0xf5, Z9, Z16
+	VPSHUFD         $0xf5, Z11, Z15
+	VPTERNLOGD.BCST $0x96, 16(SP), Z10, Z16
+	VPTERNLOGD.BCST $0x96, 20(SP), Z7, Z15
+	VPMULUDQ        Z2, Z14, Z10
+	VPMULUDQ        Z4, Z12, Z12
+	VPSHUFD         $0xf5, Z12, Z17
+	VPSHUFD         $0xf5, Z10, Z14
+	VPTERNLOGD.BCST $0x96, 16(SP), Z13, Z17
+	VPTERNLOGD.BCST $0x96, 20(SP), Z7, Z14
+	VPMULUDQ        Z2, Z16, Z13
+	VPMULUDQ        Z4, Z15, Z15
+	VPSHUFD         $0xf5, Z15, Z18
+	VPSHUFD         $0xf5, Z13, Z16
+	VPTERNLOGD.BCST $0x96, 24(SP), Z9, Z18
+	VPTERNLOGD.BCST $0x96, 28(SP), Z11, Z16
+	VPMULUDQ        Z2, Z17, Z9
+	VPMULUDQ        Z4, Z14, Z11
+	VPSHUFD         $0xf5, Z11, Z17
+	VPSHUFD         $0xf5, Z9, Z14
+	VPTERNLOGD.BCST $0x96, 24(SP), Z12, Z17
+	VPTERNLOGD.BCST $0x96, 28(SP), Z10, Z14
+	VPMULUDQ        Z2, Z18, Z10
+	VPMULUDQ        Z4, Z16, Z12
+	VPSHUFD         $0xf5, Z12, Z18
+	VPSHUFD         $0xf5, Z10, Z16
+	VPTERNLOGD.BCST $0x96, 32(SP), Z15, Z18
+	VPTERNLOGD.BCST $0x96, 36(SP), Z13, Z16
+	VPMULUDQ        Z2, Z17, Z13
+	VPMULUDQ        Z4, Z14, Z14
+	VPSHUFD         $0xf5, Z14, Z17
+	VPSHUFD         $0xf5, Z13, Z15
+	VPTERNLOGD.BCST $0x96, 32(SP), Z11, Z17
+	VPTERNLOGD.BCST $0x96, 36(SP), Z9, Z15
+	VPMULUDQ        Z2, Z18, Z9
+	VPMULUDQ        Z4, Z16, Z11
+	VPSHUFD         $0xf5, Z11, Z18
+	VPSHUFD         $0xf5, Z9, Z16
+	VPTERNLOGD.BCST $0x96, 40(SP), Z12, Z18
+	VPTERNLOGD.BCST $0x96, 44(SP), Z10, Z16
+	VPMULUDQ        Z2, Z17, Z10
+	VPMULUDQ        Z4, Z15, Z12
+	VPSHUFD         $0xf5, Z12, Z17
+	VPSHUFD         $0xf5, Z10, Z15
+	VPTERNLOGD.BCST $0x96, 40(SP), Z14, Z17
+	VPTERNLOGD.BCST $0x96, 44(SP), Z13, Z15
+	VPMULUDQ        Z2, Z18, Z13
+	VPMULUDQ        Z4, Z16, Z14
+	VPSHUFD         $0xf5, Z14, Z18
+	VPSHUFD         $0xf5, Z13, Z16
+	VPTERNLOGD.BCST $0x96, 48(SP), Z11, Z18
+	VPTERNLOGD.BCST $0x96, 52(SP), Z9, Z16
+	VPMULUDQ        Z2, Z17, Z9
+	VPMULUDQ        Z4, Z15, Z11
+	VPSHUFD         $0xf5, Z11, Z17
+	VPSHUFD         $0xf5, Z9, Z15
+	VPTERNLOGD.BCST $0x96, 48(SP), Z12, Z17
+	VPTERNLOGD.BCST $0x96, 52(SP), Z10, Z15
+	VPMULUDQ        Z2, Z18, Z10
+	VPMULUDQ        Z4, Z16, Z12
+	VPSHUFD         $0xf5, Z12, Z18
+	VPSHUFD         $0xf5, Z10, Z16
+	VPTERNLOGD.BCST $0x96, 56(SP), Z14, Z18
+	VPTERNLOGD.BCST $0x96, 60(SP), Z13, Z16
+	VPMULUDQ        Z2, Z17, Z13
+	VPMULUDQ        Z4, Z15, Z14
+	VPSHUFD         $0xf5, Z14, Z17
+	VPSHUFD         $0xf5, Z13, Z15
+	VPTERNLOGD.BCST $0x96, 56(SP), Z11, Z17
+	VPTERNLOGD.BCST $0x96, 60(SP), Z9, Z15
+	VPMULUDQ        Z2, Z18, Z9
+	VPMULUDQ        Z4, Z16, Z11
+	VPSHUFD         $0xf5, Z11, Z18
+	VPSHUFD         $0xf5, Z9, Z16
+	VPTERNLOGD.BCST $0x96, 64(SP), Z12, Z18
+	VPTERNLOGD.BCST $0x96, 68(SP), Z10, Z16
+	VPMULUDQ        Z2, Z17, Z10
+	VPMULUDQ        Z4, Z15, Z12
+	VPSHUFD         $0xf5, Z12, Z17
+	VPSHUFD         $0xf5, Z10, Z15
+	VPTERNLOGD.BCST $0x96, 64(SP), Z14, Z17
+	VPTERNLOGD.BCST $0x96, 68(SP), Z13, Z15
+	VPMULUDQ        Z2, Z18, Z13
+	VPMULUDQ        Z4, Z16, Z14
+	VPSHUFD         $0xf5, Z14, Z18
+	VPSHUFD         $0xf5, Z13, Z16
+	VPTERNLOGD.BCST $0x96, 72(SP), Z11, Z18
+	VPTERNLOGD.BCST $0x96, 76(SP), Z9, Z16
+	VPMULUDQ        Z2, Z17, Z9
+	VPMULUDQ        Z4, Z15, Z11
+	VPSHUFD         $0xf5, Z11, Z17
+	VPSHUFD         $0xf5, Z9, Z15
+	VPTERNLOGD.BCST $0x96, 72(SP), Z12, Z17
+	VPTERNLOGD.BCST $0x96, 76(SP), Z10, Z15
+	VPSHUFD         $0xa0, Z14, K1, Z18
+	VPSHUFD         $0xa0, Z13, K1, Z16
+	VPUNPCKLQDQ     Z16, Z18, Z10
+	VPUNPCKHQDQ     Z16, Z18, Z12
+	VPSHUFD         $0xa0, Z11, K1, Z17
+	VPSHUFD         $0xa0, Z9, K1, Z15
+	VPUNPCKLQDQ     Z15, Z17, Z9
+	VPUNPCKHQDQ     Z15, Z17, Z11
+	VPCMPUD         $0x05, Z0, Z10, K2
+	VMULPS.Z        (CX), Z1, K2, Z10
+	VMOVUPS         Z10, (DX)
+	VPCMPUD         $0x05, Z0, Z12, K2
+	VMULPS.Z        64(CX), Z1, K2, Z10
+	VMOVUPS         Z10, 64(DX)
+	VPCMPUD         $0x05, Z0, Z9, K2
+	VMULPS.Z        128(CX), Z1, K2, Z9
+	VMOVUPS         Z9, 128(DX)
+	VPCMPUD         $0x05, Z0, Z11, K2
+	VMULPS.Z        192(CX), Z1, K2, Z9
+	VMOVUPS         Z9, 192(DX)
+	ADDQ            $0x00000100, CX
+	ADDQ            $0x00000100, DX
+	SUBQ            $0x40, AX
+	JAE             dropAVX512_pair
+
+dropAVX512_last:
+	ADDQ $0x40, AX
+	JZ   dropAVX512_end
 
 dropAVX512_loop:
-	VMOVAPS         Z7, Z8
-	VPSRLQ          $0x20, Z7, Z9
-	VPXORD          Z3, Z3, Z3
-	VPXORD          Z4, Z4, Z4
-	VPMULUDQ        Z2, Z8, Z8
-	VPMULUDQ        Z5, Z3, Z10
-	VPSHUFD         $0xf5, Z10, Z12
-	VPSHUFD         $0xf5, Z8, Z11
-	VPTERNLOGD.BCST $0x96, (SP), Z9, Z12
-	VPTERNLOGD.BCST $0x96, 4(SP), Z4, Z11
-	VPMULUDQ        Z2, Z12, Z9
-	VPMULUDQ        Z5, Z11, Z11
-	VPSHUFD         $0xf5, Z11, Z13
-	VPSHUFD         $0xf5, Z9, Z12
-	VPTERNLOGD.BCST $0x96, 8(SP), Z10, Z13
-	VPTERNLOGD.BCST $0x96, 12(SP), Z8, Z12
-	VPMULUDQ        Z2, Z13, Z8
-	VPMULUDQ        Z5, Z12, Z10
+	VPMULUDQ        Z2, Z6, Z9
+	VPSHUFD         $0xf5, Z9, Z10
+	VPXORD          Z3, Z10, Z10
+	VPMULUDQ        Z4, Z10, Z10
+	VPSHUFD         $0xf5, Z10, Z11
+	VPXORD.BCST     8(SP), Z11, Z11
+	VPXORD          Z8, Z9, Z9
+	VPADDQ          Z5, Z6, Z6
+	VPMULUDQ        Z2, Z11, Z11
+	VPMULUDQ        Z4, Z9, Z9
+	VPSHUFD         $0xf5, Z9, Z13
+	VPSHUFD         $0xf5, Z11, Z12
+	VPTERNLOGD.BCST $0x96, 16(SP), Z10, Z13
+	VPTERNLOGD.BCST $0x96, 20(SP), Z7, Z12
+	VPMULUDQ        Z2, Z13, Z10
+	VPMULUDQ        Z4, Z12, Z12
+	VPSHUFD         $0xf5, Z12, Z14
 	VPSHUFD         $0xf5, Z10, Z13
-	VPSHUFD         $0xf5, Z8, Z12
-	VPTERNLOGD.BCST $0x96, 16(SP), Z11, Z13
-	VPTERNLOGD.BCST $0x96, 20(SP), Z9, Z12
-	VPMULUDQ        Z2, Z13, Z9
-	VPMULUDQ        Z5, Z12, Z11
-	VPSHUFD         $0xf5, Z11, Z13
-	VPSHUFD         $0xf5, Z9, Z12
-	VPTERNLOGD.BCST $0x96, 24(SP), Z10, Z13
-	VPTERNLOGD.BCST $0x96, 28(SP), Z8, Z12
-	VPMULUDQ        Z2, Z13, Z8
-	VPMULUDQ        Z5, Z12, Z10
+	VPTERNLOGD.BCST $0x96, 24(SP), Z9, Z14
+	VPTERNLOGD.BCST $0x96, 28(SP), Z11, Z13
+	VPMULUDQ        Z2, Z14, Z9
+	VPMULUDQ        Z4, Z13, Z11
+	VPSHUFD         $0xf5, Z11, Z14
+	VPSHUFD         $0xf5, Z9, Z13
+	VPTERNLOGD.BCST $0x96, 32(SP), Z12, Z14
+	VPTERNLOGD.BCST $0x96, 36(SP), Z10, Z13
+	VPMULUDQ        Z2, Z14, Z10
+	VPMULUDQ        Z4, Z13, Z12
+	VPSHUFD         $0xf5, Z12, Z14
 	VPSHUFD         $0xf5, Z10, Z13
-	VPSHUFD         $0xf5, Z8, Z12
-	VPTERNLOGD.BCST $0x96, 32(SP), Z11, Z13
-	VPTERNLOGD.BCST $0x96, 36(SP), Z9, Z12
-	VPMULUDQ        Z2, Z13, Z9
-	VPMULUDQ        Z5, Z12, Z11
-	VPSHUFD         $0xf5, Z11, Z13
-	VPSHUFD         $0xf5, Z9, Z12
-	VPTERNLOGD.BCST $0x96, 40(SP), Z10, Z13
-	VPTERNLOGD.BCST $0x96, 44(SP), Z8, Z12
-	VPMULUDQ        Z2, Z13, Z8
-	VPMULUDQ        Z5, Z12, Z10
+	VPTERNLOGD.BCST $0x96, 40(SP), Z11, Z14
+	VPTERNLOGD.BCST $0x96, 44(SP), Z9, Z13
+	VPMULUDQ        Z2, Z14, Z9
+	VPMULUDQ        Z4, Z13, Z11
+	VPSHUFD         $0xf5, Z11, Z14
+	VPSHUFD         $0xf5, Z9, Z13
+	VPTERNLOGD.BCST $0x96, 48(SP), Z12, Z14
+	VPTERNLOGD.BCST $0x96, 52(SP), Z10, Z13
+	VPMULUDQ        Z2, Z14, Z10
+	VPMULUDQ        Z4, Z13, Z12
+	VPSHUFD         $0xf5, Z12, Z14
 	VPSHUFD         $0xf5, Z10, Z13
-	VPSHUFD         $0xf5, Z8, Z12
-	VPTERNLOGD.BCST $0x96, 48(SP), Z11, Z13
-	VPTERNLOGD.BCST $0x96, 52(SP), Z9, Z12
-	VPMULUDQ        Z2, Z13, Z9
-	VPMULUDQ        Z5, Z12, Z11
-	VPSHUFD         $0xf5, Z11, Z13
-	VPSHUFD         $0xf5, Z9, Z12
-	VPTERNLOGD.BCST $0x96, 56(SP), Z10, Z13
-	VPTERNLOGD.BCST $0x96, 60(SP), Z8, Z12
-	VPMULUDQ        Z2, Z13, Z8
-	VPMULUDQ        Z5, Z12, Z10
+	VPTERNLOGD.BCST $0x96, 56(SP), Z11, Z14
+	VPTERNLOGD.BCST $0x96, 60(SP), Z9, Z13
+	VPMULUDQ        Z2, Z14, Z9
+	VPMULUDQ        Z4, Z13, Z11
+	VPSHUFD         $0xf5, Z11, Z14
+	VPSHUFD         $0xf5, Z9, Z13
+	VPTERNLOGD.BCST $0x96, 64(SP), Z12, Z14
+	VPTERNLOGD.BCST $0x96, 68(SP), Z10, Z13
+	VPMULUDQ        Z2, Z14, Z10
+	VPMULUDQ        Z4, Z13, Z12
+	VPSHUFD         $0xf5, Z12, Z14
 	VPSHUFD         $0xf5, Z10, Z13
-	VPSHUFD         $0xf5, Z8, Z12
-	VPTERNLOGD.BCST $0x96, 64(SP), Z11, Z13
-	VPTERNLOGD.BCST $0x96, 68(SP), Z9, Z12
-	VPMULUDQ        Z2, Z13, Z9
-	VPMULUDQ        Z5, Z12, Z11
-	VPSHUFD         $0xf5, Z11, Z13
-	VPSHUFD         $0xf5, Z9, Z12
-	VPTERNLOGD.BCST $0x96, 72(SP), Z10, Z13
-	VPTERNLOGD.BCST $0x96, 76(SP), Z8, Z12
-	VPSHUFD         $0xa0, Z11, K1, Z13
-	VPSHUFD         $0xa0, Z9, K1, Z12
-	VPUNPCKLQDQ     Z12, Z13, Z8
-	VPUNPCKHQDQ     Z12, Z13, Z9
-	VPADDQ          Z6, Z7, Z7
-	VPCMPUD         $0x05, Z0, Z8, K2
-	VMULPS.Z        (CX), Z1, K2, Z8
-	VMOVUPS         Z8, (DX)
+	VPTERNLOGD.BCST $0x96, 72(SP), Z11, Z14
+	VPTERNLOGD.BCST $0x96, 76(SP), Z9, Z13
+	VPSHUFD         $0xa0, Z12, K1, Z14
+	VPSHUFD         $0xa0, Z10, K1, Z13
+	VPUNPCKLQDQ     Z13, Z14, Z9
+	VPUNPCKHQDQ     Z13, Z14, Z10
 	VPCMPUD         $0x05, Z0, Z9, K2
-	VMULPS.Z        64(CX), Z1, K2, Z8
-	VMOVUPS         Z8, 64(DX)
-	ADDQ            $0x80, CX
-	ADDQ            $0x80, DX
+	VMULPS.Z        (CX), Z1, K2, Z9
+	VMOVUPS         Z9, (DX)
+	VPCMPUD         $0x05, Z0, Z10, K2
+	VMULPS.Z        64(CX), Z1, K2, Z9
+	VMOVUPS         Z9, 64(DX)
+	ADDQ            $0x00000080, CX
+	ADDQ            $0x00000080, DX
 	SUBQ            $0x20, AX
 	JNZ             dropAVX512_loop
+
+dropAVX512_end:
+	VZEROUPPER
+	RET
+
+// func dropKeptAVX512(n int, ctr uint64, key uint64, threshold uint32, scale float32, x *float32, y *float32, kept *uint16)
+// Requires: AVX, AVX512F
+TEXT ·dropKeptAVX512(SB), NOSPLIT, $80-56
+	MOVQ         n+0(FP), AX
+	MOVQ         x+32(FP), CX
+	MOVQ         y+40(FP), DX
+	MOVQ         kept+48(FP), BX
+	VBROADCASTSS threshold+24(FP), Z0
+	VBROADCASTSS scale+28(FP), Z1
+	MOVQ         key+16(FP), SI
+	MOVL         SI, DI
+	SHRQ         $0x20, SI
+	MOVL         DI, (SP)
+	ADDL         $0x9e3779b9, DI
+	MOVL         SI, 4(SP)
+	ADDL         $0xbb67ae85, SI
+	MOVL         DI, 8(SP)
+	ADDL         $0x9e3779b9, DI
+	MOVL         SI, 12(SP)
+	ADDL         $0xbb67ae85, SI
+	MOVL         DI, 16(SP)
+	ADDL         $0x9e3779b9, DI
+	MOVL         SI, 20(SP)
+	ADDL         $0xbb67ae85, SI
+	MOVL         DI, 24(SP)
+	ADDL         $0x9e3779b9, DI
+	MOVL         SI, 28(SP)
+	ADDL         $0xbb67ae85, SI
+	MOVL         DI, 32(SP)
+	ADDL         $0x9e3779b9, DI
+	MOVL         SI, 36(SP)
+	ADDL         $0xbb67ae85, SI
+	MOVL         DI, 40(SP)
+	ADDL         $0x9e3779b9, DI
+	MOVL         SI, 44(SP)
+	ADDL         $0xbb67ae85, SI
+	MOVL         DI, 48(SP)
+	ADDL         $0x9e3779b9, DI
+	MOVL         SI, 52(SP)
+	ADDL         $0xbb67ae85, SI
+	MOVL         DI, 56(SP)
+	ADDL         $0x9e3779b9, DI
+	MOVL         SI, 60(SP)
+	ADDL         $0xbb67ae85, SI
+	MOVL         DI, 64(SP)
+	ADDL         $0x9e3779b9, DI
+	MOVL         SI, 68(SP)
+	ADDL         $0xbb67ae85, SI
+	MOVL         DI, 72(SP)
+	ADDL         $0x9e3779b9, DI
+	MOVL         SI, 76(SP)
+	ADDL         $0xbb67ae85, SI
+	MOVQ         $0x00000000d2511f53, SI
+	VMOVQ        SI, X2
+	VPBROADCASTQ X2, Z2
+	MOVQ         $0x00000000cd9e8d57, SI
+	VMOVQ        SI, X4
+	VPBROADCASTQ X4, Z4
+	MOVQ         $0x0000000000000008, SI
+	VMOVQ        SI, X5
+	VPBROADCASTQ X5, Z5
+	VPBROADCASTQ ctr+8(FP), Z6
+	VPADDQ       blockOrderAVX512<>+0(SB), Z6, Z6
+	MOVL         $0x0000aaaa, SI
+	KMOVW        SI, K1
+	MOVQ         ctr+8(FP), SI
+	SHRQ         $0x20, SI
+	VMOVQ        SI, X7
+	VPBROADCASTQ X7, Z7
+	VPXORD.BCST  (SP), Z7, Z7
+	VPXORD       Z3, Z3, Z3
+	VPXORD.BCST  4(SP), Z3, Z3
+	VPMULUDQ     Z2, Z7, Z7
+	VPSHUFD      $0xf5, Z7, Z8
+	VPXORD.BCST  12(SP), Z8, Z8
+	SUBQ         $0x40, AX
+	JB           dropKeptAVX512_last
+
+dropKeptAVX512_pair:
+	VPMULUDQ        Z2, Z6, Z9
+	VPSHUFD         $0xf5, Z9, Z10
+	VPXORD          Z3, Z10, Z10
+	VPMULUDQ        Z4, Z10, Z10
+	VPSHUFD         $0xf5, Z10, Z11
+	VPXORD.BCST     8(SP), Z11, Z11
+	VPXORD          Z8, Z9, Z9
+	VPADDQ          Z5, Z6, Z6
+	VPMULUDQ        Z2, Z6, Z12
+	VPSHUFD         $0xf5, Z12, Z13
+	VPXORD          Z3, Z13, Z13
+	VPMULUDQ        Z4, Z13, Z13
+	VPSHUFD         $0xf5, Z13, Z14
+	VPXORD.BCST     8(SP), Z14, Z14
+	VPXORD          Z8, Z12, Z12
+	VPADDQ          Z5, Z6, Z6
+	VPMULUDQ        Z2, Z11, Z11
+	VPMULUDQ        Z4, Z9, Z9
+	VPSHUFD         $0xf5, Z9, Z16
+	VPSHUFD         $0xf5, Z11, Z15
+	VPTERNLOGD.BCST $0x96, 16(SP), Z10, Z16
+	VPTERNLOGD.BCST $0x96, 20(SP), Z7, Z15
+	VPMULUDQ        Z2, Z14, Z10
+	VPMULUDQ        Z4, Z12, Z12
+	VPSHUFD         $0xf5, Z12, Z17
+	VPSHUFD         $0xf5, Z10, Z14
+	VPTERNLOGD.BCST $0x96, 16(SP), Z13, Z17
+	VPTERNLOGD.BCST $0x96, 20(SP), Z7, Z14
+	VPMULUDQ        Z2, Z16, Z13
+	VPMULUDQ        Z4, Z15, Z15
+	VPSHUFD         $0xf5, Z15, Z18
+	VPSHUFD         $0xf5, Z13, Z16
+	VPTERNLOGD.BCST $0x96, 24(SP), Z9, Z18
+	VPTERNLOGD.BCST $0x96, 28(SP), Z11, Z16
+	VPMULUDQ        Z2, Z17, Z9
+	VPMULUDQ        Z4, Z14, Z11
+	VPSHUFD         $0xf5, Z11, Z17
+	VPSHUFD         $0xf5, Z9, Z14
+	VPTERNLOGD.BCST $0x96, 24(SP), Z12, Z17
+	VPTERNLOGD.BCST $0x96, 28(SP), Z10, Z14
+	VPMULUDQ        Z2, Z18, Z10
+	VPMULUDQ        Z4, Z16, Z12
+	VPSHUFD         $0xf5, Z12, Z18
+	VPSHUFD         $0xf5, Z10, Z16
+	VPTERNLOGD.BCST $0x96, 32(SP), Z15, Z18
+	VPTERNLOGD.BCST $0x96, 36(SP), Z13, Z16
+	VPMULUDQ        Z2, Z17, Z13
+	VPMULUDQ        Z4, Z14, Z14
+	VPSHUFD         $0xf5, Z14, Z17
+	VPSHUFD         $0xf5, Z13, Z15
+	VPTERNLOGD.BCST $0x96, 32(SP), Z11, Z17
+	VPTERNLOGD.BCST $0x96, 36(SP), Z9, Z15
+	VPMULUDQ        Z2, Z18, Z9
+	VPMULUDQ        Z4, Z16, Z11
+	VPSHUFD         $0xf5, Z11, Z18
+	VPSHUFD         $0xf5, Z9, Z16
+	VPTERNLOGD.BCST $0x96, 40(SP), Z12, Z18
+	VPTERNLOGD.BCST $0x96, 44(SP), Z10, Z16
+	VPMULUDQ        Z2, Z17, Z10
+	VPMULUDQ        Z4, Z15, Z12
+	VPSHUFD         $0xf5, Z12, Z17
+	VPSHUFD         $0xf5, Z10, Z15
+	VPTERNLOGD.BCST $0x96, 40(SP), Z14, Z17
+	VPTERNLOGD.BCST $0x96, 44(SP), Z13, Z15
+	VPMULUDQ        Z2, Z18, Z13
+	VPMULUDQ        Z4, Z16, Z14
+	VPSHUFD         $0xf5, Z14, Z18
+	VPSHUFD         $0xf5, Z13, Z16
+	VPTERNLOGD.BCST $0x96, 48(SP), Z11, Z18
+	VPTERNLOGD.BCST $0x96, 52(SP), Z9, Z16
+	VPMULUDQ        Z2, Z17, Z9
+	VPMULUDQ        Z4, Z15, Z11
+	VPSHUFD         $0xf5, Z11, Z17
+	VPSHUFD         $0xf5, Z9, Z15
+	VPTERNLOGD.BCST $0x96, 48(SP), Z12, Z17
+	VPTERNLOGD.BCST $0x96, 52(SP), Z10, Z15
+	VPMULUDQ        Z2, Z18, Z10
+	VPMULUDQ        Z4, Z16, Z12
+	VPSHUFD         $0xf5, Z12, Z18
+	VPSHUFD         $0xf5, Z10, Z16
+	VPTERNLOGD.BCST $0x96, 56(SP), Z14, Z18
+	VPTERNLOGD.BCST $0x96, 60(SP), Z13, Z16
+	VPMULUDQ        Z2, Z17, Z13
+	VPMULUDQ        Z4, Z15, Z14
+	VPSHUFD         $0xf5, Z14, Z17
+	VPSHUFD         $0xf5, Z13, Z15
+	VPTERNLOGD.BCST $0x96, 56(SP), Z11, Z17
+	VPTERNLOGD.BCST $0x96, 60(SP), Z9, Z15
+	VPMULUDQ        Z2, Z18, Z9
+	VPMULUDQ        Z4, Z16, Z11
+	VPSHUFD         $0xf5, Z11, Z18
+	VPSHUFD         $0xf5, Z9, Z16
+	VPTERNLOGD.BCST $0x96, 64(SP), Z12, Z18
+	VPTERNLOGD.BCST $0x96, 68(SP), Z10, Z16
+	VPMULUDQ        Z2, Z17, Z10
+	VPMULUDQ        Z4, Z15, Z12
+	VPSHUFD         $0xf5, Z12, Z17
+	VPSHUFD         $0xf5, Z10, Z15
+	VPTERNLOGD.BCST $0x96, 64(SP), Z14, Z17
+	VPTERNLOGD.BCST $0x96, 68(SP), Z13, Z15
+	VPMULUDQ        Z2, Z18, Z13
+	VPMULUDQ        Z4, Z16, Z14
+	VPSHUFD         $0xf5, Z14, Z18
+	VPSHUFD         $0xf5, Z13, Z16
+	VPTERNLOGD.BCST $0x96, 72(SP), Z11, Z18
+	VPTERNLOGD.BCST $0x96, 76(SP), Z9, Z16
+	VPMULUDQ        Z2, Z17, Z9
+	VPMULUDQ        Z4, Z15, Z11
+	VPSHUFD         $0xf5, Z11, Z17
+	VPSHUFD         $0xf5, Z9, Z15
+	VPTERNLOGD.BCST $0x96, 72(SP), Z12, Z17
+	VPTERNLOGD.BCST $0x96, 76(SP), Z10, Z15
+	VPSHUFD         $0xa0, Z14, K1, Z18
+	VPSHUFD         $0xa0, Z13, K1, Z16
+	VPUNPCKLQDQ     Z16, Z18, Z10
+	VPUNPCKHQDQ     Z16, Z18, Z12
+	VPSHUFD         $0xa0, Z11, K1, Z17
+	VPSHUFD         $0xa0, Z9, K1, Z15
+	VPUNPCKLQDQ     Z15, Z17, Z9
+	VPUNPCKHQDQ     Z15, Z17, Z11
+	VPCMPUD         $0x05, Z0, Z10, K2
+	VMULPS.Z        (CX), Z1, K2, Z10
+	KMOVW           K2, (BX)
+	VMOVUPS         Z10, (DX)
+	VPCMPUD         $0x05, Z0, Z12, K2
+	VMULPS.Z        64(CX), Z1, K2, Z10
+	KMOVW           K2, 2(BX)
+	VMOVUPS         Z10, 64(DX)
+	VPCMPUD         $0x05, Z0, Z9, K2
+	VMULPS.Z        128(CX), Z1, K2, Z9
+	KMOVW           K2, 4(BX)
+	VMOVUPS         Z9, 128(DX)
+	VPCMPUD         $0x05, Z0, Z11, K2
+	VMULPS.Z        192(CX), Z1, K2, Z9
+	KMOVW           K2, 6(BX)
+	VMOVUPS         Z9, 192(DX)
+	ADDQ            $0x00000100, CX
+	ADDQ            $0x00000100, DX
+	ADDQ            $0x08, BX
+	SUBQ            $0x40, AX
+	JAE             dropKeptAVX512_pair
+
+dropKeptAVX512_last:
+	ADDQ $0x40, AX
+	JZ   dropKeptAVX512_end
+
+dropKeptAVX512_loop:
+	VPMULUDQ        Z2, Z6, Z9
+	VPSHUFD         $0xf5, Z9, Z10
+	VPXORD          Z3, Z10, Z10
+	VPMULUDQ        Z4, Z10, Z10
+	VPSHUFD         $0xf5, Z10, Z11
+	VPXORD.BCST     8(SP), Z11, Z11
+	VPXORD          Z8, Z9, Z9
+	VPADDQ          Z5, Z6, Z6
+	VPMULUDQ        Z2, Z11, Z11
+	VPMULUDQ        Z4, Z9, Z9
+	VPSHUFD         $0xf5, Z9, Z13
+	VPSHUFD         $0xf5, Z11, Z12
+	VPTERNLOGD.BCST $0x96, 16(SP), Z10, Z13
+	VPTERNLOGD.BCST $0x96, 20(SP), Z7, Z12
+	VPMULUDQ        Z2, Z13, Z10
+	VPMULUDQ        Z4, Z12, Z12
+	VPSHUFD         $0xf5, Z12, Z14
+	VPSHUFD         $0xf5, Z10, Z13
+	VPTERNLOGD.BCST $0x96, 24(SP), Z9, Z14
+	VPTERNLOGD.BCST $0x96, 28(SP), Z11, Z13
+	VPMULUDQ        Z2, Z14, Z9
+	VPMULUDQ        Z4, Z13, Z11
+	VPSHUFD         $0xf5, Z11, Z14
+	VPSHUFD         $0xf5, Z9, Z13
+	VPTERNLOGD.BCST $0x96, 32(SP), Z12, Z14
+	VPTERNLOGD.BCST $0x96, 36(SP), Z10, Z13
+	VPMULUDQ        Z2, Z14, Z10
+	VPMULUDQ        Z4, Z13, Z12
+	VPSHUFD         $0xf5, Z12, Z14
+	VPSHUFD         $0xf5, Z10, Z13
+	VPTERNLOGD.BCST $0x96, 40(SP), Z11, Z14
+	VPTERNLOGD.BCST $0x96, 44(SP), Z9, Z13
+	VPMULUDQ        Z2, Z14, Z9
+	VPMULUDQ        Z4, Z13, Z11
+	VPSHUFD         $0xf5, Z11, Z14
+	VPSHUFD         $0xf5, Z9, Z13
+	VPTERNLOGD.BCST $0x96, 48(SP), Z12, Z14
+	VPTERNLOGD.BCST $0x96, 52(SP), Z10, Z13
+	VPMULUDQ        Z2, Z14, Z10
+	VPMULUDQ        Z4, Z13, Z12
+	VPSHUFD         $0xf5, Z12, Z14
+	VPSHUFD         $0xf5, Z10, Z13
+	VPTERNLOGD.BCST $0x96, 56(SP), Z11, Z14
+	VPTERNLOGD.BCST $0x96, 60(SP), Z9, Z13
+	VPMULUDQ        Z2, Z14, Z9
+	VPMULUDQ        Z4, Z13, Z11
+	VPSHUFD         $0xf5, Z11, Z14
+	VPSHUFD         $0xf5, Z9, Z13
+	VPTERNLOGD.BCST $0x96, 64(SP), Z12, Z14
+	VPTERNLOGD.BCST $0x96, 68(SP), Z10, Z13
+	VPMULUDQ        Z2, Z14, Z10
+	VPMULUDQ        Z4, Z13, Z12
+	VPSHUFD         $0xf5, Z12, Z14
+	VPSHUFD         $0xf5, Z10, Z13
+	VPTERNLOGD.BCST $0x96, 72(SP), Z11, Z14
+	VPTERNLOGD.BCST $0x96, 76(SP), Z9, Z13
+	VPSHUFD         $0xa0, Z12, K1, Z14
+	VPSHUFD         $0xa0, Z10, K1, Z13
+	VPUNPCKLQDQ     Z13, Z14, Z9
+	VPUNPCKHQDQ     Z13, Z14, Z10
+	VPCMPUD         $0x05, Z0, Z9, K2
+	VMULPS.Z        (CX), Z1, K2, Z9
+	KMOVW           K2, (BX)
+	VMOVUPS         Z9, (DX)
+	VPCMPUD         $0x05, Z0, Z10, K2
+	VMULPS.Z        64(CX), Z1, K2, Z9
+	KMOVW           K2, 2(BX)
+	VMOVUPS         Z9, 64(DX)
+	ADDQ            $0x00000080, CX
+	ADDQ            $0x00000080, DX
+	ADDQ            $0x04, BX
+	SUBQ            $0x20, AX
+	JNZ             dropKeptAVX512_loop
+
+dropKeptAVX512_end:
+	VZEROUPPER
+	RET
+
+// func applyAVX512(n int, kept *uint16, scale float32, x *float32, y *float32)
+// Requires: AVX, AVX512F
+TEXT ·applyAVX512(SB), NOSPLIT, $0-40
+	MOVQ         n+0(FP), AX
+	MOVQ         kept+8(FP), CX
+	MOVQ         x+24(FP), DX
+	MOVQ         y+32(FP), BX
+	VBROADCASTSS scale+16(FP), Z0
+
+applyAVX512_loop:
+	KMOVW    (CX), K1
+	VMULPS.Z (DX), Z0, K1, Z1
+	VMOVUPS  Z1, (BX)
+	KMOVW    2(CX), K1
+	VMULPS.Z 64(DX), Z0, K1, Z1
+	VMOVUPS  Z1, 64(BX)
+	ADDQ     $0x00000080, DX
+	ADDQ     $0x00000080, BX
+	ADDQ     $0x04, CX
+	SUBQ     $0x20, AX
+	JNZ      applyAVX512_loop
 	VZEROUPPER
 	RET

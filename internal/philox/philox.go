@@ -76,6 +76,53 @@ func Drop(key, first, threshold uint64, scale float32, x, y []float32) {
 	}
 }
 
+// DropKept is Drop that remembers: bit j%16 of kept[j/16] becomes 1 where element j is kept, so
+// that Apply can do the same again without drawing. first and the lengths of x and y are
+// multiples of 16, kept holds a sixteenth.
+func DropKept(key, first, threshold uint64, scale float32, x, y []float32, kept []uint16) {
+	y, kept = y[:len(x)], kept[:len(x)/16]
+	if (first|uint64(len(x)))%16 != 0 {
+		panic("philox: DropKept of elements that are not multiples of 16")
+	}
+	if threshold > math.MaxUint32 {
+		clear(y)
+		clear(kept)
+		return
+	}
+	n := dropsKept(key, first/4, uint32(threshold), scale, x, y, kept)
+	x, y, kept, first = x[n:], y[n:], kept[n/16:], first+uint64(n)
+	for i := range kept {
+		var w [16]uint32
+		Words(key, first+uint64(16*i), w[:])
+		bits := uint16(0)
+		for j, v := range w {
+			if uint64(v) >= threshold {
+				bits |= 1 << j
+			}
+		}
+		kept[i] = bits
+	}
+	applyGo(kept, scale, x, y)
+}
+
+// Apply computes y[j] = x[j]*scale where bit j%16 of kept[j/16] is 1, else 0. y may be x; the
+// lengths are as for DropKept.
+func Apply(kept []uint16, scale float32, x, y []float32) {
+	y, kept = y[:len(x)], kept[:len(x)/16]
+	n := applies(kept, scale, x, y)
+	applyGo(kept[n/16:], scale, x[n:], y[n:])
+}
+
+func applyGo(kept []uint16, scale float32, x, y []float32) {
+	for i, bits := range kept {
+		from, to := (*[16]float32)(x[16*i:]), (*[16]float32)(y[16*i:])
+		for j, v := range from {
+			m := -uint32(bits >> j & 1)
+			to[j] = math.Float32frombits(math.Float32bits(v*scale) & m)
+		}
+	}
+}
+
 // dropBlock does the elements of block ctr from its word number skip on.
 func dropBlock(key, ctr uint64, threshold uint32, scale float32, x, y []float32, skip int) {
 	var w [4]uint32

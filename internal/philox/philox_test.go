@@ -142,6 +142,46 @@ func testDrop(t *testing.T, p float32, first uint64, n int) {
 	}
 }
 
+// DropKept and Apply equal Drop for every number of sixteens, also where the high word of the
+// counter changes, and write nothing beside.
+func TestDropKept(t *testing.T) {
+	const key, guard, scale = 0x0123456789abcdef, 77, 1.5
+	for _, p := range []float32{0, 0.3, 0.5, 1} {
+		threshold := philox.Threshold(p)
+		for _, first := range []uint64{0, 1<<34 - 64, 1<<34 - 16} {
+			for n := 0; n <= 16*13; n += 16 {
+				x, want := make([]float32, n), make([]float32, n)
+				for i := range x {
+					x[i] = float32(i + 1)
+				}
+				philox.Drop(key, first, threshold, scale, x, want)
+				y, z := make([]float32, n+1), make([]float32, n+1)
+				y[n], z[n] = guard, guard
+				kept := make([]uint16, n/16+1)
+				kept[n/16] = guard
+				philox.DropKept(key, first, threshold, scale, x, y[:n], kept)
+				philox.Apply(kept, scale, x, z[:n])
+				if y[n] != guard || z[n] != guard || kept[n/16] != guard {
+					t.Fatalf("DropKept(p=%g, first=%d, n=%d) or Apply wrote outside", p, first, n)
+				}
+				for i, w := range want {
+					if y[i] != w || z[i] != w {
+						t.Fatalf("DropKept(p=%g, first=%d, n=%d)[%d] = %g, Apply %g, want %g", p, first, n, i, y[i], z[i], w)
+					}
+				}
+			}
+		}
+	}
+}
+
+func BenchmarkApply(b *testing.B) {
+	x, kept := make([]float32, 1<<12), make([]uint16, 1<<8)
+	b.SetBytes(int64(len(x)) * 4)
+	for b.Loop() {
+		philox.Apply(kept, 1.25, x, x)
+	}
+}
+
 func BenchmarkDrop(b *testing.B) {
 	x := make([]float32, 1<<12)
 	b.SetBytes(int64(len(x)) * 4)

@@ -14,6 +14,16 @@ func wordsAVX2(n int, ctr uint64, key uint64, dst *uint32)
 //go:noescape
 func dropAVX2(n int, ctr uint64, key uint64, threshold uint32, scale float32, x *float32, y *float32)
 
+// dropKeptAVX2 computes y = x scale where words of n/4 blocks from block ctr on are >= threshold, else 0, and writes a bit for each element, 1 where it is kept. n is a multiple of 16 and at least 16.
+//
+//go:noescape
+func dropKeptAVX2(n int, ctr uint64, key uint64, threshold uint32, scale float32, x *float32, y *float32, kept *uint16)
+
+// applyAVX2 computes y = x scale where the bits of kept are 1, else 0. n is a multiple of 16 and at least 16.
+//
+//go:noescape
+func applyAVX2(n int, kept *uint16, scale float32, x *float32, y *float32)
+
 // wordsAVX512 writes the words of n/4 blocks from block ctr on. n is a multiple of 32 and at least 32.
 //
 //go:noescape
@@ -23,3 +33,13 @@ func wordsAVX512(n int, ctr uint64, key uint64, dst *uint32)
 //
 //go:noescape
 func dropAVX512(n int, ctr uint64, key uint64, threshold uint32, scale float32, x *float32, y *float32)
+
+// dropKeptAVX512 computes y = x scale where words of n/4 blocks from block ctr on are >= threshold, else 0, and writes a bit for each element, 1 where it is kept. n is a multiple of 32 and at least 32.
+//
+//go:noescape
+func dropKeptAVX512(n int, ctr uint64, key uint64, threshold uint32, scale float32, x *float32, y *float32, kept *uint16)
+
+// applyAVX512 computes y = x scale where the bits of kept are 1, else 0. n is a multiple of 32 and at least 32.
+//
+//go:noescape
+func applyAVX512(n int, kept *uint16, scale float32, x *float32, y *float32)

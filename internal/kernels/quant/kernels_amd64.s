@@ -361,97 +361,97 @@ TEXT ·pack1AVX2(SB), NOSPLIT, $640-56
 	VPADDQ       blockOrderAVX2<>+0(SB), Y7, Y7
 
 pack1AVX2_loop:
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
 	VPXOR        Y10, Y10, Y10
 	VPXOR        Y11, Y11, Y11
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y9
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y10, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        (SP), Y9, Y9
-	VPXOR        32(SP), Y11, Y11
 	VPXOR        Y9, Y13, Y13
+	VPXOR        (SP), Y13, Y13
 	VPXOR        Y11, Y12, Y12
+	VPXOR        32(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        64(SP), Y10, Y10
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        64(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        96(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        128(SP), Y11, Y11
-	VPXOR        160(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        128(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        160(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        192(SP), Y10, Y10
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        192(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        224(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        256(SP), Y11, Y11
-	VPXOR        288(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        256(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        288(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        320(SP), Y10, Y10
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        320(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        352(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        384(SP), Y11, Y11
-	VPXOR        416(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        384(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        416(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        448(SP), Y10, Y10
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        448(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        480(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        512(SP), Y11, Y11
-	VPXOR        544(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        512(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        544(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        576(SP), Y10, Y10
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        576(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        608(SP), Y12, Y12
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y11, Y11
 	VPBLENDD     $0xaa, Y11, Y13, Y8
 	VPSLLQ       $0x20, Y9, Y9
 	VPBLENDD     $0xaa, Y9, Y12, Y9
 	VPUNPCKLQDQ  Y9, Y8, Y10
 	VPUNPCKHQDQ  Y9, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
@@ -488,97 +488,97 @@ pack1AVX2_loop:
 	VPSRLD       $0x10, Y10, Y10
 	VPSLLD       $0x01, Y10, Y10
 	VPOR         Y10, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y10
 	VPXOR        Y12, Y12, Y12
 	VPXOR        Y13, Y13, Y13
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y10
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y12, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        (SP), Y10, Y10
-	VPXOR        32(SP), Y13, Y13
 	VPXOR        Y10, Y15, Y15
+	VPXOR        (SP), Y15, Y15
 	VPXOR        Y13, Y14, Y14
+	VPXOR        32(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        64(SP), Y12, Y12
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        64(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        96(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        128(SP), Y13, Y13
-	VPXOR        160(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        128(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        160(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        192(SP), Y12, Y12
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        192(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        224(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        256(SP), Y13, Y13
-	VPXOR        288(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        256(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        288(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        320(SP), Y12, Y12
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        320(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        352(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        384(SP), Y13, Y13
-	VPXOR        416(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        384(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        416(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        448(SP), Y12, Y12
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        448(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        480(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        512(SP), Y13, Y13
-	VPXOR        544(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        512(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        544(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        576(SP), Y12, Y12
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        576(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        608(SP), Y14, Y14
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y13, Y13
 	VPBLENDD     $0xaa, Y13, Y15, Y8
 	VPSLLQ       $0x20, Y10, Y10
 	VPBLENDD     $0xaa, Y10, Y14, Y10
 	VPUNPCKLQDQ  Y10, Y8, Y12
 	VPUNPCKHQDQ  Y10, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      128(CX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
@@ -619,97 +619,97 @@ pack1AVX2_loop:
 	VPSRLD       $0x10, Y10, Y10
 	VPSLLD       $0x03, Y10, Y10
 	VPOR         Y10, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y10
 	VPXOR        Y12, Y12, Y12
 	VPXOR        Y13, Y13, Y13
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y10
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y12, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        (SP), Y10, Y10
-	VPXOR        32(SP), Y13, Y13
 	VPXOR        Y10, Y15, Y15
+	VPXOR        (SP), Y15, Y15
 	VPXOR        Y13, Y14, Y14
+	VPXOR        32(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        64(SP), Y12, Y12
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        64(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        96(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        128(SP), Y13, Y13
-	VPXOR        160(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        128(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        160(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        192(SP), Y12, Y12
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        192(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        224(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        256(SP), Y13, Y13
-	VPXOR        288(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        256(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        288(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        320(SP), Y12, Y12
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        320(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        352(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        384(SP), Y13, Y13
-	VPXOR        416(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        384(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        416(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        448(SP), Y12, Y12
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        448(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        480(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        512(SP), Y13, Y13
-	VPXOR        544(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        512(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        544(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        576(SP), Y12, Y12
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        576(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        608(SP), Y14, Y14
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y13, Y13
 	VPBLENDD     $0xaa, Y13, Y15, Y8
 	VPSLLQ       $0x20, Y10, Y10
 	VPBLENDD     $0xaa, Y10, Y14, Y10
 	VPUNPCKLQDQ  Y10, Y8, Y12
 	VPUNPCKHQDQ  Y10, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      256(CX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
@@ -750,97 +750,97 @@ pack1AVX2_loop:
 	VPSRLD       $0x10, Y10, Y10
 	VPSLLD       $0x05, Y10, Y10
 	VPOR         Y10, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y10
 	VPXOR        Y12, Y12, Y12
 	VPXOR        Y13, Y13, Y13
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y10
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y12, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        (SP), Y10, Y10
-	VPXOR        32(SP), Y13, Y13
 	VPXOR        Y10, Y15, Y15
+	VPXOR        (SP), Y15, Y15
 	VPXOR        Y13, Y14, Y14
+	VPXOR        32(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        64(SP), Y12, Y12
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        64(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        96(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        128(SP), Y13, Y13
-	VPXOR        160(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        128(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        160(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        192(SP), Y12, Y12
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        192(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        224(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        256(SP), Y13, Y13
-	VPXOR        288(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        256(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        288(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        320(SP), Y12, Y12
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        320(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        352(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        384(SP), Y13, Y13
-	VPXOR        416(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        384(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        416(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        448(SP), Y12, Y12
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        448(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        480(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        512(SP), Y13, Y13
-	VPXOR        544(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        512(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        544(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        576(SP), Y12, Y12
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        576(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        608(SP), Y14, Y14
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y13, Y13
 	VPBLENDD     $0xaa, Y13, Y15, Y8
 	VPSLLQ       $0x20, Y10, Y10
 	VPBLENDD     $0xaa, Y10, Y14, Y10
 	VPUNPCKLQDQ  Y10, Y8, Y12
 	VPUNPCKHQDQ  Y10, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      384(CX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
@@ -1117,97 +1117,97 @@ TEXT ·pack2AVX2(SB), NOSPLIT, $640-56
 	VPADDQ       blockOrderAVX2<>+0(SB), Y7, Y7
 
 pack2AVX2_loop:
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
 	VPXOR        Y10, Y10, Y10
 	VPXOR        Y11, Y11, Y11
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y9
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y10, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        (SP), Y9, Y9
-	VPXOR        32(SP), Y11, Y11
 	VPXOR        Y9, Y13, Y13
+	VPXOR        (SP), Y13, Y13
 	VPXOR        Y11, Y12, Y12
+	VPXOR        32(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        64(SP), Y10, Y10
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        64(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        96(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        128(SP), Y11, Y11
-	VPXOR        160(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        128(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        160(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        192(SP), Y10, Y10
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        192(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        224(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        256(SP), Y11, Y11
-	VPXOR        288(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        256(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        288(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        320(SP), Y10, Y10
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        320(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        352(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        384(SP), Y11, Y11
-	VPXOR        416(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        384(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        416(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        448(SP), Y10, Y10
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        448(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        480(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        512(SP), Y11, Y11
-	VPXOR        544(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        512(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        544(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        576(SP), Y10, Y10
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        576(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        608(SP), Y12, Y12
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y11, Y11
 	VPBLENDD     $0xaa, Y11, Y13, Y8
 	VPSLLQ       $0x20, Y9, Y9
 	VPBLENDD     $0xaa, Y9, Y12, Y9
 	VPUNPCKLQDQ  Y9, Y8, Y10
 	VPUNPCKHQDQ  Y9, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
@@ -1244,97 +1244,97 @@ pack2AVX2_loop:
 	VPSRLD       $0x10, Y10, Y10
 	VPSLLD       $0x02, Y10, Y10
 	VPOR         Y10, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y10
 	VPXOR        Y12, Y12, Y12
 	VPXOR        Y13, Y13, Y13
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y10
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y12, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        (SP), Y10, Y10
-	VPXOR        32(SP), Y13, Y13
 	VPXOR        Y10, Y15, Y15
+	VPXOR        (SP), Y15, Y15
 	VPXOR        Y13, Y14, Y14
+	VPXOR        32(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        64(SP), Y12, Y12
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        64(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        96(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        128(SP), Y13, Y13
-	VPXOR        160(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        128(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        160(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        192(SP), Y12, Y12
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        192(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        224(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        256(SP), Y13, Y13
-	VPXOR        288(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        256(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        288(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        320(SP), Y12, Y12
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        320(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        352(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        384(SP), Y13, Y13
-	VPXOR        416(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        384(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        416(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        448(SP), Y12, Y12
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        448(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        480(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        512(SP), Y13, Y13
-	VPXOR        544(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        512(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        544(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        576(SP), Y12, Y12
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        576(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        608(SP), Y14, Y14
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y13, Y13
 	VPBLENDD     $0xaa, Y13, Y15, Y8
 	VPSLLQ       $0x20, Y10, Y10
 	VPBLENDD     $0xaa, Y10, Y14, Y10
 	VPUNPCKLQDQ  Y10, Y8, Y12
 	VPUNPCKHQDQ  Y10, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      128(CX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
@@ -1380,97 +1380,97 @@ pack2AVX2_loop:
 	VEXTRACTI128 $0x01, Y9, X8
 	VPACKUSWB    X8, X9, X9
 	VMOVDQU      X9, (DX)
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
 	VPXOR        Y10, Y10, Y10
 	VPXOR        Y11, Y11, Y11
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y9
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y10, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        (SP), Y9, Y9
-	VPXOR        32(SP), Y11, Y11
 	VPXOR        Y9, Y13, Y13
+	VPXOR        (SP), Y13, Y13
 	VPXOR        Y11, Y12, Y12
+	VPXOR        32(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        64(SP), Y10, Y10
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        64(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        96(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        128(SP), Y11, Y11
-	VPXOR        160(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        128(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        160(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        192(SP), Y10, Y10
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        192(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        224(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        256(SP), Y11, Y11
-	VPXOR        288(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        256(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        288(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        320(SP), Y10, Y10
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        320(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        352(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        384(SP), Y11, Y11
-	VPXOR        416(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        384(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        416(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        448(SP), Y10, Y10
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        448(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        480(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        512(SP), Y11, Y11
-	VPXOR        544(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        512(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        544(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        576(SP), Y10, Y10
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        576(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        608(SP), Y12, Y12
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y11, Y11
 	VPBLENDD     $0xaa, Y11, Y13, Y8
 	VPSLLQ       $0x20, Y9, Y9
 	VPBLENDD     $0xaa, Y9, Y12, Y9
 	VPUNPCKLQDQ  Y9, Y8, Y10
 	VPUNPCKHQDQ  Y9, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      256(CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
@@ -1507,97 +1507,97 @@ pack2AVX2_loop:
 	VPSRLD       $0x10, Y10, Y10
 	VPSLLD       $0x02, Y10, Y10
 	VPOR         Y10, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y10
 	VPXOR        Y12, Y12, Y12
 	VPXOR        Y13, Y13, Y13
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y10
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y12, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        (SP), Y10, Y10
-	VPXOR        32(SP), Y13, Y13
 	VPXOR        Y10, Y15, Y15
+	VPXOR        (SP), Y15, Y15
 	VPXOR        Y13, Y14, Y14
+	VPXOR        32(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        64(SP), Y12, Y12
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        64(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        96(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        128(SP), Y13, Y13
-	VPXOR        160(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        128(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        160(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        192(SP), Y12, Y12
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        192(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        224(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        256(SP), Y13, Y13
-	VPXOR        288(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        256(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        288(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        320(SP), Y12, Y12
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        320(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        352(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        384(SP), Y13, Y13
-	VPXOR        416(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        384(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        416(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        448(SP), Y12, Y12
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        448(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        480(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y8
 	VPMULUDQ     Y5, Y14, Y12
 	VPSRLQ       $0x20, Y12, Y15
 	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        512(SP), Y13, Y13
-	VPXOR        544(SP), Y10, Y10
 	VPXOR        Y13, Y15, Y15
+	VPXOR        512(SP), Y15, Y15
 	VPXOR        Y10, Y14, Y14
+	VPXOR        544(SP), Y14, Y14
 	VPMULUDQ     Y4, Y15, Y10
 	VPMULUDQ     Y5, Y14, Y13
 	VPSRLQ       $0x20, Y13, Y15
 	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        576(SP), Y12, Y12
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y12, Y15, Y15
+	VPXOR        576(SP), Y15, Y15
 	VPXOR        Y8, Y14, Y14
+	VPXOR        608(SP), Y14, Y14
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y13, Y13
 	VPBLENDD     $0xaa, Y13, Y15, Y8
 	VPSLLQ       $0x20, Y10, Y10
 	VPBLENDD     $0xaa, Y10, Y14, Y10
 	VPUNPCKLQDQ  Y10, Y8, Y12
 	VPUNPCKHQDQ  Y10, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      384(CX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
@@ -1874,97 +1874,97 @@ TEXT ·pack4AVX2(SB), NOSPLIT, $640-56
 	VPADDQ       blockOrderAVX2<>+0(SB), Y7, Y7
 
 pack4AVX2_loop:
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
 	VPXOR        Y10, Y10, Y10
 	VPXOR        Y11, Y11, Y11
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y9
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y10, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        (SP), Y9, Y9
-	VPXOR        32(SP), Y11, Y11
 	VPXOR        Y9, Y13, Y13
+	VPXOR        (SP), Y13, Y13
 	VPXOR        Y11, Y12, Y12
+	VPXOR        32(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        64(SP), Y10, Y10
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        64(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        96(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        128(SP), Y11, Y11
-	VPXOR        160(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        128(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        160(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        192(SP), Y10, Y10
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        192(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        224(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        256(SP), Y11, Y11
-	VPXOR        288(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        256(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        288(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        320(SP), Y10, Y10
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        320(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        352(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        384(SP), Y11, Y11
-	VPXOR        416(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        384(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        416(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        448(SP), Y10, Y10
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        448(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        480(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        512(SP), Y11, Y11
-	VPXOR        544(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        512(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        544(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        576(SP), Y10, Y10
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        576(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        608(SP), Y12, Y12
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y11, Y11
 	VPBLENDD     $0xaa, Y11, Y13, Y8
 	VPSLLQ       $0x20, Y9, Y9
 	VPBLENDD     $0xaa, Y9, Y12, Y9
 	VPUNPCKLQDQ  Y9, Y8, Y10
 	VPUNPCKHQDQ  Y9, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
@@ -2006,97 +2006,97 @@ pack4AVX2_loop:
 	VEXTRACTI128 $0x01, Y9, X8
 	VPACKUSWB    X8, X9, X9
 	VMOVDQU      X9, (DX)
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
 	VPXOR        Y10, Y10, Y10
 	VPXOR        Y11, Y11, Y11
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y9
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y10, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        (SP), Y9, Y9
-	VPXOR        32(SP), Y11, Y11
 	VPXOR        Y9, Y13, Y13
+	VPXOR        (SP), Y13, Y13
 	VPXOR        Y11, Y12, Y12
+	VPXOR        32(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        64(SP), Y10, Y10
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        64(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        96(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        128(SP), Y11, Y11
-	VPXOR        160(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        128(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        160(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        192(SP), Y10, Y10
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        192(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        224(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        256(SP), Y11, Y11
-	VPXOR        288(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        256(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        288(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        320(SP), Y10, Y10
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        320(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        352(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        384(SP), Y11, Y11
-	VPXOR        416(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        384(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        416(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        448(SP), Y10, Y10
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        448(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        480(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        512(SP), Y11, Y11
-	VPXOR        544(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        512(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        544(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        576(SP), Y10, Y10
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        576(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        608(SP), Y12, Y12
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y11, Y11
 	VPBLENDD     $0xaa, Y11, Y13, Y8
 	VPSLLQ       $0x20, Y9, Y9
 	VPBLENDD     $0xaa, Y9, Y12, Y9
 	VPUNPCKLQDQ  Y9, Y8, Y10
 	VPUNPCKHQDQ  Y9, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      128(CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
@@ -2138,97 +2138,97 @@ pack4AVX2_loop:
 	VEXTRACTI128 $0x01, Y9, X8
 	VPACKUSWB    X8, X9, X9
 	VMOVDQU      X9, 16(DX)
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
 	VPXOR        Y10, Y10, Y10
 	VPXOR        Y11, Y11, Y11
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y9
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y10, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        (SP), Y9, Y9
-	VPXOR        32(SP), Y11, Y11
 	VPXOR        Y9, Y13, Y13
+	VPXOR        (SP), Y13, Y13
 	VPXOR        Y11, Y12, Y12
+	VPXOR        32(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        64(SP), Y10, Y10
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        64(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        96(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        128(SP), Y11, Y11
-	VPXOR        160(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        128(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        160(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        192(SP), Y10, Y10
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        192(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        224(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        256(SP), Y11, Y11
-	VPXOR        288(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        256(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        288(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        320(SP), Y10, Y10
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        320(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        352(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        384(SP), Y11, Y11
-	VPXOR        416(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        384(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        416(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        448(SP), Y10, Y10
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        448(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        480(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        512(SP), Y11, Y11
-	VPXOR        544(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        512(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        544(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        576(SP), Y10, Y10
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        576(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        608(SP), Y12, Y12
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y11, Y11
 	VPBLENDD     $0xaa, Y11, Y13, Y8
 	VPSLLQ       $0x20, Y9, Y9
 	VPBLENDD     $0xaa, Y9, Y12, Y9
 	VPUNPCKLQDQ  Y9, Y8, Y10
 	VPUNPCKHQDQ  Y9, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      256(CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
@@ -2270,97 +2270,97 @@ pack4AVX2_loop:
 	VEXTRACTI128 $0x01, Y9, X8
 	VPACKUSWB    X8, X9, X9
 	VMOVDQU      X9, 32(DX)
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
 	VPXOR        Y10, Y10, Y10
 	VPXOR        Y11, Y11, Y11
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y9
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y10, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        (SP), Y9, Y9
-	VPXOR        32(SP), Y11, Y11
 	VPXOR        Y9, Y13, Y13
+	VPXOR        (SP), Y13, Y13
 	VPXOR        Y11, Y12, Y12
+	VPXOR        32(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        64(SP), Y10, Y10
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        64(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        96(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        128(SP), Y11, Y11
-	VPXOR        160(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        128(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        160(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        192(SP), Y10, Y10
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        192(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        224(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        256(SP), Y11, Y11
-	VPXOR        288(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        256(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        288(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        320(SP), Y10, Y10
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        320(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        352(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        384(SP), Y11, Y11
-	VPXOR        416(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        384(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        416(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        448(SP), Y10, Y10
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        448(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        480(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        512(SP), Y11, Y11
-	VPXOR        544(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        512(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        544(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        576(SP), Y10, Y10
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        576(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        608(SP), Y12, Y12
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y11, Y11
 	VPBLENDD     $0xaa, Y11, Y13, Y8
 	VPSLLQ       $0x20, Y9, Y9
 	VPBLENDD     $0xaa, Y9, Y12, Y9
 	VPUNPCKLQDQ  Y9, Y8, Y10
 	VPUNPCKHQDQ  Y9, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      384(CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
@@ -2633,97 +2633,97 @@ TEXT ·pack8AVX2(SB), NOSPLIT, $640-56
 	VPADDQ       blockOrderAVX2<>+0(SB), Y7, Y7
 
 pack8AVX2_loop:
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
 	VPXOR        Y10, Y10, Y10
 	VPXOR        Y11, Y11, Y11
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y9
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y10, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        (SP), Y9, Y9
-	VPXOR        32(SP), Y11, Y11
 	VPXOR        Y9, Y13, Y13
+	VPXOR        (SP), Y13, Y13
 	VPXOR        Y11, Y12, Y12
+	VPXOR        32(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        64(SP), Y10, Y10
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        64(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        96(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        128(SP), Y11, Y11
-	VPXOR        160(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        128(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        160(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        192(SP), Y10, Y10
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        192(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        224(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        256(SP), Y11, Y11
-	VPXOR        288(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        256(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        288(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        320(SP), Y10, Y10
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        320(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        352(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        384(SP), Y11, Y11
-	VPXOR        416(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        384(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        416(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        448(SP), Y10, Y10
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        448(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        480(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        512(SP), Y11, Y11
-	VPXOR        544(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        512(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        544(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        576(SP), Y10, Y10
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        576(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        608(SP), Y12, Y12
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y11, Y11
 	VPBLENDD     $0xaa, Y11, Y13, Y8
 	VPSLLQ       $0x20, Y9, Y9
 	VPBLENDD     $0xaa, Y9, Y12, Y9
 	VPUNPCKLQDQ  Y9, Y8, Y10
 	VPUNPCKHQDQ  Y9, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
@@ -2766,97 +2766,97 @@ pack8AVX2_loop:
 	VEXTRACTI128 $0x01, Y9, X8
 	VPACKUSWB    X8, X9, X9
 	VMOVDQU      X9, 16(DX)
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
 	VPXOR        Y10, Y10, Y10
 	VPXOR        Y11, Y11, Y11
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y9
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y10, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        (SP), Y9, Y9
-	VPXOR        32(SP), Y11, Y11
 	VPXOR        Y9, Y13, Y13
+	VPXOR        (SP), Y13, Y13
 	VPXOR        Y11, Y12, Y12
+	VPXOR        32(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        64(SP), Y10, Y10
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        64(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        96(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        128(SP), Y11, Y11
-	VPXOR        160(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        128(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        160(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        192(SP), Y10, Y10
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        192(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        224(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        256(SP), Y11, Y11
-	VPXOR        288(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        256(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        288(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        320(SP), Y10, Y10
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        320(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        352(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        384(SP), Y11, Y11
-	VPXOR        416(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        384(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        416(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        448(SP), Y10, Y10
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        448(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        480(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        512(SP), Y11, Y11
-	VPXOR        544(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        512(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        544(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        576(SP), Y10, Y10
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        576(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        608(SP), Y12, Y12
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y11, Y11
 	VPBLENDD     $0xaa, Y11, Y13, Y8
 	VPSLLQ       $0x20, Y9, Y9
 	VPBLENDD     $0xaa, Y9, Y12, Y9
 	VPUNPCKLQDQ  Y9, Y8, Y10
 	VPUNPCKHQDQ  Y9, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      128(CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
@@ -2899,97 +2899,97 @@ pack8AVX2_loop:
 	VEXTRACTI128 $0x01, Y9, X8
 	VPACKUSWB    X8, X9, X9
 	VMOVDQU      X9, 48(DX)
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
 	VPXOR        Y10, Y10, Y10
 	VPXOR        Y11, Y11, Y11
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y9
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y10, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        (SP), Y9, Y9
-	VPXOR        32(SP), Y11, Y11
 	VPXOR        Y9, Y13, Y13
+	VPXOR        (SP), Y13, Y13
 	VPXOR        Y11, Y12, Y12
+	VPXOR        32(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        64(SP), Y10, Y10
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        64(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        96(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        128(SP), Y11, Y11
-	VPXOR        160(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        128(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        160(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        192(SP), Y10, Y10
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        192(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        224(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        256(SP), Y11, Y11
-	VPXOR        288(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        256(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        288(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        320(SP), Y10, Y10
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        320(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        352(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        384(SP), Y11, Y11
-	VPXOR        416(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        384(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        416(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        448(SP), Y10, Y10
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        448(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        480(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        512(SP), Y11, Y11
-	VPXOR        544(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        512(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        544(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        576(SP), Y10, Y10
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        576(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        608(SP), Y12, Y12
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y11, Y11
 	VPBLENDD     $0xaa, Y11, Y13, Y8
 	VPSLLQ       $0x20, Y9, Y9
 	VPBLENDD     $0xaa, Y9, Y12, Y9
 	VPUNPCKLQDQ  Y9, Y8, Y10
 	VPUNPCKHQDQ  Y9, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      256(CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
@@ -3032,97 +3032,97 @@ pack8AVX2_loop:
 	VEXTRACTI128 $0x01, Y9, X8
 	VPACKUSWB    X8, X9, X9
 	VMOVDQU      X9, 80(DX)
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
 	VPXOR        Y10, Y10, Y10
 	VPXOR        Y11, Y11, Y11
+	VMOVAPS      Y7, Y8
+	VPSRLQ       $0x20, Y7, Y9
 	VPMULUDQ     Y4, Y8, Y8
 	VPMULUDQ     Y5, Y10, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        (SP), Y9, Y9
-	VPXOR        32(SP), Y11, Y11
 	VPXOR        Y9, Y13, Y13
+	VPXOR        (SP), Y13, Y13
 	VPXOR        Y11, Y12, Y12
+	VPXOR        32(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        64(SP), Y10, Y10
-	VPXOR        96(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        64(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        96(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        128(SP), Y11, Y11
-	VPXOR        160(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        128(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        160(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        192(SP), Y10, Y10
-	VPXOR        224(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        192(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        224(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        256(SP), Y11, Y11
-	VPXOR        288(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        256(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        288(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        320(SP), Y10, Y10
-	VPXOR        352(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        320(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        352(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        384(SP), Y11, Y11
-	VPXOR        416(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        384(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        416(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        448(SP), Y10, Y10
-	VPXOR        480(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        448(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        480(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y8
 	VPMULUDQ     Y5, Y12, Y10
 	VPSRLQ       $0x20, Y10, Y13
 	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        512(SP), Y11, Y11
-	VPXOR        544(SP), Y9, Y9
 	VPXOR        Y11, Y13, Y13
+	VPXOR        512(SP), Y13, Y13
 	VPXOR        Y9, Y12, Y12
+	VPXOR        544(SP), Y12, Y12
 	VPMULUDQ     Y4, Y13, Y9
 	VPMULUDQ     Y5, Y12, Y11
 	VPSRLQ       $0x20, Y11, Y13
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        576(SP), Y10, Y10
-	VPXOR        608(SP), Y8, Y8
 	VPXOR        Y10, Y13, Y13
+	VPXOR        576(SP), Y13, Y13
 	VPXOR        Y8, Y12, Y12
+	VPXOR        608(SP), Y12, Y12
+	VPADDQ       Y6, Y7, Y7
 	VPSLLQ       $0x20, Y11, Y11
 	VPBLENDD     $0xaa, Y11, Y13, Y8
 	VPSLLQ       $0x20, Y9, Y9
 	VPBLENDD     $0xaa, Y9, Y12, Y9
 	VPUNPCKLQDQ  Y9, Y8, Y10
 	VPUNPCKHQDQ  Y9, Y8, Y8
-	VPADDQ       Y6, Y7, Y7
 	VMOVUPS      384(CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
@@ -3503,10 +3503,10 @@ TEXT ·pack1AVX512(SB), NOSPLIT, $80-56
 	KMOVW        BX, K1
 
 pack1AVX512_loop:
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
+	VMOVAPS         Z11, Z12
+	VPSRLQ          $0x20, Z11, Z13
 	VPMULUDQ        Z8, Z12, Z12
 	VPMULUDQ        Z9, Z4, Z14
 	VPSHUFD         $0xf5, Z14, Z16
@@ -3567,11 +3567,11 @@ pack1AVX512_loop:
 	VPSHUFD         $0xf5, Z13, Z16
 	VPTERNLOGD.BCST $0x96, 72(SP), Z14, Z17
 	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z16
+	VPADDQ          Z10, Z11, Z11
 	VPSHUFD         $0xa0, Z15, K1, Z17
 	VPSHUFD         $0xa0, Z13, K1, Z16
 	VPUNPCKLQDQ     Z16, Z17, Z12
 	VPUNPCKHQDQ     Z16, Z17, Z13
-	VPADDQ          Z10, Z11, Z11
 	VMOVUPS         (CX), Z14
 	VSUBPS          Z0, Z14, Z14
 	VMULPS          Z1, Z14, Z14
@@ -3610,10 +3610,10 @@ pack1AVX512_loop:
 	VPSRLD          $0x10, Z12, Z12
 	VPSLLD          $0x03, Z12, Z12
 	VPORD           Z12, Z14, Z14
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
 	VPXORD          Z6, Z6, Z6
 	VPXORD          Z7, Z7, Z7
+	VMOVAPS         Z11, Z12
+	VPSRLQ          $0x20, Z11, Z13
 	VPMULUDQ        Z8, Z12, Z12
 	VPMULUDQ        Z9, Z6, Z15
 	VPSHUFD         $0xf5, Z15, Z17
@@ -3674,11 +3674,11 @@ pack1AVX512_loop:
 	VPSHUFD         $0xf5, Z13, Z17
 	VPTERNLOGD.BCST $0x96, 72(SP), Z15, Z18
 	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z17
+	VPADDQ          Z10, Z11, Z11
 	VPSHUFD         $0xa0, Z16, K1, Z18
 	VPSHUFD         $0xa0, Z13, K1, Z17
 	VPUNPCKLQDQ     Z17, Z18, Z12
 	VPUNPCKHQDQ     Z17, Z18, Z13
-	VPADDQ          Z10, Z11, Z11
 	VMOVUPS         256(CX), Z15
 	VSUBPS          Z0, Z15, Z15
 	VMULPS          Z1, Z15, Z15
@@ -3865,10 +3865,10 @@ TEXT ·pack2AVX512(SB), NOSPLIT, $80-56
 	KMOVW        BX, K1
 
 pack2AVX512_loop:
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
+	VMOVAPS         Z11, Z12
+	VPSRLQ          $0x20, Z11, Z13
 	VPMULUDQ        Z8, Z12, Z12
 	VPMULUDQ        Z9, Z4, Z14
 	VPSHUFD         $0xf5, Z14, Z16
@@ -3929,11 +3929,11 @@ pack2AVX512_loop:
 	VPSHUFD         $0xf5, Z13, Z16
 	VPTERNLOGD.BCST $0x96, 72(SP), Z14, Z17
 	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z16
+	VPADDQ          Z10, Z11, Z11
 	VPSHUFD         $0xa0, Z15, K1, Z17
 	VPSHUFD         $0xa0, Z13, K1, Z16
 	VPUNPCKLQDQ     Z16, Z17, Z12
 	VPUNPCKHQDQ     Z16, Z17, Z13
-	VPADDQ          Z10, Z11, Z11
 	VMOVUPS         (CX), Z14
 	VSUBPS          Z0, Z14, Z14
 	VMULPS          Z1, Z14, Z14
@@ -3973,10 +3973,10 @@ pack2AVX512_loop:
 	VPSLLD          $0x06, Z12, Z12
 	VPORD           Z12, Z14, Z14
 	VPMOVDB         Z14, (DX)
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
 	VPXORD          Z6, Z6, Z6
 	VPXORD          Z7, Z7, Z7
+	VMOVAPS         Z11, Z12
+	VPSRLQ          $0x20, Z11, Z13
 	VPMULUDQ        Z8, Z12, Z12
 	VPMULUDQ        Z9, Z6, Z14
 	VPSHUFD         $0xf5, Z14, Z16
@@ -4037,11 +4037,11 @@ pack2AVX512_loop:
 	VPSHUFD         $0xf5, Z13, Z16
 	VPTERNLOGD.BCST $0x96, 72(SP), Z14, Z17
 	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z16
+	VPADDQ          Z10, Z11, Z11
 	VPSHUFD         $0xa0, Z15, K1, Z17
 	VPSHUFD         $0xa0, Z13, K1, Z16
 	VPUNPCKLQDQ     Z16, Z17, Z12
 	VPUNPCKHQDQ     Z16, Z17, Z13
-	VPADDQ          Z10, Z11, Z11
 	VMOVUPS         256(CX), Z14
 	VSUBPS          Z0, Z14, Z14
 	VMULPS          Z1, Z14, Z14
@@ -4226,10 +4226,10 @@ TEXT ·pack4AVX512(SB), NOSPLIT, $80-56
 	KMOVW        BX, K1
 
 pack4AVX512_loop:
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
+	VMOVAPS         Z11, Z12
+	VPSRLQ          $0x20, Z11, Z13
 	VPMULUDQ        Z8, Z12, Z12
 	VPMULUDQ        Z9, Z4, Z14
 	VPSHUFD         $0xf5, Z14, Z16
@@ -4290,11 +4290,11 @@ pack4AVX512_loop:
 	VPSHUFD         $0xf5, Z13, Z16
 	VPTERNLOGD.BCST $0x96, 72(SP), Z14, Z17
 	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z16
+	VPADDQ          Z10, Z11, Z11
 	VPSHUFD         $0xa0, Z15, K1, Z17
 	VPSHUFD         $0xa0, Z13, K1, Z16
 	VPUNPCKLQDQ     Z16, Z17, Z12
 	VPUNPCKHQDQ     Z16, Z17, Z13
-	VPADDQ          Z10, Z11, Z11
 	VMOVUPS         (CX), Z14
 	VSUBPS          Z0, Z14, Z14
 	VMULPS          Z1, Z14, Z14
@@ -4333,10 +4333,10 @@ pack4AVX512_loop:
 	VPSLLD          $0x04, Z14, Z14
 	VPORD           Z14, Z12, Z12
 	VPMOVDB         Z12, 16(DX)
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
 	VPXORD          Z6, Z6, Z6
 	VPXORD          Z7, Z7, Z7
+	VMOVAPS         Z11, Z12
+	VPSRLQ          $0x20, Z11, Z13
 	VPMULUDQ        Z8, Z12, Z12
 	VPMULUDQ        Z9, Z6, Z14
 	VPSHUFD         $0xf5, Z14, Z16
@@ -4397,11 +4397,11 @@ pack4AVX512_loop:
 	VPSHUFD         $0xf5, Z13, Z16
 	VPTERNLOGD.BCST $0x96, 72(SP), Z14, Z17
 	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z16
+	VPADDQ          Z10, Z11, Z11
 	VPSHUFD         $0xa0, Z15, K1, Z17
 	VPSHUFD         $0xa0, Z13, K1, Z16
 	VPUNPCKLQDQ     Z16, Z17, Z12
 	VPUNPCKHQDQ     Z16, Z17, Z13
-	VPADDQ          Z10, Z11, Z11
 	VMOVUPS         256(CX), Z14
 	VSUBPS          Z0, Z14, Z14
 	VMULPS          Z1, Z14, Z14
@@ -4585,10 +4585,10 @@ TEXT ·pack8AVX512(SB), NOSPLIT, $80-56
 	KMOVW        BX, K1
 
 pack8AVX512_loop:
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
 	VPXORD          Z4, Z4, Z4
 	VPXORD          Z5, Z5, Z5
+	VMOVAPS         Z11, Z12
+	VPSRLQ          $0x20, Z11, Z13
 	VPMULUDQ        Z8, Z12, Z12
 	VPMULUDQ        Z9, Z4, Z14
 	VPSHUFD         $0xf5, Z14, Z16
@@ -4649,11 +4649,11 @@ pack8AVX512_loop:
 	VPSHUFD         $0xf5, Z13, Z16
 	VPTERNLOGD.BCST $0x96, 72(SP), Z14, Z17
 	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z16
+	VPADDQ          Z10, Z11, Z11
 	VPSHUFD         $0xa0, Z15, K1, Z17
 	VPSHUFD         $0xa0, Z13, K1, Z16
 	VPUNPCKLQDQ     Z16, Z17, Z12
 	VPUNPCKHQDQ     Z16, Z17, Z13
-	VPADDQ          Z10, Z11, Z11
 	VMOVUPS         (CX), Z14
 	VSUBPS          Z0, Z14, Z14
 	VMULPS          Z1, Z14, Z14
@@ -4690,10 +4690,10 @@ pack8AVX512_loop:
 	VPADDD          Z13, Z12, Z12
 	VPSRLD          $0x10, Z12, Z12
 	VPMOVDB         Z12, 48(DX)
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
 	VPXORD          Z6, Z6, Z6
 	VPXORD          Z7, Z7, Z7
+	VMOVAPS         Z11, Z12
+	VPSRLQ          $0x20, Z11, Z13
 	VPMULUDQ        Z8, Z12, Z12
 	VPMULUDQ        Z9, Z6, Z14
 	VPSHUFD         $0xf5, Z14, Z16
@@ -4754,11 +4754,11 @@ pack8AVX512_loop:
 	VPSHUFD         $0xf5, Z13, Z16
 	VPTERNLOGD.BCST $0x96, 72(SP), Z14, Z17
 	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z16
+	VPADDQ          Z10, Z11, Z11
 	VPSHUFD         $0xa0, Z15, K1, Z17
 	VPSHUFD         $0xa0, Z13, K1, Z16
 	VPUNPCKLQDQ     Z16, Z17, Z12
 	VPUNPCKHQDQ     Z16, Z17, Z13
-	VPADDQ          Z10, Z11, Z11
 	VMOVUPS         256(CX), Z14
 	VSUBPS          Z0, Z14, Z14
 	VMULPS          Z1, Z14, Z14

@@ -33,6 +33,11 @@ type Generator struct {
 	keys              Mem
 	ctr, m0, m1, step reg.VecVirtual
 	high              reg.Register // mask of the high halves, for AVX-512
+
+	// Of a generator for near blocks, what is the same for all of them: the second key word,
+	// and after two rounds the last word and the part of the one before it that does not come
+	// from the counter.
+	second, rest, fixed reg.VecVirtual
 }
 
 // New writes what the generator needs before the loop. The function has parameters ctr and key.
@@ -53,42 +58,128 @@ func New(bits int, order Mem) *Generator {
 	return g
 }
 
+// NewNear is New for blocks that agree in the high word of their counter. Streams is cheaper
+// than Next then.
+func NewNear(bits int, order Mem) *Generator {
+	g := New(bits, order)
+	ctr, x := Load(Param("ctr"), GP64()), XMM()
+	SHRQ(Imm(32), ctr)
+	VMOVQ(ctr, x)
+	c0 := Vec(bits)
+	VPBROADCASTQ(x, c0)
+	g.key(0, c0)
+	g.second, g.rest, g.fixed = g.zero(), Vec(bits), Vec(bits)
+	g.key(1, g.second)
+	VPMULUDQ(g.m0, c0, g.rest)
+	g.raise(g.rest, g.fixed)
+	g.key(3, g.fixed)
+	return g
+}
+
 // Next returns two vectors of words.
 func (g *Generator) Next() (first, second reg.VecVirtual) {
-	c0, c1, c2, c3 := Vec(g.bits), Vec(g.bits), Vec(g.bits), Vec(g.bits)
-	VMOVAPS(g.ctr, c0)
-	VPSRLQ(Imm(32), g.ctr, c1)
-	if g.bits == 512 {
-		VPXORD(c2, c2, c2)
-		VPXORD(c3, c3, c3)
-	} else {
-		VPXOR(c2, c2, c2)
-		VPXOR(c3, c3, c3)
-	}
+	c := [4]reg.VecVirtual{Vec(g.bits), Vec(g.bits), g.zero(), g.zero()}
+	VMOVAPS(g.ctr, c[0])
+	VPSRLQ(Imm(32), g.ctr, c[1])
 	for r := range rounds {
-		p0, p1, h0, h1 := Vec(g.bits), Vec(g.bits), Vec(g.bits), Vec(g.bits)
-		VPMULUDQ(g.m0, c0, p0)
-		VPMULUDQ(g.m1, c2, p1)
-		if g.bits == 512 {
-			VPSHUFD(Imm(0xF5), p1, h1)
-			VPSHUFD(Imm(0xF5), p0, h0)
-			VPTERNLOGD_BCST(U8(0x96), g.keys.Offset(8*r), c1, h1) // exclusive or of all three
-			VPTERNLOGD_BCST(U8(0x96), g.keys.Offset(8*r+4), c3, h0)
-		} else {
-			VPSRLQ(Imm(32), p1, h1)
-			VPSRLQ(Imm(32), p0, h0)
-			VPXOR(g.keys.Offset(64*r), c1, c1)
-			VPXOR(g.keys.Offset(64*r+32), c3, c3)
-			VPXOR(c1, h1, h1)
-			VPXOR(c3, h0, h0)
-		}
-		c0, c1, c2, c3 = h1, p1, h0, p0
+		c = g.round(r, c)
 	}
-	lo, hi := g.join(c0, c1), g.join(c2, c3)
+	VPADDQ(g.step, g.ctr, g.ctr)
+	return g.words(c)
+}
+
+// Streams returns the words of n times as many blocks as Next, two vectors each, computed side
+// by side: products of one stream keep the units busy while those of another wait.
+func (g *Generator) Streams(n int) (words []reg.VecVirtual) {
+	c := make([][4]reg.VecVirtual, n)
+	for i := range c {
+		c[i] = g.begin()
+	}
+	for r := 2; r < rounds; r++ {
+		for i := range c {
+			c[i] = g.round(r, c[i])
+		}
+	}
+	for _, c := range c {
+		first, second := g.words(c)
+		words = append(words, first, second)
+	}
+	return words
+}
+
+// begin does the first two rounds of the next near blocks. Two words of a counter are 0 and one
+// is the same for all blocks, so that half of the products are constants.
+func (g *Generator) begin() [4]reg.VecVirtual {
+	p, q, h := Vec(g.bits), Vec(g.bits), Vec(g.bits)
+	VPMULUDQ(g.m0, g.ctr, p)
+	g.raise(p, h)
+	g.xor(g.second, h, h) // the key of the first round
+	VPMULUDQ(g.m1, h, q)
+	c0, c2 := Vec(g.bits), Vec(g.bits)
+	g.raise(q, c0)
+	g.key(2, c0)
+	g.xor(g.fixed, p, c2)
+	VPADDQ(g.step, g.ctr, g.ctr)
+	return [4]reg.VecVirtual{c0, q, c2, g.rest}
+}
+
+// round does one round of four words of blocks.
+func (g *Generator) round(r int, c [4]reg.VecVirtual) [4]reg.VecVirtual {
+	p0, p1, h0, h1 := Vec(g.bits), Vec(g.bits), Vec(g.bits), Vec(g.bits)
+	VPMULUDQ(g.m0, c[0], p0)
+	VPMULUDQ(g.m1, c[2], p1)
+	g.raise(p1, h1)
+	g.raise(p0, h0)
+	if g.bits == 512 {
+		VPTERNLOGD_BCST(U8(0x96), g.keys.Offset(8*r), c[1], h1) // exclusive or of all three
+		VPTERNLOGD_BCST(U8(0x96), g.keys.Offset(8*r+4), c[3], h0)
+	} else {
+		g.xor(c[1], h1, h1)
+		g.key(2*r, h1)
+		g.xor(c[3], h0, h0)
+		g.key(2*r+1, h0)
+	}
+	return [4]reg.VecVirtual{h1, p1, h0, p0}
+}
+
+// raise moves the high halves of p to the low ones of h.
+func (g *Generator) raise(p, h reg.VecVirtual) {
+	if g.bits == 512 {
+		VPSHUFD(Imm(0xF5), p, h)
+		return
+	}
+	VPSRLQ(Imm(32), p, h)
+}
+
+func (g *Generator) xor(x, y, z reg.VecVirtual) {
+	if g.bits == 512 {
+		VPXORD(x, y, z)
+		return
+	}
+	VPXOR(x, y, z)
+}
+
+func (g *Generator) zero() reg.VecVirtual {
+	v := Vec(g.bits)
+	g.xor(v, v, v)
+	return v
+}
+
+// key adds key word i, two of them to a round, to x.
+func (g *Generator) key(i int, x reg.VecVirtual) {
+	if g.bits == 512 {
+		VPXORD_BCST(g.keys.Offset(4*i), x, x)
+		return
+	}
+	VPXOR(g.keys.Offset(32*i), x, x)
+}
+
+// words puts the words of blocks in order.
+func (g *Generator) words(c [4]reg.VecVirtual) (first, second reg.VecVirtual) {
+	lo, hi := g.join(c[0], c[1]), g.join(c[2], c[3])
 	first, second = Vec(g.bits), Vec(g.bits)
 	VPUNPCKLQDQ(hi, lo, first)
 	VPUNPCKHQDQ(hi, lo, second)
-	VPADDQ(g.step, g.ctr, g.ctr)
 	return first, second
 }
 

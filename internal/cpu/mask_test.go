@@ -1,0 +1,61 @@
+package cpu
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// drawMask returns the elements that an operation leaves of ones.
+func drawMask(q *Queue, whole bool, x tensor.Tensor, d tensor.Drop, y tensor.Tensor) []float32 {
+	none := tensor.Tensor{}
+	if whole {
+		q.Dropout(d.P, d.Key, x, y)
+	} else {
+		q.BiasActNorm(tensor.Identity, none, none, none, x, d, y, none, none)
+	}
+	var out []float32
+	m := view[float32](y)
+	for i := range m.rows {
+		out = append(out, m.row(i)...)
+	}
+	return out
+}
+
+// A remembered mask is what a queue that remembers nothing draws, for whole matrices and column
+// ranges, and the next step draws anew.
+func TestMasksAreRemembered(t *testing.T) {
+	b := Open(tensor.Options{Threads: 2})
+	defer b.Close()
+	a, err := NewArena(1 << 24)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	const rows = 37
+	kept := &Queue{group: b.group}
+	check := func(step uint64, x, y tensor.Tensor, col, width int) {
+		d := tensor.Drop{P: 0.3, Key: tensor.RandKey{Seed: 5, Step: step, Layer: 1, Slot: 2}, Col: col, Width: width}
+		for _, whole := range []bool{false, true} {
+			want := drawMask(&Queue{group: b.group}, whole, x, d, y)
+			for range 3 {
+				if got := drawMask(kept, whole, x, d, y); !slices.Equal(got, want) {
+					t.Fatalf("columns %d to %d of %d, step %d, whole %t: the mask changed", col, col+x.Cols, width, step, whole)
+				}
+			}
+		}
+	}
+	for _, cols := range []int{16, 40, 48, 256} {
+		for _, width := range []int{cols, cols + 16, 2 * cols} {
+			x, y := a.Alloc(tensor.F32, rows, cols), a.Alloc(tensor.F32, rows, width).ColRange(0, cols)
+			kept.Fill(1, x)
+			for step := range uint64(3) {
+				check(step, x, y, width-cols, width)
+			}
+		}
+	}
+	if n := len(kept.masks.list); n == 0 || n > 12 {
+		t.Errorf("%d masks are kept, want those of one step: 1 to 12", n)
+	}
+}
