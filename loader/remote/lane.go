@@ -171,6 +171,9 @@ type CallError struct {
 // Error returns host and message on one line.
 func (e *CallError) Error() string { return fmt.Sprintf("sampling service %s: %s", e.Host, e.Message) }
 
+// GRPCStatus returns what the server said.
+func (e *CallError) GRPCStatus() *status.Status { return status.New(e.Code, e.Message) }
+
 // stream opens a stream at the batch that is wanted and reads it to its end.
 func (l *lane) stream(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)

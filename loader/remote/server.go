@@ -172,7 +172,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		grpc.ForceServerCodecV2(newCodec()), grpc.ChainUnaryInterceptor(g.unary), grpc.ChainStreamInterceptor(g.stream),
 		grpc.MaxRecvMsgSize(maxRequest), grpc.MaxSendMsgSize(maxMessageBytes), grpc.MaxHeaderListSize(maxHeaders),
 		grpc.MaxConcurrentStreams(streamsPerConn), grpc.ConnectionTimeout(handshakeTime),
-		grpc.WriteBufferSize(socketBuffer), grpc.SharedWriteBuffer(true), grpc.ReadBufferSize(32 << 10),
+		grpc.WriteBufferSize(socketBuffer), grpc.ReadBufferSize(32 << 10),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingEvery, Timeout: pingTimeout, MaxConnectionIdle: cfg.IdleTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingEvery / 3, PermitWithoutStream: true}),
 		grpc.WaitForHandlers(true),

@@ -39,7 +39,7 @@ type Ticket struct {
 
 // Encode returns the ticket as JSON with all keys in a fixed order.
 func (t *Ticket) Encode() []byte {
-	name, _ := json.Marshal(t.Dataset) //nolint:errcheck,errchkjson // a string always has a JSON form
+	name, _ := json.Marshal(t.Dataset) // a string always has a JSON form
 	columns := "[]"
 	switch {
 	case t.EdgeIDs && t.Features:
