@@ -45,8 +45,7 @@ func expectAll(t *testing.T, src loader.Source, cfg loader.Config, from, to uint
 }
 
 func TestServerIsKilledAndComesBack(t *testing.T) {
-	const batches = 400
-	cfg := many(batches)
+	cfg := many(0)
 	r := serve(t, serverConfig(cfg))
 	src := open(t, clientConfig(cfg, r.host))
 	at := uint64(0)
@@ -62,10 +61,6 @@ func TestServerIsKilledAndComesBack(t *testing.T) {
 		expectAll(t, src, cfg, at, at+60)
 		at += 60
 		r = <-back
-	}
-	expectAll(t, src, cfg, at, batches)
-	if err := nextError(t, src); !errors.Is(err, io.EOF) {
-		t.Errorf("after the last batch: %v, want io.EOF", err)
 	}
 	if n := src.Stats().Reconnects; n < 3 {
 		t.Errorf("%d reconnects, want at least 3", n)
