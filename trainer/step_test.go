@@ -69,7 +69,7 @@ func newBench(t testing.TB, c *trainconfig.Config, d *formats.Dataset, b tensor.
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := NewStepper(m, opt, newArena(t, b), feats, 1)
+	s, err := NewStepper(m, opt, newArena(t, b), feats, 1, WithActivations(ActivationStore(c.Params.Activations)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 type Config struct {
 	Bits      int     // of a value: 1, 2, 4 or 8; 0: single precision
 	Kept      float64 // share of the columns of a Factor that a random projection leaves; 0 or 1: all
-	Group     int     // values that share statistics; 0: those of a row
+	Group     int     // values of a Factor that share statistics, also across rows; 0: those of a row
 	FullStats bool    // statistics in single precision, 8 bytes a group, instead of 4
 	Simulate  bool    // round as with codes, but keep the values: for checking accuracy
 }

@@ -17,6 +17,8 @@ import (
 //     for R columns, which Get multiplies by Pᵀ; P is made again rather than kept.
 //   - Of an Activated tensor the signs are kept in single bits and, if a norm needs the values,
 //     codes of what the activation passes on.
+//   - Groups of values that share statistics cross rows in Factors only: a norm divides by the
+//     deviation of a row, and noise of the size of another row would drown a small one.
 //   - Exact tensors, those that the arena does not own and those that would not shrink are
 //     referred to. A tensor saved twice is kept once. What MakesAgain announced costs nothing.
 type Exact struct {
@@ -57,6 +59,7 @@ type packed struct {
 type form struct {
 	plain, again     bool
 	codes, projected bool
+	factor           bool
 	signs            bool
 	act              tensor.Act
 	bias             uint64
@@ -96,8 +99,10 @@ func (s *Exact) Put(k nn.Key, t tensor.Tensor, kind nn.SaveKind) {
 	case s.again != nil && same(&t, &s.source):
 		f = form{again: true}
 	default:
-		f = form{codes: s.config.Bits != 0, projected: kind == nn.Factor && s.config.Width(t.Cols) < t.Cols}
+		f = form{codes: s.config.Bits != 0, factor: kind == nn.Factor}
+		f.projected = f.factor && s.config.Width(t.Cols) < t.Cols
 		f.plain = !f.codes && !f.projected
+		f.factor = f.factor && s.config.Group > 0 && !f.plain // else it makes no difference
 	}
 	s.put(k, t, f, tensor.Tensor{})
 }
@@ -146,7 +151,7 @@ func (s *Exact) size(t tensor.Tensor, f form) int64 {
 	}
 	switch {
 	case f.codes:
-		h := s.quantOf(tensor.RandKey{})
+		h := s.quantOf(f, cols, tensor.RandKey{})
 		groups, _ := h.Groups(t.Rows, cols)
 		n += int64(h.CodeBytes(t.Rows, cols)) + int64(groups)*s.statBytes()
 	case f.projected:
@@ -162,8 +167,13 @@ func (s *Exact) statBytes() int64 {
 	return 4
 }
 
-func (s *Exact) quantOf(key tensor.RandKey) tensor.Quant {
-	return tensor.Quant{Bits: s.config.Bits, Group: s.config.Group, Key: key}
+// quantOf returns the codes of a tensor with that many columns.
+func (s *Exact) quantOf(f form, cols int, key tensor.RandKey) tensor.Quant {
+	h := tensor.Quant{Bits: s.config.Bits, Group: s.config.Group, Key: key, Act: f.act}
+	if h.Group > 0 && !f.factor && cols%h.Group != 0 {
+		h.Group = 0
+	}
+	return h
 }
 
 // key names the random numbers of one purpose of a saved tensor.
@@ -193,8 +203,7 @@ func (s *Exact) fill(k nn.Key, p *packed, bias tensor.Tensor) {
 			return
 		}
 	}
-	p.quant, p.bias = s.quantOf(s.key(k, slotOfCodes)), bias
-	p.quant.Act = p.form.act
+	p.quant, p.bias = s.quantOf(p.form, x.Cols, s.key(k, slotOfCodes)), bias
 	if p.form.signs {
 		p.signs = s.arena.Alloc(tensor.U8, x.Rows, tensor.SignBytes(x.Cols))
 	}
