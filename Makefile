@@ -18,7 +18,7 @@ CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS='-O2 -g -I$(CURDIR)/.tools/cuda/include' \
 	CGO_LDFLAGS='-O2 -g -L$(CURDIR)/.tools/cuda/lib'
 
 # What 'make check' does before its last stage, the plain test run.
-STAGES := build-all cross lint tidy-check generate-check test-cuda-host test-noasm test-isa test-release test-race examples
+STAGES := build-all cross lint tidy-check generate-check ptx-check test-cuda-host test-noasm test-isa test-release test-race examples
 
 define HELP
 make demo         build bin/saint, train on a generated graph, compare with a features-only model
@@ -31,6 +31,7 @@ make bench-peer   saint and PyTorch, PyG and DGL in turn, with ratios (Python; P
 make bench-table  saint's own figures into docs/bench, in a file named after the machine
 make cover        test coverage, total and by function in cover.out
 make generate     write the assembly of the kernels anew from its generators
+make ptx          compile the CUDA kernels to PTX anew (Python with pip; no GPU), and show their registers
 make fuzz         every fuzz target in turn (FUZZTIME=1m each)
 make interop      files and scores against NumPy, SciPy, Arrow, scikit-learn, … (needs Python 3.10 to 3.13)
 make golden       write the reference values of the tests anew (needs Python with PyTorch)
@@ -44,13 +45,14 @@ make examples     vet and test the programs below examples, each a module of its
 make build-all    compile every package, with and without cgo
 make test-cuda-host  what 'make cuda' builds: vet, and tests of its host side, which need no GPU (skipped without gcc)
 make cross        vet for -tags noasm, linux/arm64, macOS and Windows
+make ptx-check    compare the PTX with its sources compiled anew, and assemble it (skipped where pip cannot install)
 make lint         golangci-lint with the import rules (built into .tools on first use)
 make fmt          format all files
 make tidy         go mod tidy
 make clean        remove bin and cover.out
 endef
 
-.PHONY: help demo build cuda cuda-header test-cuda-host test check bench bench-peer bench-table cover generate fuzz interop golden test-race test-noasm test-isa \
+.PHONY: help demo build cuda cuda-header test-cuda-host ptx ptx-check test check bench bench-peer bench-table cover generate fuzz interop golden test-race test-noasm test-isa \
 	test-release test-nocgo examples build-all cross lint fmt tidy tidy-check generate-check clean
 
 help:
@@ -102,6 +104,19 @@ bench-peer: build .tools/peer/ready
 .tools/peer/ready: bench/requirements.txt
 	python3 -m venv .tools/peer
 	.tools/peer/bin/pip install -q -r bench/requirements.txt
+	@touch $@
+
+ptx: .tools/ptx/ready
+	.tools/ptx/bin/python tools/ptx/compile.py write
+
+ptx-check:
+	@if $(MAKE) -s .tools/ptx/ready >/dev/null 2>&1; then .tools/ptx/bin/python tools/ptx/compile.py check; \
+	else echo "skipped: Python with pip and its index are needed"; fi
+
+# NVIDIA's compiler and assembler as Python packages: the work is the compiler's, not Python's.
+.tools/ptx/ready: tools/ptx/requirements.txt
+	python3 -m venv .tools/ptx
+	.tools/ptx/bin/pip install -q -r tools/ptx/requirements.txt
 	@touch $@
 
 cover:
