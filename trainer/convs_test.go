@@ -16,6 +16,11 @@ import (
 var convNetworks = []string{
 	"layer: gcn; dim: 8; arch: '1-1-0'; act: relu",
 	"layer: gcn; dim: 8; arch: '0-1-1'; act: leaky_relu; bias: bias; jk: concat",
+	"layer: sage; dim: 8; arch: '1-1'; act: relu; normalize: true",
+	"layer: sage; dim: 16; arch: '1-0-1'; act: relu; bias: bias",
+	"layer: gin; dim: 8; arch: '1-1'; act: relu; eps: 0.1; train_eps: true",
+	"layer: gcnii; dim: 8; arch: '0-1-1-1'; act: relu",
+	"layer: gcnii; dim: 8; arch: '0-1-1-0-1'; act: relu; shared_weights: false; theta: 1",
 }
 
 // TestFullBatchIsEvaluated: what layers see of a full batch in training is what the evaluator

@@ -82,6 +82,10 @@ func (s *Stepper) whereLoss(b *loader.Batch) string {
 			return fmt.Sprintf("the output of %s is the first to have one, at node %d", layerName(s.model.Seq, k), b.Nodes[i/y.Cols])
 		}
 		h = y
+		if i, ok := s.model.Seq.Initial(); ok && i == k {
+			s.ctx.Initial = y
+			defer func() { s.ctx.Initial = tensor.Tensor{} }()
+		}
 	}
 	return "all parameters and outputs are finite, so it began in the loss"
 }

@@ -27,6 +27,7 @@ const (
 //
 //	N × (input + output of a group + projection, where the layer projects first) floats
 //
+// and N × dim more where layers read an initial representation,
 // plus the temporaries of one tile, about 16 MiB for each tensor of the widest layer. Features that
 // lie in shared memory, and the output of the last group, take no part. A layer of order
 // above 1 runs on the whole graph and needs its own temporaries for all nodes. Features that
@@ -122,6 +123,13 @@ func (r *evalRun) layers(upTo int, visit Visit) error {
 			r.a.Release(h)
 		}
 		h, owned, first = out, true, end
+		if i, ok := r.seq.Initial(); ok && i == end-1 {
+			r.a.Retain(h)
+			r.c.Initial = h
+		}
+	}
+	if r.c.Initial.Present() {
+		r.a.Release(r.c.Initial)
 	}
 	return r.check()
 }

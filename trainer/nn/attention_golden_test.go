@@ -14,18 +14,6 @@ import (
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
-// oneKey decodes a section with at most the key gate.
-type oneKey struct{ key, value string }
-
-func (k oneKey) Decode(into any) error {
-	if s, ok := into.(*struct {
-		Gate string `yaml:"gate"`
-	}); ok && k.key == "gate" {
-		s.Gate = k.value
-	}
-	return nil
-}
-
 // TestLayerGoldens compares single layers with PyTorch's, 1e-4 of the largest element.
 func TestLayerGoldens(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/layers/*.safetensors")
@@ -64,8 +52,11 @@ func checkLayerGolden(t *testing.T, g *golden, kind string, number int, part []s
 		Name: "l", In: x.Shape[1], Dim: goldenNumber(t, part[1]), Order: goldenNumber(t, part[2]), Heads: goldenNumber(t, part[3]),
 		Act: act, Aggr: part[5], Bias: part[6],
 	}
-	if key, value, ok := strings.Cut(part[7], ": "); ok {
-		spec.Extra = oneKey{key, value}
+	if part[7] != "" {
+		spec.Extra = yamlKeys(part[7])
+	}
+	if len(part) > 8 {
+		spec.Depth = goldenNumber(t, part[8])
 	}
 	r := newTrainee(t, 2)
 	builder, err := nn.NewBuilder(open(t, 2), r.params, 1)
@@ -89,6 +80,9 @@ func checkLayerGolden(t *testing.T, g *golden, kind string, number int, part []s
 	graph := host.Batch(r.q, r.params)
 	c := &nn.Context{Q: r.q, A: r.step, Store: actmem.NewKeep(r.step), Train: true}
 	in := nntest.Upload(r.q, r.params, tensor.F32, n, spec.In, g.floats(t, name("x")))
+	if r, ok := l.(nn.InitialReader); ok && r.ReadsInitial() {
+		setInitial(t, g, c, n, spec.Dim, name)
+	}
 	dy := nntest.Upload(r.q, r.params, tensor.F32, n, l.OutDim(), g.floats(t, name("dy")))
 	y := l.Forward(c, graph, in)
 	c.EndLayer()
@@ -101,12 +95,22 @@ func checkLayerGolden(t *testing.T, g *golden, kind string, number int, part []s
 	}
 	check("y", y, "y")
 	check("dx", dx, "dx")
+	if c.InitialGrad.Present() {
+		check("gradient of the initial representation", c.InitialGrad, "grad.first")
+	}
 	for _, p := range l.Params() {
 		if p.Trained() {
 			check("gradient of "+p.Name, p.Grad, "grad."+strings.TrimPrefix(p.Name, "l."))
 		}
 	}
 	return worst
+}
+
+// setInitial gives the layer the case's initial representation.
+func setInitial(t *testing.T, g *golden, c *nn.Context, rows, cols int, name func(string) string) {
+	c.Initial = nntest.Upload(c.Q, c.A, tensor.F32, rows, cols, g.floats(t, name("param.first")))
+	c.InitialGrad = c.A.Alloc(tensor.F32, rows, cols)
+	c.Q.Fill(0, c.InitialGrad)
 }
 
 // errorOf returns the largest difference relative to the largest element.

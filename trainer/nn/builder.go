@@ -13,9 +13,10 @@ import (
 
 // Initial values of parameters.
 const (
-	initGlorot = "glorot"
-	initZeros  = "zeros"
-	initOnes   = "ones"
+	initGlorot   = "glorot"
+	initZeros    = "zeros"
+	initOnes     = "ones"
+	initConstant = "const:"
 )
 
 // DeviceBuilder creates parameters on a device. Values are a function of seed, position
@@ -61,6 +62,14 @@ func (d *DeviceBuilder) Buffer(name string, rows, cols int, init string) *Param 
 		d.glorot(index, fans, p.Value)
 		return p
 	}
+	if v, ok := strings.CutPrefix(init, initConstant); ok {
+		f, err := strconv.ParseFloat(v, 32)
+		if err != nil {
+			panic("nn: initial value " + init + " of " + name + ": " + err.Error())
+		}
+		d.q.Fill(float32(f), p.Value)
+		return p
+	}
 	switch init {
 	case initZeros:
 		d.q.Fill(0, p.Value)
@@ -71,6 +80,9 @@ func (d *DeviceBuilder) Buffer(name string, rows, cols int, init string) *Param 
 	}
 	return p
 }
+
+// initConst is the initial value of a matrix with one number everywhere.
+func initConst(v float64) string { return initConstant + strconv.FormatFloat(v, 'g', -1, 64) }
 
 // glorotOver is the initial value of a matrix whose parts have that many rows and columns
 // together.

@@ -154,7 +154,7 @@ func gradOf(p *Param) tensor.Tensor {
 func (l *conv) finish(c *Context, z tensor.Tensor) tensor.Tensor {
 	y := z
 	if c.Store != nil && !l.plain() {
-		c.Save(convZ, z, Activation)
+		c.SaveActivated(convZ, z, Activated{Act: l.act, Bias: valueOf(l.bias), Values: l.norm.scale != nil || l.batch != nil})
 		y = c.New(z.Rows, l.dim)
 	}
 	var mean, rstd tensor.Tensor

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/saint-gnn/saint/trainer/nn"
 	"github.com/saint-gnn/saint/trainer/nn/nntest"
 	"github.com/saint-gnn/saint/trainer/tensor"
@@ -33,6 +35,34 @@ func checkConv(t *testing.T, kind string, specs []nn.Spec, extra nn.Decoder) {
 		t.Run(fmt.Sprintf("in %d order %d %s act %d dropout %g", s.In, s.Order, s.Bias, s.Act, s.Dropout), func(t *testing.T) {
 			nntest.Check(t, kind, s, one, four)
 		})
+	}
+}
+
+// yamlKeys are further keys of a layer as a configuration has them, for example "eps: 0.1".
+type yamlKeys string
+
+func (k yamlKeys) Decode(into any) error { return yaml.Unmarshal([]byte("{"+string(k)+"}"), into) }
+
+func TestSAGE(t *testing.T) {
+	checkConv(t, "sage", convSpecs(), nil)
+	t.Run("normalize", func(t *testing.T) { checkConv(t, "sage", convSpecs(), yamlKeys("normalize: true")) })
+}
+
+func TestGIN(t *testing.T) {
+	checkConv(t, "gin", convSpecs(), nil)
+	for _, keys := range []yamlKeys{"eps: 0.3", "train_eps: true, eps: -0.2", "mlp_norm: batch", "mlp_norm: batch, train_eps: true"} {
+		t.Run(string(keys), func(t *testing.T) { checkConv(t, "gin", convSpecs(), keys) })
+	}
+}
+
+func TestGCNII(t *testing.T) {
+	specs := convSpecs()
+	for i := range specs {
+		specs[i].In, specs[i].Depth = specs[i].Dim, i
+	}
+	checkConv(t, "gcnii", specs, nil)
+	for _, keys := range []yamlKeys{"shared_weights: false", "alpha: 0.5, theta: 1.5", "beta: 1, shared_weights: false", "alpha: 0", "alpha: 1, beta: 0"} {
+		t.Run(string(keys), func(t *testing.T) { checkConv(t, "gcnii", specs, keys) })
 	}
 }
 

@@ -15,7 +15,7 @@ func init() { Register("gcn", newGCN) }
 // (Symmetric), so the layer knows no degrees. A layer of order 0 is a dense one; aggr has
 // nothing to join.
 //
-// Saved for backward: X' (Activation), and z where there is an activation or norm (Activation)
+// Saved for backward: X' (Factor), and z where there is an activation or norm (Activation)
 // with the norm's statistics (Exact).
 type GCN struct {
 	conv
@@ -52,7 +52,7 @@ func (l *GCN) Project(c *Context, x, p tensor.Tensor) {
 // Forward returns y (NumDst×Dim).
 func (l *GCN) Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tensor {
 	x = l.input(c, g, x)
-	c.Save(slotX, x, Activation)
+	c.Save(slotX, x, Factor)
 	p := c.Temp(tensor.F32, x.Rows, l.dim)
 	l.Project(c, x, p)
 	return l.ForwardProjected(c, g, tensor.Tensor{}, p)

@@ -28,7 +28,7 @@ func TestBuildErrors(t *testing.T) {
 		want   string
 	}{
 		{"no layers", func(m *nn.ModelSpec) { m.Orders = nil }, "arch: a model needs at least one layer"},
-		{"unknown kind", func(m *nn.ModelSpec) { m.Layer = "gin" }, `layer "gin": unknown, there is ` + strings.Join(nn.Names(), ", ")},
+		{"unknown kind", func(m *nn.ModelSpec) { m.Layer = "gan" }, `layer "gan": unknown, there is ` + strings.Join(nn.Names(), ", ")},
 		{"no features", func(m *nn.ModelSpec) { m.In = 0 }, "layer layers.0 (high_order): input width 0: must be 1 to 1048576"},
 		{"no width", func(m *nn.ModelSpec) { m.Dim = 0 }, "layer layers.0 (high_order): width 0: must be 1 to 1048576"},
 		{"no classes", func(m *nn.ModelSpec) { m.Classes = 0 }, "layer classifier (high_order): width 0: must be 1 to 1048576"},

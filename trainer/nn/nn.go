@@ -212,7 +212,8 @@ type Projector interface {
 // Builder creates parameters with seeded initial values.
 type Builder interface {
 	// Param creates a trained matrix. init is "glorot" (Glorot uniform over rows+cols),
-	// "glorot:N" (the same over N: a matrix that holds several side by side), "zeros" or "ones".
+	// "glorot:N" (the same over N: a matrix that holds several side by side), "zeros", "ones" or
+	// "const:V".
 	Param(name string, rows, cols int, init string) *Param
 	// Buffer creates an untrained one.
 	Buffer(name string, rows, cols int, init string) *Param
@@ -233,8 +234,11 @@ type Spec struct {
 	Aggr    string // "concat" or "mean" (the hops are summed)
 	Bias    string // "bias", "norm", "norm-nn"
 	Dropout float32
-	Heads   int     // of attention; 0: one
-	Extra   Decoder // nil: no further keys
+	Heads   int // of attention; 0: one
+
+	AttDropout float32 // of attention's weights
+	Last       bool    // the output are the logits: Dim of them, however many heads there are
+	Extra      Decoder // nil: no further keys
 }
 
 // Factory builds a layer.

@@ -7,13 +7,19 @@ import "github.com/saint-gnn/saint/trainer/tensor"
 // It keeps no state between calls. A layer's panic passes through; Context.Layer then tells
 // which one it was.
 type Sequential struct {
-	layers []Layer
-	names  []string
-	params []*Param
+	layers  []Layer
+	names   []string
+	params  []*Param
+	initial int // number of the layer whose output InitialReaders read, plus 1; 0: none does
 }
 
-// Add appends a layer. name is the prefix of its parameters and its name in messages.
+// Add appends a layer. name is the prefix of its parameters and its name in messages. The first
+// layer that reads the initial representation makes the one before it the layer whose output
+// that is; there must be one.
 func (s *Sequential) Add(name string, l Layer) {
+	if s.initial == 0 && readsInitial(l) {
+		s.initial = len(s.layers)
+	}
 	s.layers = append(s.layers, l)
 	s.names = append(s.names, name)
 	s.params = append(s.params, l.Params()...)
@@ -24,6 +30,10 @@ func (s *Sequential) Len() int { return len(s.layers) }
 
 // Layer returns layer i.
 func (s *Sequential) Layer(i int) Layer { return s.layers[i] }
+
+// Initial returns the number of the layer whose output is the initial representation, and
+// whether there is one.
+func (s *Sequential) Initial() (layer int, ok bool) { return s.initial - 1, s.initial > 0 }
 
 // Name returns the name of layer i, for example "layers.0".
 func (s *Sequential) Name(i int) string { return s.names[i] }
@@ -64,12 +74,24 @@ func (s *Sequential) enter(c *Context, i int, first bool) {
 
 // fuses reports whether layer i can drop out what it returns.
 func (s *Sequential) fuses(i int) bool {
+	if i == s.initial-1 {
+		return false // later layers read it as it is
+	}
 	l, ok := s.layers[i].(Dropper)
 	return ok && l.DropsOutput()
 }
 
-// leave ends the fusions; Context.Dropped becomes what it was.
-func (s *Sequential) leave(c *Context, first bool) { c.DropOut, c.Dropped = tensor.Drop{}, first }
+// leave ends the fusions and releases the initial representation; Context.Dropped becomes what
+// it was.
+func (s *Sequential) leave(c *Context, first bool) {
+	c.DropOut, c.Dropped = tensor.Drop{}, first
+	for _, t := range []*tensor.Tensor{&c.Initial, &c.InitialGrad} {
+		if t.Present() {
+			c.A.Release(*t)
+			*t = tensor.Tensor{}
+		}
+	}
+}
 
 // Forward returns the output of the last layer for x (NumSrc×in); the caller releases it.
 // x stays the caller's.
@@ -84,6 +106,10 @@ func (s *Sequential) Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tensor
 			c.A.Release(h)
 		}
 		h = y
+		if i == s.initial-1 {
+			c.A.Retain(h)
+			c.Initial = h
+		}
 	}
 	return h
 }
@@ -95,8 +121,15 @@ func (s *Sequential) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool
 	d, first := dy, c.Dropped
 	defer s.leave(c, first)
 	last := len(s.layers) - 1
+	if s.initial > 0 {
+		c.InitialGrad = c.A.Alloc(tensor.F32, g.NumSrc(), s.layers[s.initial-1].OutDim())
+		c.Q.Fill(0, c.InitialGrad)
+	}
 	for i := last; i >= 0; i-- {
 		s.enter(c, i, first)
+		if i == s.initial-1 {
+			c.Q.Axpby(1, c.InitialGrad, 1, d)
+		}
 		dx := s.layers[i].Backward(c, g, d, i > 0 || needDX)
 		c.EndLayer()
 		if i < last {

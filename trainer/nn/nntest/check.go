@@ -114,6 +114,9 @@ func checkGradients(t *testing.T, b tensor.Backend, layer string, spec nn.Spec) 
 		return sum
 	}
 	r.compare("dx", r.x, grads.dx, f)
+	if r.initial.Present() {
+		r.compare("the initial representation", r.initial, grads.initial, f)
+	}
 	i := 0
 	for _, p := range r.layer.Params() {
 		if p.Trained() {
@@ -269,6 +272,7 @@ func checkThreads(t *testing.T, layer string, spec nn.Spec, backends []tensor.Ba
 		}
 		compareBits(t, b.Device(), "y", got.y, want.y)
 		compareBits(t, b.Device(), "dx", got.dx, want.dx)
+		compareBits(t, b.Device(), "gradient of the initial representation", got.initial, want.initial)
 		for j := range want.params {
 			compareBits(t, b.Device(), "gradient", got.params[j], want.params[j])
 		}

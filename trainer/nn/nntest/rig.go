@@ -24,6 +24,8 @@ type rig struct {
 	x      tensor.Tensor
 	hostX  []float64
 	train  bool
+
+	initial, initialGrad tensor.Tensor // of an InitialReader
 }
 
 // audit is a store that counts what was put and not yet asked for.
@@ -99,6 +101,10 @@ func newRig(t *testing.T, b tensor.Backend, layer string, spec nn.Spec, nodes, e
 	r.hostX = normal(rng, nodes*spec.In)
 	r.x = r.params.Alloc(tensor.F32, nodes, spec.In)
 	SetValues(r.q, r.x, r.hostX)
+	if l, ok := r.layer.(nn.InitialReader); ok && l.ReadsInitial() {
+		r.initial, r.initialGrad = r.params.Alloc(tensor.F32, nodes, spec.In), r.params.Alloc(tensor.F32, nodes, spec.In)
+		SetValues(r.q, r.initial, normal(rng, nodes*spec.In))
+	}
 	return r
 }
 
@@ -113,7 +119,10 @@ func normal(r *rand.Rand, n int) []float64 {
 
 // context returns a fresh context; store says whether activations are kept.
 func (r *rig) context(store bool) *nn.Context {
-	c := &nn.Context{Q: r.q, A: r.step, Train: r.train, Seed: seed, Step: 3, Layer: 2}
+	c := &nn.Context{
+		Q: r.q, A: r.step, Train: r.train, Seed: seed, Step: 3, Layer: 2,
+		Initial: r.initial, InitialGrad: r.initialGrad,
+	}
 	if store {
 		c.Store = r.store
 	}
@@ -155,6 +164,8 @@ func (r *rig) empty(after string) {
 type gradients struct {
 	y, dx  []float64
 	params [][]float64 // of trained parameters, in order
+
+	initial []float64 // of the initial representation
 }
 
 // gradStart is what gradients hold before a step: Backward must add to them.
@@ -170,6 +181,9 @@ func (r *rig) run(dy []float64, needDX bool) gradients {
 		}
 	}
 	c := r.context(true)
+	if r.initial.Present() {
+		r.q.Fill(gradStart, r.initialGrad)
+	}
 	y := r.layer.Forward(c, r.graph, r.x)
 	c.EndLayer()
 	out := gradients{y: Values(r.q, y)}
@@ -194,6 +208,12 @@ func (r *rig) run(dy []float64, needDX bool) gradients {
 				g[i] -= gradStart
 			}
 			out.params = append(out.params, g)
+		}
+	}
+	if r.initial.Present() {
+		out.initial = Values(r.q, r.initialGrad)
+		for i := range out.initial {
+			out.initial[i] -= gradStart
 		}
 	}
 	return out
