@@ -3,6 +3,7 @@ package cpu64
 import (
 	"math"
 
+	"github.com/saint-gnn/saint/internal/kernels/f64"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -43,16 +44,16 @@ func (j *headEdgesJob) row(i int, from, to int32) {
 			case edgesForward:
 				x := head(j.src.row(c), k, j.width)
 				w, _, _ := j.weight(i, c, k, val)
-				axpy(w, x, head(out, k, j.width))
+				f64.Axpy(w, x, head(out, k, j.width))
 				if j.mean.s != nil {
-					axpy(val, x, head(j.mean.row(i), k, j.width))
+					f64.Axpy(val, x, head(j.mean.row(i), k, j.width))
 				}
 			case edgesSelf:
 				_, ds, _ := j.weight(i, c, k, val)
 				out[k] += j.change(i, c, k) * ds
 			case edgesSource:
 				w, _, dt := j.weight(c, i, k, val)
-				axpy(w, head(j.dy.row(c), k, j.width), head(out, k, j.width))
+				f64.Axpy(w, head(j.dy.row(c), k, j.width), head(out, k, j.width))
 				out[j.n+k] += j.change(c, i, k) * dt
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/saint-gnn/saint/internal/kernels/f64"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -49,7 +50,7 @@ func (j *headDotsJob) do(lo, hi int, part []float64) {
 func (j *headDotsJob) backward(i, k int, a, part []float64) {
 	g := j.ds.row(i)[k] * slope(j.act, j.s.row(i)[k])
 	part[j.x.cols+k] += g
-	axpy(g, head(j.x.row(i), k, j.wide), head(part, k, j.wide))
+	f64.Axpy(g, head(j.x.row(i), k, j.wide), head(part, k, j.wide))
 	if j.dx.s != nil {
 		axpby(g, head(a, k, j.wide), j.beta, head(j.dx.row(i), k, j.wide))
 	}

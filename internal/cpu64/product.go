@@ -3,15 +3,15 @@ package cpu64
 import (
 	"fmt"
 
+	"github.com/saint-gnn/saint/internal/kernels/f64"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
-// A product is computed in tiles of 4×4 sums that stay in registers. The inner dimension is
-// cut into pieces of depth, for each of which the right operand is packed into panels of tile
-// columns and the left one, by the tasks, into panels of tile rows: what a tile reads then lies
-// one after the other. Every element adds its products in the order of the inner dimension.
+// The inner dimension of a product is cut into pieces of depth, for each of which the right
+// operand is packed into panels of f64.Cols columns and the left one, by the tasks, into panels of
+// f64.Rows rows: what a tile of sums reads then lies one after the other. Every element adds its
+// products in the order of the inner dimension.
 const (
-	tile     = 4
 	depth    = 256
 	gemmRows = 32 // rows of c of a task
 )
@@ -31,71 +31,48 @@ type gemmJob struct {
 // RunTask packs a panel of b, or computes some rows of c.
 func (j *gemmJob) RunTask(worker, task int) {
 	if j.pack {
-		j.packPanel(&j.b, !j.transB, task*tile, j.n, j.panels[task*tile*j.depth:])
+		j.packPanel(f64.Cols, &j.b, !j.transB, task*f64.Cols, j.n, j.panels[task*f64.Cols*j.depth:])
 		return
 	}
 	left := j.left[worker*gemmRows*depth:][:gemmRows*depth]
 	lo, hi := task*gemmRows, min((task+1)*gemmRows, j.m)
-	for i := lo; i < hi; i += tile {
-		j.packPanel(&j.a, j.transA, i, hi, left[(i-lo)*j.depth:])
+	for i := lo; i < hi; i += f64.Rows {
+		j.packPanel(f64.Rows, &j.a, j.transA, i, hi, left[(i-lo)*j.depth:])
 	}
-	for col := 0; col < j.n; col += tile {
-		right := j.panels[col*j.depth:][:tile*j.depth]
-		for i := lo; i < hi; i += tile {
-			var sums [tile * tile]float64
-			multiply(left[(i-lo)*j.depth:][:tile*j.depth], right, &sums)
-			for r := range min(tile, hi-i) {
-				c := j.c.row(i + r)[col:min(col+tile, j.n)]
+	for col := 0; col < j.n; col += f64.Cols {
+		right := j.panels[col*j.depth:][:f64.Cols*j.depth]
+		for i := lo; i < hi; i += f64.Rows {
+			var sums [f64.Rows * f64.Cols]float64
+			f64.Tile(left[(i-lo)*j.depth:][:f64.Rows*j.depth], right, &sums)
+			for r := range min(f64.Rows, hi-i) {
+				c := j.c.row(i + r)[col:min(col+f64.Cols, j.n)]
 				for k := range c {
-					c[k] += j.alpha * sums[r*tile+k]
+					c[k] += j.alpha * sums[r*f64.Cols+k]
 				}
 			}
 		}
 	}
 }
 
-// packPanel writes tile vectors of the piece side by side: those from number at on, of which
+// packPanel writes width vectors of the piece side by side: those from number at on, of which
 // there are end; what is beyond counts as 0. Vectors are the columns of x if across, else rows.
-func (j *gemmJob) packPanel(x *matrix[float64], across bool, at, end int, to []float64) {
-	n := min(tile, end-at)
-	to = to[:tile*j.depth]
-	if n < tile {
+func (j *gemmJob) packPanel(width int, x *matrix[float64], across bool, at, end int, to []float64) {
+	n := min(width, end-at)
+	to = to[:width*j.depth]
+	if n < width {
 		clear(to)
 	}
 	if across {
 		for p := range j.depth {
-			copy(to[p*tile:p*tile+n], x.s[(j.from+p)*x.stride+at:])
+			copy(to[p*width:p*width+n], x.s[(j.from+p)*x.stride+at:])
 		}
 		return
 	}
 	for v := range n {
 		row := x.s[(at+v)*x.stride+j.from:][:j.depth]
 		for p, e := range row {
-			to[p*tile+v] = e
+			to[p*width+v] = e
 		}
-	}
-}
-
-// multiply adds the products of a panel of rows with one of columns to a tile of sums. Half a
-// tile at a time has as many sums as there are registers for.
-func multiply(a, b []float64, sums *[tile * tile]float64) {
-	for half := 0; half < tile; half += 2 {
-		var s00, s01, s02, s03, s10, s11, s12, s13 float64
-		for x, y := a, b; len(x) >= tile && len(y) >= tile; x, y = x[tile:], y[tile:] {
-			x0, x1 := x[half], x[half+1]
-			y0, y1, y2, y3 := y[0], y[1], y[2], y[3]
-			s00 += x0 * y0
-			s01 += x0 * y1
-			s02 += x0 * y2
-			s03 += x0 * y3
-			s10 += x1 * y0
-			s11 += x1 * y1
-			s12 += x1 * y2
-			s13 += x1 * y3
-		}
-		s := sums[half*tile:][:2*tile]
-		s[0], s[1], s[2], s[3] = s00, s01, s02, s03
-		s[4], s[5], s[6], s[7] = s10, s11, s12, s13
 	}
 }
 
@@ -122,12 +99,12 @@ func (q *Queue) Gemm(transA, transB bool, alpha float32, a, b tensor.Tensor, bet
 		q.elements = elementsJob{beta: float64(beta), y: numbers(c)}
 		q.overRows(m, n, &q.elements)
 	}
-	panels := blocks(n, tile)
-	all := q.scratch(panels*tile*depth + q.group.Threads()*gemmRows*depth)
+	panels := blocks(n, f64.Cols)
+	all := q.scratch(panels*f64.Cols*depth + q.group.Threads()*gemmRows*depth)
 	j := &q.gemm
 	*j = gemmJob{
 		transA: transA, transB: transB, alpha: float64(alpha), a: numbers(a), b: numbers(b), c: numbers(c),
-		m: m, n: n, panels: all[:panels*tile*depth], left: all[panels*tile*depth:],
+		m: m, n: n, panels: all[:panels*f64.Cols*depth], left: all[panels*f64.Cols*depth:],
 	}
 	for ; j.from < k; j.from += depth {
 		j.depth = min(depth, k-j.from)
@@ -151,15 +128,7 @@ func (j *spmmJob) row(i int, from, to int32) {
 		clear(y)
 	}
 	for e := from; e < to; e++ {
-		axpy(j.alpha**j.val.at(int(e)), j.x.row(int(*j.col.at(int(e)))), y)
-	}
-}
-
-// axpy computes y += f x.
-func axpy(f float64, x, y []float64) {
-	x = x[:len(y)]
-	for k, v := range x {
-		y[k] += f * v
+		f64.Axpy(j.alpha**j.val.at(int(e)), j.x.row(int(*j.col.at(int(e)))), y)
 	}
 }
 
