@@ -79,7 +79,9 @@ func prepare(e *env, c *cli.Command) {
 	}
 	action := c.Action
 	c.Action = func(ctx *cli.Context) error {
-		e.setup(ctx)
+		if err := e.setup(ctx); err != nil {
+			return err
+		}
 		if c.ArgsUsage == "" && ctx.Args().Present() {
 			what := ctx.Args().First()
 			hint := ""

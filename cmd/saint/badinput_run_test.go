@@ -131,4 +131,13 @@ var badFlags = []badInput{
 	{"fractions", "convert shchur --in IN/shchur.npz --out OUT/x --split 0.5,0.6,nan", nil, exitUsage, "--split … 0.5,0.6,nan"},
 	{"bench", "bench nothing", nil, exitUsage, "nothing"},
 	{"reproduce", "reproduce nothing", nil, exitUsage, "nothing"},
+	{"log format", "eval IN/run --log_format xml", nil, exitUsage, `--log_format … "xml" … text or json`},
+	{"metrics: no address", "train --data_prefix IN/data --train_config IN/small.yml --run_dir OUT/x --metrics_listen here", nil, exitUsage, `--metrics_listen … "here" … host:port`},
+	{"metrics: no port", "train --data_prefix IN/data --train_config IN/small.yml --run_dir OUT/x --metrics_listen 127.0.0.1:99999", nil, exitUsage, `--metrics_listen … 99999`},
+	{"metrics: not here", "train --data_prefix IN/data --train_config IN/small.yml --run_dir OUT/x --metrics_listen 192.0.2.1:9464 --quiet", nil, exitFailure, `--metrics_listen … 192.0.2.1:9464`},
+	{"timeline: a folder", "train --data_prefix IN/data --train_config IN/small.yml --run_dir OUT/x --timeline IN/data", nil, exitUsage, "--timeline … IN/data is a folder"},
+	{"timeline: no folder", "train --data_prefix IN/data --train_config IN/small.yml --run_dir OUT/x --timeline OUT/none/t.json", nil, exitUsage, "--timeline … OUT/none"},
+	{"timeline: without a name", "train --data_prefix IN/data --train_config IN/small.yml --run_dir OUT/x --timeline", nil, exitUsage, "--timeline needs a value"},
+	{"tensorboard: a file", "train --data_prefix IN/data --train_config IN/small.yml --run_dir OUT/x --tensorboard_dir IN/small.yml", nil, exitUsage, "--tensorboard_dir IN/small.yml is a file"},
+	{"tensorboard: a word", "train --data_prefix IN/data --train_config IN/small.yml --run_dir OUT/x --tensorboard=maybe", nil, exitUsage, "--tensorboard … true or false"},
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -40,7 +41,11 @@ func (j *job) runBaseline(ctx context.Context, seed uint64, run *rundir.Dir) (*t
 		log.epoch(ep)
 		return dir.AppendMetrics(newEpochLine(ep))
 	}
-	res, err := trainer.Train(ctx, o)
+	name := "baseline"
+	if j.Runs > 1 {
+		name = fmt.Sprintf("seed %d baseline", seed)
+	}
+	res, err := j.watch.train(ctx, o, dir, name)
 	if err != nil {
 		return nil, j.failed(err, run, dir)
 	}

@@ -25,6 +25,7 @@ type env struct {
 	verbose  bool
 	quiet    bool
 	json     bool
+	jsonLog  bool // stderr has objects alone
 	log      *slog.Logger
 	progress *progress.Reporter
 	started  time.Time
@@ -36,11 +37,16 @@ func commonFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "json", Usage: "print results as JSON, one object a line"},
 		&cli.BoolFlag{Name: "quiet", Usage: "print warnings and errors only"},
 		&cli.BoolFlag{Name: "v", Usage: "explain more: debug log, causes of errors"},
+		&cli.StringFlag{Name: "log_format", Value: logText, Usage: "`FORM` of the log: text, or json for one object a line"},
 	}
 }
 
 // setup prepares logs and progress.
-func (e *env) setup(c *cli.Context) {
+func (e *env) setup(c *cli.Context) error {
+	format := c.String("log_format")
+	if format != logText && format != logJSON {
+		return usagef("--log_format is %q, want %s or %s", format, logText, logJSON)
+	}
 	e.json, e.quiet, e.verbose = c.Bool("json"), c.Bool("quiet"), c.Bool("v")
 	level, mode := slog.LevelInfo, progress.Lines
 	if e.Terminal {
@@ -52,8 +58,14 @@ func (e *env) setup(c *cli.Context) {
 	if e.quiet {
 		level, mode = slog.LevelWarn, progress.Off
 	}
+	if format == logJSON {
+		e.log, e.jsonLog = slog.New(slog.NewJSONHandler(e.Stderr, &slog.HandlerOptions{Level: level})), true
+		e.progress = progress.New(logLines{e.log}, min(mode, progress.Lines), 0)
+		return nil
+	}
 	e.progress = progress.New(e.Stderr, mode, 0)
 	e.log = slog.New(&lineHandler{w: e.progress, level: level})
+	return nil
 }
 
 // printJSON writes one line of results.

@@ -82,6 +82,10 @@ func (e *env) report(err error) {
 	if errors.Is(err, context.Canceled) && !errors.Is(err, trainer.ErrInterrupted) {
 		msg = "interrupted"
 	}
+	if e.jsonLog {
+		e.log.Error(msg, "exit", exitCode(err))
+		return
+	}
 	fmt.Fprintf(e.Stderr, "saint: %s\n", msg) //nolint:errcheck // there is nowhere else to say it
 	if !e.verbose {
 		return

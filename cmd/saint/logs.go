@@ -8,6 +8,21 @@ import (
 	"strings"
 )
 
+// Values of --log_format.
+const (
+	logText = "text"
+	logJSON = "json"
+)
+
+// logLines logs lines of progress, so that a log of objects has nothing else in it.
+type logLines struct{ log *slog.Logger }
+
+// Write logs one line.
+func (l logLines) Write(p []byte) (int, error) {
+	l.log.Info(strings.TrimSuffix(string(p), "\n"))
+	return len(p), nil
+}
+
 // lineHandler writes records as lines for people: the time of day, a word for all but
 // ordinary messages, the message, and attributes as key=value.
 type lineHandler struct {

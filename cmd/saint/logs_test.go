@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -69,5 +70,41 @@ func TestShellQuote(t *testing.T) {
 		if got := shellQuote(in); got != want {
 			t.Errorf("shellQuote(%s) = %s, want %s", in, got, want)
 		}
+	}
+}
+
+// TestLogFormat: with --log_format json, stderr holds objects alone, also for an error.
+func TestLogFormat(t *testing.T) {
+	config := writeConfig(t, "softmax", "1")
+	_, o := train(t, config, "--log_format", "json", "-v")
+	lines := strings.Split(strings.TrimSpace(o.stderr), "\n")
+	for _, line := range lines {
+		var record struct{ Time, Level, Msg string }
+		if err := json.Unmarshal([]byte(line), &record); err != nil || record.Time == "" || record.Msg == "" || record.Level == "" {
+			t.Errorf("stderr holds %q, want a record: %v", line, err)
+		}
+	}
+	if len(lines) < 4 {
+		t.Errorf("stderr\n%swant several records", o.stderr)
+	}
+	o = saint(t, "--log_format", "json", "eval", "/nowhere/run")
+	var record struct {
+		Level, Msg string
+		Exit       int
+	}
+	if err := json.Unmarshal([]byte(o.stderr), &record); err != nil || record.Level != "ERROR" || record.Exit != exitInput || !strings.Contains(record.Msg, "/nowhere/run") {
+		t.Errorf("stderr %q, want one record of the error", o.stderr)
+	}
+	if _, o := train(t, config, "--log_format", "text"); strings.HasPrefix(o.stderr, "{") {
+		t.Errorf("stderr\n%swant text", o.stderr)
+	}
+}
+
+// TestLogLines: progress reaches a log of objects as records.
+func TestLogLines(t *testing.T) {
+	var b bytes.Buffer
+	w := logLines{slog.New(slog.NewJSONHandler(&b, nil))}
+	if n, err := w.Write([]byte("train 3/5 steps\n")); n != 16 || err != nil || !strings.Contains(b.String(), `"msg":"train 3/5 steps"`) {
+		t.Errorf("Write = %d, %v, logged %q", n, err, b.String())
 	}
 }

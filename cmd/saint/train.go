@@ -29,12 +29,13 @@ type trainOptions struct {
 	NoCache         bool
 	Baseline        bool
 	Over            overrides
+	Watch           watchOptions
 	Source          sourceOptions
 }
 
 func trainFlags() []cli.Flag {
 	return append(
-		slices.Concat(dataFlags(), deviceFlags(), activationFlags(), sourceFlags()),
+		slices.Concat(dataFlags(), deviceFlags(), activationFlags(), sourceFlags(), watchFlags()),
 		&cli.StringFlag{Name: "train_config", Usage: "training configuration `FILE`: a path, a built-in one ('saint config list'), or rw.yml and the like for known data sets"},
 		&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed `N` of sampling, initial parameters and dropout"},
 		&cli.IntFlag{Name: "epochs", Usage: "stop after `N` epochs in total", DefaultText: "as configured"},
@@ -50,8 +51,6 @@ func trainFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "cpu_eval", Usage: "evaluate on the CPU (always so when training on the CPU)"},
 		&cli.BoolFlag{Name: "log_device_placement", Usage: "log the device (always done)"},
 		precisionFlag(),
-		&cli.BoolFlag{Name: "tensorboard", Usage: "not yet"},
-		&cli.StringFlag{Name: "timeline", Usage: "`FILE`: not yet"},
 		&cli.BoolFlag{Name: "dualGPU", Usage: "not yet"},
 	)
 }
@@ -74,7 +73,7 @@ func newTrainCommand(e *env) *cli.Command {
 				EdgeWeight: c.Bool("edge_weight"), Seed: c.Uint64("seed"), SeedGiven: c.IsSet("seed"), ScoreGiven: c.IsSet("eval_train_every"), Epochs: c.Int("epochs"),
 				Runs: c.Int("runs"), RunDir: c.String("run_dir"), Resume: c.String("resume"), DType: c.String("dtype"),
 				CheckpointEvery: c.Duration("checkpoint_every"), NoCache: c.Bool("no_cache"), Baseline: c.Bool("baseline"), Over: overridesOf(c),
-				Source: sourceFrom(c),
+				Source: sourceFrom(c), Watch: watchFrom(c),
 			}
 			if err := checkWorkers(o.Workers, c.IsSet("num_cpu_core")); err != nil {
 				return err
@@ -92,17 +91,8 @@ func newTrainCommand(e *env) *cli.Command {
 
 // refuseLater answers for flags of the reference that this version does not have yet.
 func refuseLater(c *cli.Context) error {
-	later := ""
-	switch {
-	case c.Bool("tensorboard"):
-		later = "tensorboard"
-	case c.String("timeline") != "":
-		later = "timeline"
-	case c.Bool("dualGPU"):
-		later = "dualGPU"
-	}
-	if later != "" {
-		return usagef("--%s: not yet: this version cannot do that; leave the flag out", later)
+	if c.Bool("dualGPU") {
+		return usagef("--dualGPU: not yet: this version cannot do that; leave the flag out")
 	}
 	return nil
 }
@@ -125,6 +115,9 @@ func (o *trainOptions) check() error {
 		return usagef("--train_config is missing: a YAML file, or a built-in one ('saint config list')")
 	case o.Resume == "" && o.Seed > o.Seed+uint64(o.Runs-1):
 		return usagef("--seed %d with --runs %d passes the largest seed", o.Seed, o.Runs)
+	}
+	if err := o.Watch.check(); err != nil {
+		return err
 	}
 	if err := o.Source.check(); err != nil {
 		return err

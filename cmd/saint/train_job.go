@@ -28,6 +28,7 @@ type job struct {
 	backend tensor.Backend
 	load    float64 // seconds
 	out     *trainOutput
+	watch   *watch // nil: nobody looks
 }
 
 func runTrain(ctx context.Context, o trainOptions, e *env) error {
@@ -48,16 +49,20 @@ func runTrain(ctx context.Context, o trainOptions, e *env) error {
 			return err
 		}
 	}
-	j, err := newJob(ctx, o, e, dir)
-	if err != nil {
+	return watched(ctx, o.Watch, e, func(ctx context.Context, w *watch) error {
+		j, err := newJob(ctx, o, e, dir)
+		if err != nil {
+			return err
+		}
+		defer j.close()
+		j.watch = w
+		w.loaded(j.load)
+		if o.Runs > 1 {
+			return j.runMany(ctx)
+		}
+		_, err = j.run(ctx, o.Seed, dir, j.runDir())
 		return err
-	}
-	defer j.close()
-	if o.Runs > 1 {
-		return j.runMany(ctx)
-	}
-	_, err = j.run(ctx, o.Seed, dir, j.runDir())
-	return err
+	})
 }
 
 // newJob looks for every mistake that can be found without the data before it loads them: a
@@ -201,7 +206,11 @@ func (j *job) run(ctx context.Context, seed uint64, dir *rundir.Dir, path string
 		return j.out.epoch(dir, ep)
 	}
 	r := &runResult{seed: seed, dir: dir}
-	if r.Result, err = trainer.Train(ctx, o); err != nil {
+	name := ""
+	if j.Runs > 1 {
+		name = fmt.Sprintf("seed %d", seed)
+	}
+	if r.Result, err = j.watch.train(ctx, o, dir, name); err != nil {
 		return nil, j.failed(err, dir)
 	}
 	if j.Baseline {
@@ -225,6 +234,9 @@ func (j *job) open(dir *rundir.Dir, path string, seed uint64, config *trainconfi
 		return dir, err
 	}
 	dir.Info.Epochs, dir.Info.Ended, dir.Info.Baseline = j.Epochs, "", j.Baseline && config == j.config
+	if j.Watch.TensorBoard {
+		dir.Info.TensorBoard = j.tensorboardDir(dir.Info.Seed, config)
+	}
 	return dir, dir.SetState(rundir.Running, nil)
 }
 
@@ -277,7 +289,7 @@ func (j *job) info(seed uint64, config *trainconfig.Config) rundir.Info {
 		DType: dtype, Version: version, State: rundir.Running, Seed: seed, Device: j.backend.Device(), ISA: cpufeat.Chosen().String(),
 		Data: data, DataName: j.data.Name, Fingerprint: j.data.Fingerprint, Config: config.Name, ConfigHash: config.Hash(),
 		Epochs: j.Epochs, EdgeWeight: j.EdgeWeight, ScoreEvery: j.EvalTrainEvery, InitFrom: absolute(j.InitFrom),
-		Baseline: j.Baseline && config == j.config, Command: j.env.Args, Started: j.env.started.UTC().Format(time.RFC3339),
+		Baseline: j.Baseline && config == j.config, TensorBoard: j.tensorboardDir(seed, config), Command: j.env.Args, Started: j.env.started.UTC().Format(time.RFC3339),
 	}
 }
 

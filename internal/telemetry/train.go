@@ -52,7 +52,7 @@ func NewTrain(reg prometheus.Registerer) *Train {
 		trainF1: gauge("saint_train_f1_micro_ratio", "Mean micro F1 of the scored subgraphs of the last epoch."),
 		valF1:   gauge("saint_validation_f1_micro_ratio", "Micro F1 of the last validation."),
 		valLoss: gauge("saint_validation_loss", "Loss of the last validation, the mean over its nodes."),
-		best:    gauge("saint_validation_best_f1_micro_ratio", "Greatest micro F1 of all validations."),
+		best:    gauge("saint_validation_best_f1_micro_ratio", "Greatest micro F1 of the validations of this process."),
 
 		steps:    counter("saint_train_steps_total", "Weight updates of this process; every one takes one subgraph."),
 		nodes:    counter("saint_train_nodes_total", "Nodes of the subgraphs that were trained on."),

@@ -45,6 +45,7 @@ type Info struct {
 	InitFrom    string   `json:"saved_model_path,omitempty"`
 	DType       string   `json:"dtype,omitempty"`    // "d": double precision
 	Baseline    bool     `json:"baseline,omitempty"` // a features-only run follows, in a folder inside
+	TensorBoard string   `json:"tensorboard,omitempty"` // folder of event files, absolute or below the run's; "": none
 	Command     []string `json:"command"`
 	Started     string   `json:"started"` // RFC 3339, UTC
 	Ended       string   `json:"ended,omitempty"`
