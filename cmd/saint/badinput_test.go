@@ -37,7 +37,7 @@ const (
 
 // badInputs is the table, by area.
 var badInputs = map[string][]badInput{
-	"data": badData, "matrix": badMatrices, "text": badTexts, "config": badYAML, "convert": badConversions, "benchmark": badBenchmarks, "lists": badLists, "run": badRuns, "flags": badFlags,
+	"data": badData, "matrix": badMatrices, "text": badTexts, "config": badYAML, "convert": badConversions, "benchmark": badBenchmarks, "lists": badLists, "run": badRuns, "flags": badFlags, "service": badServices,
 }
 
 // TestBadInputs runs every row in a process of its own: it ends with the documented code and one

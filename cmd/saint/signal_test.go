@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -23,13 +24,20 @@ type process struct {
 
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.CommandContext(t.Context(), os.Args[0], args...)}
-	p.Env = append(os.Environ(), asMain+"=1", "SAINT_CACHE="+t.TempDir())
-	p.Stdout, p.Stderr = &p.stdout, &p.stderr
-	if err := p.Start(); err != nil {
+	p := &process{}
+	p.Cmd = startProcess(t, &p.stdout, &p.stderr, args...)
+	return p
+}
+
+func startProcess(t *testing.T, stdout, stderr io.Writer, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), os.Args[0], args...)
+	c.Env = append(os.Environ(), asMain+"=1", "SAINT_CACHE="+t.TempDir())
+	c.Stdout, c.Stderr = stdout, stderr
+	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return c
 }
 
 // wait returns the exit code, -1 after a killing signal.

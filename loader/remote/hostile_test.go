@@ -154,7 +154,7 @@ func act(t testing.TB, c flight.FlightServiceClient, kind, body string) (map[str
 	return got, json.Unmarshal(r.GetBody(), &got)
 }
 
-func TestFlightsSchemasActions(t *testing.T) {
+func TestListFlights(t *testing.T) {
 	cfg := many(3)
 	r := serve(t, serverConfig(cfg))
 	c := plain(t, r.host)
@@ -181,6 +181,10 @@ func TestFlightsSchemasActions(t *testing.T) {
 	if n != cfg.Phase+1 {
 		t.Errorf("%d flights, want one for each of %d phases", n, cfg.Phase+1)
 	}
+}
+
+func TestEndpoints(t *testing.T) {
+	c := plain(t, serve(t, serverConfig(many(3))).host)
 	info, err := c.GetFlightInfo(t.Context(), &flight.FlightDescriptor{
 		Type: flight.DescriptorCMD, Cmd: []byte(`{"dataset":"test","phase":2,"seed":11,"to":10,"shards":3,"columns":["edge_ids","features"]}`),
 	})
@@ -217,6 +221,11 @@ func TestFlightsSchemasActions(t *testing.T) {
 	if err != nil || !bytes.Equal(sent.GetSchema(), info.GetSchema()) {
 		t.Errorf("GetSchema = %v, %v, want that of GetFlightInfo", sent, err)
 	}
+}
+
+func TestActions(t *testing.T) {
+	r := serve(t, serverConfig(many(3)))
+	c := plain(t, r.host)
 	for kind, key := range map[string]string{"health": "status", "stats": "batches"} {
 		if got, err := act(t, c, kind, ""); err != nil || got[key] == nil {
 			t.Errorf("DoAction(%s) = %v, %v, want %s", kind, got, err, key)
@@ -272,7 +281,8 @@ func TestRawBytes(t *testing.T) {
 	start := append([]byte(preface), settings...)
 	headers := []byte{0x83, 0x86, 0x44, 5, '/', 'a', '/', 'b', 'c', 0x41, 1, 'x', 0x5f, 16, 'a', 'p', 'p', 'l', 'i', 'c', 'a', 't', 'i', 'o', 'n', '/', 'g', 'r', 'p', 'c'}
 	cases := [][]byte{
-		{}, []byte("GET / HTTP/1.1\r\n\r\n"), []byte(preface[:10]), []byte(preface), bytes.Repeat([]byte{0}, 4096), bytes.Repeat([]byte{0xff}, 1<<16),
+		{},
+		[]byte("GET / HTTP/1.1\r\n\r\n"), []byte(preface[:10]), []byte(preface), bytes.Repeat([]byte{0}, 4096), bytes.Repeat([]byte{0xff}, 1<<16),
 		append(bytes.Clone(start), 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1),                                                          // a frame of 16 MiB that never comes
 		append(bytes.Clone(start), frame(1, 4, 1, bytes.Repeat([]byte{0xff}, 3000))...),                                         // headers that do not decode
 		append(bytes.Clone(start), frame(1, 4, 1, headers)...),                                                                  // a call without a body

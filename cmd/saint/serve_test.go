@@ -1,0 +1,189 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// lockedBuffer takes what a process prints while a test reads it.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// service is 'saint serve' as a process of its own.
+type service struct {
+	*process
+	source string
+	ended  chan struct{}
+}
+
+// startService waits until the service listens; listen "" is any free port.
+func startService(t *testing.T, listen string, args ...string) *service {
+	t.Helper()
+	if listen == "" {
+		listen = "127.0.0.1:0"
+	}
+	for range 50 {
+		p := &process{}
+		out := &lockedBuffer{}
+		p.Cmd = startProcess(t, out, &p.stderr, append([]string{"serve", "--listen", listen, "--json"}, args...)...)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = p.Wait() // the tests look at the exit code
+		}()
+		for !strings.Contains(out.String(), "\n") {
+			select {
+			case <-ended:
+			case <-time.After(time.Millisecond):
+				continue
+			}
+			break
+		}
+		var line serveLine
+		if err := json.Unmarshal([]byte(out.String()), &line); err == nil {
+			s := &service{process: p, source: line.Source, ended: ended}
+			t.Cleanup(func() {
+				_ = p.Process.Kill()
+				<-ended
+			})
+			return s
+		}
+		time.Sleep(20 * time.Millisecond) // somebody holds the port
+	}
+	t.Fatal("the service does not start")
+	return nil
+}
+
+func serveArgs(config string) []string {
+	return []string{"--data_prefix", "synth:tiny", "--train_config", config}
+}
+
+func remoteArgs(config, dir, source string) []string {
+	return []string{"train", "--data_prefix", "synth:tiny", "--train_config", config, "--run_dir", dir, "--gpu", "-1", "--source", source}
+}
+
+func TestRemoteTrainingIsLocalTraining(t *testing.T) {
+	config := writeConfig(t, "softmax", "6")
+	want, _ := train(t, config, "--seed", "3")
+	a, b := startService(t, "", serveArgs(config)...), startService(t, "", serveArgs(config)...)
+	for name, source := range map[string]string{"one": a.source, "two": a.source + "," + strings.TrimPrefix(b.source, "grpc://")} {
+		dir := filepath.Join(t.TempDir(), name)
+		o := must(t, append(remoteArgs(config, dir, source), "--seed", "3", "--json", "--baseline")...)
+		if !bytes.Equal(lastOf(t, dir), lastOf(t, want)) {
+			t.Errorf("%s: last.safetensors of remote training differs from that of local training", name)
+		}
+		if got := o.last(t); got["type"] != "result" {
+			t.Errorf("%s: the last line is %v, want a result", name, got)
+		}
+	}
+	interrupted := filepath.Join(t.TempDir(), "resumed")
+	must(t, append(remoteArgs(config, interrupted, a.source), "--seed", "3", "--epochs", "2")...)
+	must(t, "train", "--resume", interrupted, "--epochs", "6", "--source", b.source)
+	if !bytes.Equal(lastOf(t, interrupted), lastOf(t, want)) {
+		t.Error("a run resumed at another service ends in other parameters")
+	}
+	other := writeConfig(t, "softmax", "6")
+	saint(t, "train", "--data_prefix", "synth:tiny?seed=2", "--train_config", other, "--run_dir", filepath.Join(t.TempDir(), "x"), "--source", a.source, "--quiet").
+		fails(t, exitInput, "serves other data")
+	if err := a.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventuallyEnds(t, a, exitDone)
+}
+
+// eventuallyEnds waits for the exit code.
+func eventuallyEnds(t *testing.T, s *service, code int) {
+	t.Helper()
+	select {
+	case <-s.ended:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the service does not end")
+	}
+	if s.ProcessState.ExitCode() != code {
+		t.Errorf("the service ends with %v, want exit %d; stderr:\n%s", s.ProcessState, code, s.stderr.String())
+	}
+}
+
+// The service is killed again and again while a run reads from it.
+func TestServiceIsKilledDuringTraining(t *testing.T) {
+	config := writeConfig(t, "softmax", longRun)
+	want, _ := train(t, config)
+	s := startService(t, "", serveArgs(config)...)
+	dir := filepath.Join(t.TempDir(), "run")
+	p := start(t, remoteArgs(config, dir, s.source)...)
+	ended := make(chan int, 1)
+	go func() { ended <- p.wait(t) }()
+	kills := 0
+	for done := false; !done; {
+		select {
+		case code := <-ended:
+			if code != exitDone {
+				t.Fatalf("exit %d after %d kills; stderr:\n%s", code, kills, p.stderr.String())
+			}
+			done = true
+		case <-time.After(150 * time.Millisecond):
+			if kills < 5 {
+				_ = s.Process.Signal(syscall.SIGKILL)
+				kills++
+				s = startService(t, strings.TrimPrefix(s.source, "grpc://"), serveArgs(config)...)
+			}
+		}
+	}
+	if !bytes.Equal(lastOf(t, dir), lastOf(t, want)) {
+		t.Errorf("after %d kills of the service the parameters differ", kills)
+	}
+	t.Logf("killed %d times", kills)
+}
+
+func TestOneOfTwoServicesIsRemoved(t *testing.T) {
+	config := writeConfig(t, "softmax", longRun)
+	want, _ := train(t, config)
+	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		a, b := startService(t, "", serveArgs(config)...), startService(t, "", serveArgs(config)...)
+		dir := filepath.Join(t.TempDir(), "run")
+		p := start(t, remoteArgs(config, dir, a.source+","+strings.TrimPrefix(b.source, "grpc://"))...)
+		waitFor(t, filepath.Join(dir, "checkpoints", "best.safetensors"))
+		if err := a.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		if code := p.wait(t); code != exitDone {
+			t.Fatalf("%v: exit %d; stderr:\n%s", signal, code, p.stderr.String())
+		}
+		if !bytes.Equal(lastOf(t, dir), lastOf(t, want)) {
+			t.Errorf("%v: the parameters differ", signal)
+		}
+	}
+}
+
+// Secrets come from files.
+func TestServiceWithToken(t *testing.T) {
+	config := writeConfig(t, "softmax", "1")
+	token, wrong := writeFile(t, "token", "0123456789abcdef0123\n"), writeFile(t, "token", "another-one-0123456789\n")
+	s := startService(t, "", append(serveArgs(config), "--token_file", token)...)
+	dir := filepath.Join(t.TempDir(), "run")
+	saint(t, append(remoteArgs(config, dir, s.source), "--quiet")...).fails(t, exitFailure, "wants a token")
+	saint(t, append(remoteArgs(config, dir, s.source), "--source_token_file", wrong, "--quiet")...).fails(t, exitFailure, "wrong token")
+	must(t, append(remoteArgs(config, dir, s.source), "--source_token_file", token)...)
+}
