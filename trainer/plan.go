@@ -135,7 +135,7 @@ func (s *Stepper) held() []HeldTensor {
 	}
 	var list []HeldTensor
 	for _, v := range l.Held(nil) {
-		list = append(list, HeldTensor{layerName(s.model.Seq, v.Key.Layer), v})
+		list = append(list, HeldTensor{s.model.Seq.Name(v.Key.Layer), v})
 	}
 	return list
 }

@@ -44,10 +44,8 @@ func newApp(e *env) *cli.App {
 		ErrWriter:       e.Stderr,
 		HideVersion:     true,
 		HideHelpCommand: true,
-		// Names of folders may hold commas.
-		DisableSliceFlagSeparator: true,
-		ExitErrHandler:            func(*cli.Context, error) {},
-		OnUsageError:              onUsageError,
+		ExitErrHandler:  func(*cli.Context, error) {},
+		OnUsageError:    onUsageError,
 		Commands: []*cli.Command{
 			newTrainCommand(e), newEvalCommand(e), newPredictCommand(e), newPlanCommand(e), newSampleCommand(e), newServeCommand(e), newSynthCommand(e), newInspectCommand(e), newDownloadCommand(e),
 			newConvertCommand(e), newBenchCommand(e), newReproduceCommand(e), newConfigCommand(e), newSamplersCommand(e), newDevicesCommand(e), newVersionCommand(e),

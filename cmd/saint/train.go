@@ -29,13 +29,14 @@ type trainOptions struct {
 	NoCache         bool
 	Baseline        bool
 	Over            overrides
+	Measure         probeOptions
 	Watch           watchOptions
 	Source          sourceOptions
 }
 
 func trainFlags() []cli.Flag {
 	return append(
-		slices.Concat(dataFlags(), deviceFlags(), activationFlags(), sourceFlags(), watchFlags()),
+		slices.Concat(dataFlags(), deviceFlags(), activationFlags(), probeFlags(), sourceFlags(), watchFlags()),
 		&cli.StringFlag{Name: "train_config", Usage: "training configuration `FILE`: a path, a built-in one ('saint config list'), or rw.yml and the like for known data sets"},
 		&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed `N` of sampling, initial parameters and dropout"},
 		&cli.IntFlag{Name: "epochs", Usage: "stop after `N` epochs in total", DefaultText: "as configured"},
@@ -72,7 +73,7 @@ func newTrainCommand(e *env) *cli.Command {
 				DirLog: c.String("dir_log"), EvalTrainEvery: c.Int("eval_train_every"), InitFrom: c.String("saved_model_path"),
 				EdgeWeight: c.Bool("edge_weight"), Seed: c.Uint64("seed"), SeedGiven: c.IsSet("seed"), ScoreGiven: c.IsSet("eval_train_every"), Epochs: c.Int("epochs"),
 				Runs: c.Int("runs"), RunDir: c.String("run_dir"), Resume: c.String("resume"), DType: c.String("dtype"),
-				CheckpointEvery: c.Duration("checkpoint_every"), NoCache: c.Bool("no_cache"), Baseline: c.Bool("baseline"), Over: overridesOf(c),
+				CheckpointEvery: c.Duration("checkpoint_every"), NoCache: c.Bool("no_cache"), Baseline: c.Bool("baseline"), Over: overridesOf(c), Measure: probeOf(c),
 				Source: sourceFrom(c), Watch: watchFrom(c),
 			}
 			if err := checkWorkers(o.Workers, c.IsSet("num_cpu_core")); err != nil {
@@ -120,6 +121,9 @@ func (o *trainOptions) check() error {
 		return err
 	}
 	if err := o.Source.check(); err != nil {
+		return err
+	}
+	if err := o.Measure.check(o); err != nil {
 		return err
 	}
 	if o.Resume != "" {

@@ -60,7 +60,7 @@ func (o *overrides) apply(c *trainconfig.Config) error {
 	}
 	if key, msg := a.Check(); key != "" {
 		if o.set[key] {
-			return usagef("--%s: %s", key, msg)
+			return usagef("--%s", msg)
 		}
 		return c.Params.Section.Errorf(key, "%s", msg)
 	}
