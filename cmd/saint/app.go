@@ -44,8 +44,10 @@ func newApp(e *env) *cli.App {
 		ErrWriter:       e.Stderr,
 		HideVersion:     true,
 		HideHelpCommand: true,
-		ExitErrHandler:  func(*cli.Context, error) {},
-		OnUsageError:    onUsageError,
+		// Names of folders may hold commas.
+		DisableSliceFlagSeparator: true,
+		ExitErrHandler:            func(*cli.Context, error) {},
+		OnUsageError:              onUsageError,
 		Commands: []*cli.Command{
 			newTrainCommand(e), newEvalCommand(e), newPredictCommand(e), newPlanCommand(e), newSampleCommand(e), newServeCommand(e), newSynthCommand(e), newInspectCommand(e), newDownloadCommand(e),
 			newConvertCommand(e), newBenchCommand(e), newReproduceCommand(e), newConfigCommand(e), newSamplersCommand(e), newDevicesCommand(e), newVersionCommand(e),
