@@ -40,6 +40,10 @@ type Network struct {
 	Attention        int // heads; 0: none
 	AttentionVariant string
 	GatedAttention   bool
+
+	Norm     string // between layers: "" or "batch"
+	Residual string // "", "identity" or "project"
+	Head     string // "l2norm", "linear" or "none"
 }
 
 // Params are the training parameters.
@@ -56,6 +60,11 @@ type Params struct {
 	GradClipType   string  // "norm" or "value"
 	Compat         string  // "" or "reference"
 	Double         bool    // double precision, dtype: d
+
+	InputDropout       *float64 // of the features; nil: Dropout
+	EdgeDropout        float64  // share of the edges that a step does without
+	EdgeDropoutRescale bool     // the others count for them
+	AttentionDropout   float64  // of the weights of attention with softmax
 
 	Optimizer      Optimizer
 	Schedule       Schedule
@@ -85,23 +94,30 @@ type networkKeys struct {
 	Attention        int     `yaml:"attention"`
 	AttentionVariant string  `yaml:"attention_variant"`
 	GatedAttention   bool    `yaml:"gated_attention"`
+	Norm             string  `yaml:"norm"`
+	Residual         string  `yaml:"residual"`
+	Head             string  `yaml:"head"`
 }
 
 type paramKeys struct {
-	LR             float64 `yaml:"lr"`
-	Dropout        float64 `yaml:"dropout"`
-	WeightDecay    float64 `yaml:"weight_decay"`
-	SampleCoverage int     `yaml:"sample_coverage"`
-	EvalValEvery   int     `yaml:"eval_val_every"`
-	NormLoss       bool    `yaml:"norm_loss"`
-	NormAggr       bool    `yaml:"norm_aggr"`
-	Norm           string  `yaml:"norm"`
-	GradClip       float64 `yaml:"grad_clip"`
-	GradClipType   string  `yaml:"grad_clip_type"`
-	Compat         string  `yaml:"compat"`
-	DType          string  `yaml:"dtype"`
-	QThreshold     int     `yaml:"q_threshold"` // of the reference's queue; accepted, unused
-	QOffset        int     `yaml:"q_offset"`    // likewise
+	LR             float64  `yaml:"lr"`
+	Dropout        float64  `yaml:"dropout"`
+	WeightDecay    float64  `yaml:"weight_decay"`
+	SampleCoverage int      `yaml:"sample_coverage"`
+	EvalValEvery   int      `yaml:"eval_val_every"`
+	NormLoss       bool     `yaml:"norm_loss"`
+	NormAggr       bool     `yaml:"norm_aggr"`
+	Norm           string   `yaml:"norm"`
+	GradClip       float64  `yaml:"grad_clip"`
+	GradClipType   string   `yaml:"grad_clip_type"`
+	Compat         string   `yaml:"compat"`
+	DType          string   `yaml:"dtype"`
+	InputDropout   *float64 `yaml:"input_dropout"`
+	EdgeDropout    float64  `yaml:"edge_dropout"`
+	EdgeRescale    bool     `yaml:"edge_dropout_rescale"`
+	AttDropout     float64  `yaml:"attention_dropout"`
+	QThreshold     int      `yaml:"q_threshold"` // of the reference's queue; accepted, unused
+	QOffset        int      `yaml:"q_offset"`    // likewise
 }
 
 type phaseKeys struct {
@@ -209,12 +225,20 @@ func (c *Config) list(root *Section, key string) ([]*Section, error) {
 }
 
 func (c *Config) readNetwork(s *Section) error {
-	k := networkKeys{Aggr: "concat", Loss: "softmax", Act: "I", Bias: "norm"}
+	k := networkKeys{Aggr: "concat", Loss: "softmax", Act: "I", Head: "l2norm"}
 	if err := s.Decode(&k); err != nil {
 		return err
 	}
-	if err := oneOf(s, map[string]string{"aggr": k.Aggr, "loss": k.Loss, "act": k.Act, "bias": k.Bias, "attention_variant": k.AttentionVariant},
-		map[string]string{"aggr": "concat mean", "loss": "softmax sigmoid", "act": "I relu leaky_relu", "bias": "bias norm norm-nn", "attention_variant": " tf"}); err != nil {
+	if err := checkBlocks(s, &k); err != nil {
+		return err
+	}
+	if err := oneOf(s, map[string]string{
+		"aggr": k.Aggr, "loss": k.Loss, "act": k.Act, "bias": k.Bias, "attention_variant": k.AttentionVariant,
+		"norm": k.Norm, "residual": k.Residual, "head": k.Head,
+	}, map[string]string{
+		"aggr": "concat mean", "loss": "softmax sigmoid", "act": "I relu leaky_relu", "bias": "bias norm norm-nn", "attention_variant": " tf",
+		"norm": " batch", "residual": " identity project", "head": "l2norm linear none",
+	}); err != nil {
 		return err
 	}
 	switch {
@@ -232,6 +256,7 @@ func (c *Config) readNetwork(s *Section) error {
 	c.Network = Network{
 		Dim: k.Dim, Aggr: k.Aggr, Loss: k.Loss, Act: k.Act, Bias: k.Bias, Layer: k.Layer, Extra: s,
 		Attention: k.Attention, AttentionVariant: k.AttentionVariant, GatedAttention: k.GatedAttention,
+		Norm: k.Norm, Residual: k.Residual, Head: k.Head,
 	}
 	if k.JK != nil {
 		if *k.JK != "concat" && *k.JK != "max_pool" {
@@ -248,6 +273,24 @@ func (c *Config) readNetwork(s *Section) error {
 	}
 	if len(c.Network.Arch) > 256 {
 		return s.Errorf("arch", "arch has %d layers, want at most 256", len(c.Network.Arch))
+	}
+	return nil
+}
+
+// checkBlocks fills in the bias, which depends on whether norm and activation stand behind the
+// layers.
+func checkBlocks(s *Section, k *networkKeys) error {
+	behind := k.Norm != "" || k.Residual != ""
+	switch {
+	case k.Bias == "" && behind:
+		k.Bias = "bias"
+	case k.Bias == "":
+		k.Bias = "norm"
+	case behind && k.Bias != "bias":
+		return s.Errorf("bias", "bias is %s, a norm within the layers; with norm or residual it must be bias", k.Bias)
+	}
+	if k.Head == "none" && k.JK != nil {
+		return s.Errorf("head", "head none leaves out the classifier, which jk needs")
 	}
 	return nil
 }
@@ -297,6 +340,9 @@ func (c *Config) readParams(s *Section) error {
 		LR: k.LR, Dropout: k.Dropout, WeightDecay: k.WeightDecay, SampleCoverage: k.SampleCoverage, EvalValEvery: k.EvalValEvery,
 		NormLoss: k.NormLoss, NormAggr: k.NormAggr, Norm: k.Norm, GradClip: k.GradClip, GradClipType: k.GradClipType, Compat: k.Compat,
 		Double: k.DType == "d",
+	}
+	if err := c.Params.setDropouts(s, &k); err != nil {
+		return err
 	}
 	return c.readTraining(s)
 }
@@ -358,6 +404,7 @@ func (c *Config) Resolved() []byte {
 			fmt.Fprintf(&b, "    attention_variant: %s\n", n.AttentionVariant)
 		}
 	}
+	n.writeBlocks(&b)
 	writeForeign(&b, n.Extra, networkKeys{})
 	fmt.Fprintf(&b, "params:\n  - lr: %v\n    dropout: %v\n    weight_decay: %v\n    sample_coverage: %d\n    eval_val_every: %d\n    norm_loss: %t\n    norm_aggr: %t\n    grad_clip: %v\n    grad_clip_type: %s\n",
 		p.LR, p.Dropout, p.WeightDecay, p.SampleCoverage, p.EvalValEvery, p.NormLoss, p.NormAggr, p.GradClip, p.GradClipType)
@@ -370,6 +417,7 @@ func (c *Config) Resolved() []byte {
 	if p.Double {
 		b.WriteString("    dtype: d\n")
 	}
+	p.writeDropouts(&b)
 	p.writeTraining(&b)
 	b.WriteString("phase:\n")
 	for _, ph := range c.Phases {

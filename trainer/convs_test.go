@@ -21,6 +21,11 @@ var convNetworks = []string{
 	"layer: gin; dim: 8; arch: '1-1'; act: relu; eps: 0.1; train_eps: true",
 	"layer: gcnii; dim: 8; arch: '0-1-1-1'; act: relu",
 	"layer: gcnii; dim: 8; arch: '0-1-1-0-1'; act: relu; shared_weights: false; theta: 1",
+	"layer: gcnii; dim: 8; arch: '0-1-1'; act: relu; residual: identity; head: linear",
+	"layer: gcn; dim: 8; arch: '1-1-1'; act: relu; residual: project; head: none",
+	"dim: 8; arch: '1-0-1'; act: leaky_relu; residual: identity; aggr: mean; head: linear",
+	"attention: 2; dim: 8; arch: '1-1'; act: relu; residual: project",
+	"layer: gat_softmax; attention: 2; dim: 8; arch: '1-1'; act: relu; residual: identity; jk: max_pool",
 }
 
 // TestFullBatchIsEvaluated: what layers see of a full batch in training is what the evaluator

@@ -20,6 +20,9 @@ type Model struct {
 	Backend tensor.Backend
 
 	arena tensor.Arena // of the parameters
+
+	edgeDropout float32 // share of a step's edges that are left out
+	edgeRescale bool
 }
 
 // Close frees the parameters.
@@ -45,11 +48,28 @@ func Spec(c *trainconfig.Config, features, classes int) (nn.ModelSpec, error) {
 	if err != nil {
 		return nn.ModelSpec{}, err
 	}
+	if c.Params.AttentionDropout > 0 && !slices.Contains(softmaxKinds, layer) {
+		return nn.ModelSpec{}, c.Params.Section.Errorf("attention_dropout", "attention_dropout is for layer %s", strings.Join(softmaxKinds, " and "))
+	}
 	return nn.ModelSpec{
 		Layer: layer, Heads: n.Attention, JK: n.JK, In: features, Dim: n.Dim, Classes: classes, Orders: n.Arch, Act: act, Aggr: n.Aggr, Bias: n.Bias,
 		Dropout: float32(c.Params.Dropout), Extra: n.Extra,
+		Norm: n.Norm, Residual: n.Residual, Head: n.Head, AttDropout: float32(c.Params.AttentionDropout),
+		InputDropout: single(c.Params.InputDropout),
 	}, nil
 }
+
+// single rounds an optional number.
+func single(x *float64) *float32 {
+	if x == nil {
+		return nil
+	}
+	f := float32(*x)
+	return &f
+}
+
+// softmaxKinds are the kinds of layers whose attention sums to 1.
+var softmaxKinds = []string{"gat_softmax", "gatv2"}
 
 // layerKind returns the registered kind of the layers: the one the configuration names, or what
 // its keys of attention stand for.
@@ -98,7 +118,10 @@ func NewModel(c *trainconfig.Config, features, classes int, b tensor.Backend, se
 	if err != nil {
 		return nil, fmt.Errorf("memory of the model: %w", err)
 	}
-	m := &Model{Loss: c.Network.Loss, Classes: classes, Backend: b, arena: arena}
+	m := &Model{
+		Loss: c.Network.Loss, Classes: classes, Backend: b, arena: arena,
+		edgeDropout: float32(c.Params.EdgeDropout), edgeRescale: c.Params.EdgeDropoutRescale,
+	}
 	builder, err := nn.NewBuilder(b, arena, seed)
 	if err == nil {
 		if m.Seq, err = nn.Build(spec, builder); err != nil {

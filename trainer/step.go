@@ -37,10 +37,9 @@ type Stepper struct {
 	ctx   nn.Context
 	feats tensor.Tensor // all rows on the device; absent: batches bring theirs
 
-	fwd, back tensor.CSR
-	entries   entries
-	lossT     tensor.Tensor // the loss, then the squared norm of the gradients
-	lossHost  scalar
+	entries  entries
+	lossT    tensor.Tensor // the loss, then the squared norm of the gradients
+	lossHost scalar
 
 	classWeight []float32 // of softmax; nil: all the same
 	watch       stopwatch
@@ -71,7 +70,7 @@ func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats
 	s := &Stepper{
 		model: m, opt: opt, loss: l, arena: arena, q: q, store: actmem.NewKeep(arena),
 		place: placer{b: m.Backend}, lossT: m.arena.Alloc(tensor.F32, 1, 1),
-		entries: newEntries(m.Seq),
+		entries: newEntries(m),
 	}
 	for _, o := range options {
 		err = errors.Join(err, o(s))
@@ -188,20 +187,7 @@ func (s *Stepper) inputs(b *loader.Batch) (tensor.Tensor, *nn.Batch) {
 		x = s.place.put(s.arena, s.q, slotFeatures, tensor.F32, n, len(b.Features)/n, bytesOf(b.Features))
 		s.arena.Retain(x) // the placer has a reference of its own
 	}
-	s.back = tensor.CSR{
-		Rows: n, Cols: n,
-		Indptr:  s.place.ints(s.arena, s.q, slotTransIndptr, b.TransIndptr),
-		Indices: s.place.ints(s.arena, s.q, slotTransIndices, b.TransIndices),
-		Values:  s.place.column(s.arena, s.q, slotTransValues, b.TransNorm),
-	}
-	s.fwd = tensor.CSR{
-		Rows: n, Cols: n,
-		Indptr:  s.place.ints(s.arena, s.q, slotIndptr, b.Indptr),
-		Indices: s.place.ints(s.arena, s.q, slotIndices, b.Indices),
-		Values:  s.place.column(s.arena, s.q, slotValues, b.AdjNorm),
-		Trans:   &s.back,
-	}
-	return x, s.entries.of(s, b, &s.fwd)
+	return x, s.entries.of(s, b)
 }
 
 func (s *Stepper) target(b *loader.Batch) tensor.Tensor {

@@ -9,54 +9,84 @@ import (
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
-// entries makes the weightings of batches that the layers of a model ask for, besides the
-// sampled one.
+// edges are the entries of a batch or of its transpose in host memory, sampled and, where a layer
+// asks for them, symmetric.
+type edges struct {
+	indptr, indices    []int32
+	sampled, symmetric []float32
+}
+
+// entries makes the graphs of batches: the sampled entries, those of the weightings that layers
+// ask for, and of them what edge dropout leaves.
 type entries struct {
 	wanted [nn.Symmetric + 1]bool
-	made   *loader.Batch // a batch that repeats, whose entries these are
+	drop   edgeDropout
+	made   *loader.Batch // a batch that repeats, whose symmetric entries these are
 
 	scale                   []float64 // 1/sqrt(1+d)
 	ones, sym, trans, loops []float32
 	graph                   nn.Batch
-	csr                     [4]tensor.CSR // ones and their transpose, symmetric and theirs
+	csr                     [6]tensor.CSR // sampled, ones and symmetric, each with its transpose
 }
 
 // newEntries finds out what the layers ask for.
-func newEntries(m *nn.Sequential) entries {
-	var e entries
-	for i := range m.Len() {
-		e.wanted[nn.WeightingOf(m.Layer(i))] = true
+func newEntries(m *Model) entries {
+	e := entries{drop: edgeDropout{share: m.edgeDropout, rescale: m.edgeRescale}}
+	for i := range m.Seq.Len() {
+		e.wanted[nn.WeightingOf(m.Seq.Layer(i))] = true
 	}
 	return e
 }
 
-// of returns the graph of b, whose sampled entries are a, in all weightings.
-func (e *entries) of(s *Stepper, b *loader.Batch, a *tensor.CSR) *nn.Batch {
-	e.graph = nn.Batch{Local: nn.Local{A: a}}
-	if e.wanted[nn.Ones] {
-		for len(e.ones) < len(b.Indices) {
-			e.ones = append(e.ones, 1)
-		}
-		v := s.place.column(s.arena, s.q, slotOnes, e.ones[:len(b.Indices)])
-		e.graph.One = e.weighted(0, a, v, v)
-	}
-	if e.wanted[nn.Symmetric] {
-		if e.made == nil || e.made != b {
-			e.symmetric(b)
-		}
-		e.graph.Sym = e.weighted(2, a, s.place.column(s.arena, s.q, slotSym, e.sym), s.place.column(s.arena, s.q, slotTransSym, e.trans))
-		e.graph.Loops = s.place.column(s.arena, s.q, slotLoops, e.loops)
+// of returns the graph of b in all weightings.
+func (e *entries) of(s *Stepper, b *loader.Batch) *nn.Batch {
+	if e.wanted[nn.Symmetric] && (e.made == nil || e.made != b) {
+		e.symmetric(b)
 	}
 	e.made = nil
 	if b.Repeats {
 		e.made = b
 	}
+	fwd := edges{b.Indptr, b.Indices, b.AdjNorm, e.sym}
+	back := edges{b.TransIndptr, b.TransIndices, b.TransNorm, e.trans}
+	one := float32(1)
+	if e.drop.share > 0 {
+		one = e.drop.factor()
+		fwd, back = e.drop.left(&s.ctx, b.Nodes, fwd, back)
+	}
+	column := func(slot int, v []float32) tensor.Tensor { return s.place.column(s.arena, s.q, slot, v) }
+	n := b.NumNodes()
+	e.csr[1] = tensor.CSR{
+		Rows: n, Cols: n,
+		Indptr:  s.place.ints(s.arena, s.q, slotTransIndptr, back.indptr),
+		Indices: s.place.ints(s.arena, s.q, slotTransIndices, back.indices),
+		Values:  column(slotTransValues, back.sampled),
+	}
+	e.csr[0] = tensor.CSR{
+		Rows: n, Cols: n,
+		Indptr:  s.place.ints(s.arena, s.q, slotIndptr, fwd.indptr),
+		Indices: s.place.ints(s.arena, s.q, slotIndices, fwd.indices),
+		Values:  column(slotValues, fwd.sampled),
+		Trans:   &e.csr[1],
+	}
+	e.graph = nn.Batch{Local: nn.Local{A: &e.csr[0]}}
+	if e.wanted[nn.Ones] {
+		for len(e.ones) < len(fwd.indices) {
+			e.ones = append(e.ones, one)
+		}
+		v := column(slotOnes, e.ones[:len(fwd.indices)])
+		e.graph.One = e.weighted(2, v, v)
+	}
+	if e.wanted[nn.Symmetric] {
+		e.graph.Sym = e.weighted(4, column(slotSym, fwd.symmetric), column(slotTransSym, back.symmetric))
+		e.graph.Loops = column(slotLoops, e.loops)
+	}
 	return &e.graph
 }
 
-// weighted returns a with other values, in places k and k+1.
-func (e *entries) weighted(k int, a *tensor.CSR, values, trans tensor.Tensor) *tensor.CSR {
-	e.csr[k], e.csr[k+1] = *a, *a.Trans
+// weighted returns the graph with other values, in places k and k+1.
+func (e *entries) weighted(k int, values, trans tensor.Tensor) *tensor.CSR {
+	e.csr[k], e.csr[k+1] = e.csr[0], e.csr[1]
 	e.csr[k].Values, e.csr[k+1].Values = values, trans
 	e.csr[k].Trans = &e.csr[k+1]
 	return &e.csr[k]

@@ -5,7 +5,7 @@ import "github.com/saint-gnn/saint/trainer/tensor"
 // Weighting says what the entries of an adjacency are.
 type Weighting uint8
 
-// Kinds. With d_u the number of entries of row u, each of 1, as the sampler left them:
+// Kinds, with d_u the number of entries of row u.
 const (
 	// Sampled is the batch's own: alpha w/d_u with GraphSAINT's normalisation, the row mean on a
 	// whole graph.
