@@ -21,17 +21,25 @@ const (
 // Evaluator computes the logits of every node of a graph: aggregation is the row mean over
 // all neighbours (the weighted mean if the graph has weights), without dropout.
 //
-// Layers run in groups: a layer that aggregates and the dense layers after it. A group goes
-// over its destination rows tile by tile, so that only the input and output of one group
-// exist as a whole. The arena then holds at most, for N nodes,
+// Layers run in groups: one that aggregates and the dense ones after it. Where everything but
+// the aggregation concerns each row by itself (nn.Separable: the layers of GraphSAGE and MixHop,
+// of any order), one matrix holds for N nodes what the widest group sums. A group takes its sums
+// in place, some columns at a time in a second matrix if the first has none to spare; then it
+// goes over the rows tile by tile, and each tile's output leaves in their place what the next
+// group sums. That is
 //
-//	N × (input + output of a group + projection, where the layer projects first) floats
+//	N × (order + 1) × dim floats, and at most N × 64 more (or 32 MiB)
 //
-// and N × dim more where layers read an initial representation,
-// plus the temporaries of one tile, about 16 MiB for each tensor of the widest layer. Features that
-// lie in shared memory, and the output of the last group, take no part. A layer of order
-// above 1 runs on the whole graph and needs its own temporaries for all nodes. Features that
-// are not resident give the same bits as resident ones.
+// for networks of one dim, less for the first group, which has the features, and the last one,
+// whose tiles take the last sums. Bound makes all of it but the one matrix as small as asked for.
+//
+// Other layers see the whole output of the group before them: the arena then holds N × (input +
+// output of a group + projection, where the layer projects first) floats, and layers of several
+// hops their temporaries for all nodes.
+//
+// To that come the temporaries of one tile, about 16 MiB for each tensor of the widest layer.
+// Features that lie in shared memory, and the output of the last group, take no part. Features
+// that are not resident give the same bits as resident ones.
 //
 // An Evaluator is not safe for concurrent use.
 type Evaluator struct {
@@ -41,7 +49,11 @@ type Evaluator struct {
 	q      tensor.Queue
 	a      tensor.Arena
 	place  placer
-	rowsAt int // rows of a tile, for tests; 0: by shape
+	most   int64 // bytes beside the data; 0: as it comes
+	degree int64 // of the longest row, once it is known
+
+	rowsAt      int  // rows of a tile, for tests; 0: by shape
+	wholeInputs bool // no sums apart from layers, for tests
 
 	features tensor.Tensor
 	tile     nn.RowTile
@@ -102,6 +114,15 @@ func (e *Evaluator) Logits(ctx context.Context, m *Model, upTo int, visit Visit)
 func (r *evalRun) layers(upTo int, visit Visit) error {
 	if err := r.check(); err != nil {
 		return err
+	}
+	if plan := r.planSums(r.seq, upTo); plan != nil && !r.wholeInputs {
+		if err := plan.bound(r.Evaluator, r.most, r.inputBytes(plan), r.elementBytes()); err != nil {
+			return err
+		}
+		return r.sums(plan, visit)
+	}
+	if least := r.wholeBytes(upTo); r.most > 0 && least > r.most {
+		return &MemoryError{Bound: r.most, Least: least, Nodes: r.graph.NumNodes()}
 	}
 	h, owned, err := r.input()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/saint-gnn/saint/formats"
@@ -330,17 +331,23 @@ func TestEvaluatorMemory(t *testing.T) {
 		columns int // of a tile's temporaries and edges, generously
 		b       tensor.Backend
 	}{
-		{"1-1-0", 64, 64 + 128, false, 6 * 128, b},                // projection and output of group 0
-		{"1-1-0", 64, 64 + 128, true, 6 * 128, b},                 // features need not be there for a projection
-		{"1-0-1-0", 64, 64 + 64, false, 6 * 128, b},               // the dense layer halves what is kept
-		{"1-0-1-0", 16, 64 + 64, false, 6 * 128, b},               // group 1 projects; group 0 aggregates features
-		{"0-0", 64, 0, true, 6 * 64, b},                           // tiles only
-		{"2-0", 64, 2*64 + 3*64 + 2, false, 6 * 64, b},            // the layer of order 2, whole
-		{"1-1-1-1", 64, 128 + 64 + 128, false, 6 * 128, b},        // two groups, however many there are
-		{"1-1-0", 64, 64 + 64 + 128, false, 7 * 128, discrete{b}}, // the features count where memory is not shared
-		{"1-1-1-1", 64, 128 + 64 + 128, true, 7 * 128, discrete{b}},
+		{"1-1-0", 64, 128, false, 6 * 128, b},                            // group 0 sums in columns that group 1 fills
+		{"1-1-0", 64, 128, true, 7 * 128, b},                             // features need not be there for a projection
+		{"1-0-1-0", 64, 128, false, 6 * 128, b},                          // group 1 projects
+		{"1-0-1-0", 16, 128, false, 6 * 128, b},                          // group 0 aggregates features
+		{"0-0", 64, 0, true, 6 * 64, b},                                  // tiles only
+		{"2-0", 64, 64, false, 8 * 64, b},                                // order 2 aggregates first: the second sum is the tile's
+		{"2-0", 128, 128 + 64, false, 9 * 64, b},                         // order 2 projects: two parts, and columns on their way
+		{"1-1-1-1", 64, 128 + 64, false, 6 * 128, b},                     // one matrix, however many groups there are
+		{"1-1-0", 64, 64 + 128, false, 7*128 + 2*30*n/tile, discrete{b}}, // the features count where memory is not shared
+		{"1-1-1-1", 64, 128 + 64, true, 8*128 + 2*30*n/tile, discrete{b}},
+		{"1-1-0 attention", 64, 72 + 128, false, 7 * 128, b}, // projection and output of group 0
 	} {
-		conf := parse(t, yaml("dim: 64; arch: '"+c.arch+"'", "lr: 0.01", "end: 1; sampler: full_batch"))
+		arch, layer, _ := strings.Cut(c.arch, " ")
+		if layer != "" {
+			layer = "; attention: 4"
+		}
+		conf := parse(t, yaml("dim: 64; arch: '"+arch+"'"+layer, "lr: 0.01", "end: 1; sampler: full_batch"))
 		m := newModel(t, conf, c.in, 4, c.b)
 		a := newArena(t, c.b)
 		var x formats.FeatureStore = randomFeatures(n, c.in)
