@@ -20,38 +20,34 @@ import (
 // trainer/devices, for that.
 func Check(t *testing.T, layer string, spec nn.Spec, backends ...tensor.Backend) {
 	t.Helper()
-	check(t, layer, spec, backends)
-	if double := openDouble(t, 1, 4); double != nil {
-		t.Run("double precision", func(t *testing.T) { check(t, layer, spec, double) })
+	check(t, backends[0], layer, spec)
+	t.Run("threads", func(t *testing.T) { checkThreads(t, layer, spec, backends) })
+	if b := openDouble(t); b != nil {
+		t.Run("double precision", func(t *testing.T) { check(t, b, layer, spec) })
 	}
 }
 
-// openDouble opens backends of double precision, none if the program has none.
-func openDouble(t *testing.T, threads ...int) (bs []tensor.Backend) {
+// openDouble opens the backend of double precision, nil if the program has none.
+func openDouble(t *testing.T) tensor.Backend {
 	t.Helper()
-	for _, n := range threads {
-		b, err := tensor.Open("cpu64", tensor.Options{Threads: n})
-		if errors.Is(err, tensor.ErrUnavailable) {
-			return nil
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { b.Close() }) //nolint:errcheck // it ends threads
-		bs = append(bs, b)
+	b, err := tensor.Open("cpu64", tensor.Options{Threads: 2})
+	if errors.Is(err, tensor.ErrUnavailable) {
+		return nil
 	}
-	return bs
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() }) //nolint:errcheck // it ends threads
+	return b
 }
 
-func check(t *testing.T, layer string, spec nn.Spec, backends []tensor.Backend) {
+func check(t *testing.T, b tensor.Backend, layer string, spec nn.Spec) {
 	t.Helper()
-	b := backends[0]
 	t.Run("gradients", func(t *testing.T) { checkGradients(t, b, layer, spec) })
 	t.Run("without dx", func(t *testing.T) { checkWithoutDX(t, b, layer, spec) })
 	t.Run("evaluation", func(t *testing.T) { checkEvaluation(t, b, layer, spec) })
 	t.Run("row tiles", func(t *testing.T) { checkTiles(t, b, layer, spec) })
 	t.Run("projection", func(t *testing.T) { checkProjection(t, b, layer, spec) })
-	t.Run("threads", func(t *testing.T) { checkThreads(t, layer, spec, backends) })
 	for _, c := range []struct {
 		name         string
 		nodes, edges int
