@@ -198,6 +198,19 @@ class Case:
             return self.tail((1 - beta) * (p + first) + beta * (p @ w1 + first @ w2))
         return self.tail((1 - beta) * (p + first) + beta * (p + first) @ w1)
 
+    def gatv2(self, adj, x):
+        mean = "heads: mean" in self.extra
+        width = self.heads * self.dim if mean else self.dim
+        r = x @ self.p("neigh.weight", self.width, width)
+        own = r if "share_weights: true" in self.extra else x @ self.p("self.weight", self.width, width)
+        times = (adj != 0).to(x) + torch.eye(NODES).to(x)
+        outs = []
+        for rk, lk, ak in zip(self.cut(r), self.cut(own), self.cut(self.p("attention", 1, width))):
+            e = (lrelu(lk[:, None, :] + rk[None, :, :]) * ak).sum(2)
+            outs.append(torch.softmax(e + torch.log(times), 1) @ rk)
+        z = sum(outs) / self.heads if mean else torch.cat(outs, 1)
+        return self.tail(z + self.one_hop_bias())
+
     def run(self, dtype, adj, x, dy):
         self.dtype = dtype
         adj, x, dy = torch.from_numpy(adj).to(dtype), torch.from_numpy(x).to(dtype).requires_grad_(), torch.from_numpy(dy).to(dtype)
@@ -215,6 +228,14 @@ ONE_HOP = {
     "gin": ["", "eps: 0.5", "train_eps: true", "train_eps: true, mlp_norm: batch"],
     "gcnii": ["", "shared_weights: false", "alpha: 0.5, theta: 1.5", "alpha: 0.5, beta: 1, shared_weights: false"],
 }
+
+
+def pair_cases(kind):
+    for k in (1, 2, 8):
+        yield (kind, 6, max(8, 2 * k), 1, k, "relu", "concat", "bias")
+        yield (kind, 6, 4, 1, k, "I", "concat", "bias", "heads: mean")
+    for act, bias in (("leaky_relu", "norm"), ("relu", "norm-nn"), ("I", "bias")):
+        yield (kind, 6, 8, 1, 2, act, "concat", bias, "share_weights: true" if bias == "bias" else "")
 
 
 def one_hop_cases(kind):
@@ -237,8 +258,8 @@ def one_hop_cases(kind):
 
 
 def cases(kind):
-    if kind in ONE_HOP:
-        yield from one_hop_cases(kind)
+    if kind == "gatv2" or kind in ONE_HOP:
+        yield from (pair_cases if kind == "gatv2" else one_hop_cases)(kind)
         return
     heads = (1, 2, 8)
     orders = (0, 1, 2) if kind == "gat" else (0, 1)
@@ -289,5 +310,5 @@ def make(kind):
     save_file(tensors, path, metadata={"cases": "\n".join(names)})
 
 
-for kind in sys.argv[1:] or ("gat", "gaan", "gat_tf", "gat_softmax", *ONE_HOP):
+for kind in sys.argv[1:] or ("gat", "gaan", "gat_tf", "gat_softmax", "gatv2", *ONE_HOP):
     make(kind)

@@ -26,6 +26,9 @@ var convNetworks = []string{
 	"dim: 8; arch: '1-0-1'; act: leaky_relu; residual: identity; aggr: mean; head: linear",
 	"attention: 2; dim: 8; arch: '1-1'; act: relu; residual: project",
 	"layer: gat_softmax; attention: 2; dim: 8; arch: '1-1'; act: relu; residual: identity; jk: max_pool",
+	"layer: gatv2; attention: 2; dim: 8; arch: '1-1-0'; act: relu",
+	"layer: gatv2; attention: 4; dim: 8; arch: '1-1-1'; act: leaky_relu; heads: mean; residual: project; head: none",
+	"layer: gat_softmax; attention: 2; dim: 8; arch: '1-1'; act: relu; head: none",
 }
 
 // TestFullBatchIsEvaluated: what layers see of a full batch in training is what the evaluator

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/saint-gnn/saint/internal/kernels/heads"
+	"github.com/saint-gnn/saint/internal/kernels/pairs"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -28,6 +29,7 @@ type headEdgesJob struct {
 	src, dy, out  matrix[float32]
 	add           bool
 	width, parts  int
+	drop          pairs.Drop
 }
 
 // runEdges runs a pass; out is y, ds or dsrc.
@@ -37,6 +39,7 @@ func (q *Queue) runEdges(pass edgePass, self tensor.HeadSelf, a *tensor.CSR, src
 	j.indptr, j.col, j.val = I32(a.Indptr), I32(a.Indices), F32(a.Values)
 	j.s, j.top, j.sum, j.dot = view[float32](self.S), view[float32](self.Top), view[float32](self.Sum), view[float32](self.Dot)
 	j.src, j.dy, j.out = view[float32](src), view[float32](dy), view[float32](out)
+	j.drop = edgeDrop(self.Drop)
 	j.parts = headParts(j.indptr, 2*width*self.S.Cols)
 	q.group.Do(j.parts, j)
 }
@@ -86,17 +89,25 @@ func (j *headEdgesJob) forward(u, v int, val float32, y []float32) {
 	x, t := src[:len(y)], src[len(y):]
 	for k, tk := range t {
 		w, _ := j.weight(u, k, tk, val)
-		f := [1]float32{w}
+		f := [1]float32{w * j.mask(u, v, k)}
 		heads.AddOuter(j.width, f[:], x[k*j.width:], y[k*j.width:])
 	}
 }
 
-// change returns the gradient of the score of u<-v in head k.
-func (j *headEdgesJob) change(u, k int, slope float32, x, dy []float32) float32 {
+// mask returns what dropout multiplies the weight of u<-v in head k by.
+func (j *headEdgesJob) mask(u, v, k int) float32 {
+	if j.drop.Threshold == 0 {
+		return 1
+	}
+	return float32(j.drop.Mask(int32(u), int32(v), k))
+}
+
+// change returns the gradient of the score of u<-v in head k, whose weight counts mask times.
+func (j *headEdgesJob) change(u, k int, slope, mask float32, x, dy []float32) float32 {
 	var dw [1]float32
 	heads.Dots(j.width, x[k*j.width:], dy[k*j.width:], dw[:])
 	if j.score == tensor.HeadSoftmax {
-		dw[0] -= j.dot.s[u*j.dot.stride+k]
+		dw[0] = mask*dw[0] - j.dot.s[u*j.dot.stride+k]
 	}
 	return dw[0] * slope
 }
@@ -106,7 +117,7 @@ func (j *headEdgesJob) self(u, v int, val float32, ds []float32) {
 	x, t := src[:len(dy)], src[len(dy):]
 	for k, tk := range t {
 		_, slope := j.weight(u, k, tk, val)
-		ds[k] += j.change(u, k, slope, x, dy)
+		ds[k] += j.change(u, k, slope, j.mask(u, v, k), x, dy)
 	}
 }
 
@@ -116,9 +127,10 @@ func (j *headEdgesJob) source(u, v int, val float32, dsrc []float32) {
 	dx, dt := dsrc[:len(dy)], dsrc[len(dy):]
 	for k, tk := range t {
 		w, slope := j.weight(u, k, tk, val)
-		f := [1]float32{w}
+		m := j.mask(u, v, k)
+		f := [1]float32{w * m}
 		heads.AddOuter(j.width, f[:], dy[k*j.width:], dx[k*j.width:])
-		dt[k] += j.change(u, k, slope, x, dy)
+		dt[k] += j.change(u, k, slope, m, x, dy)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/saint-gnn/saint/internal/kernels/heads"
+	"github.com/saint-gnn/saint/internal/kernels/pairs"
 	"github.com/saint-gnn/saint/internal/kernels/rows"
 	"github.com/saint-gnn/saint/internal/workers"
 	"github.com/saint-gnn/saint/trainer/tensor"
@@ -20,6 +21,7 @@ type headJobs struct {
 	edges    headEdgesJob
 	max      headMaxJob
 	groups   groupMaxJob
+	pairs    pairs.Job[float32]
 }
 
 // headsOf returns the number of heads and their width from a matrix of all heads' columns and

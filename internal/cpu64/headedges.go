@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/saint-gnn/saint/internal/kernels/f64"
+	"github.com/saint-gnn/saint/internal/kernels/pairs"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -29,6 +30,7 @@ type headEdgesJob struct {
 	out, mean       matrix[float64]
 	clear           bool
 	n, heads, width int // columns of the features, their heads
+	drop            pairs.Drop
 }
 
 func (j *headEdgesJob) row(i int, from, to int32) {
@@ -44,7 +46,7 @@ func (j *headEdgesJob) row(i int, from, to int32) {
 			case edgesForward:
 				x := head(j.src.row(c), k, j.width)
 				w, _, _ := j.weight(i, c, k, val)
-				f64.Axpy(w, x, head(out, k, j.width))
+				f64.Axpy(w*j.drop.Mask(int32(i), int32(c), k), x, head(out, k, j.width))
 				if j.mean.s != nil {
 					f64.Axpy(val, x, head(j.mean.row(i), k, j.width))
 				}
@@ -53,7 +55,7 @@ func (j *headEdgesJob) row(i int, from, to int32) {
 				out[k] += j.change(i, c, k) * ds
 			case edgesSource:
 				w, _, dt := j.weight(c, i, k, val)
-				f64.Axpy(w, head(j.dy.row(c), k, j.width), head(out, k, j.width))
+				f64.Axpy(w*j.drop.Mask(int32(c), int32(i), k), head(j.dy.row(c), k, j.width), head(out, k, j.width))
 				out[j.n+k] += j.change(c, i, k) * dt
 			}
 		}
@@ -86,7 +88,7 @@ func (j *headEdgesJob) weight(u, v, k int, val float64) (w, ds, dt float64) {
 func (j *headEdgesJob) change(u, v, k int) float64 {
 	dw := dot(head(j.src.row(v), k, j.width), head(j.dy.row(u), k, j.width))
 	if j.score == tensor.HeadSoftmax {
-		dw -= j.dot.row(u)[k]
+		dw = j.drop.Mask(int32(u), int32(v), k)*dw - j.dot.row(u)[k]
 	}
 	return dw
 }
@@ -113,6 +115,7 @@ func (q *Queue) runHeads(pass edgePass, self tensor.HeadSelf, a *tensor.CSR, src
 		s: numbers(self.S), top: numbers(self.Top), sum: numbers(self.Sum), dot: numbers(self.Dot),
 		src: numbers(src), dy: numbers(y), out: numbers(out), mean: numbers(mean), clear: beta == 0,
 		n: y.Cols, heads: self.S.Cols, width: width,
+		drop: edgeDrop(self.Drop),
 	}
 	q.overEdges(a, 2*y.Cols, &q.heads)
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/saint-gnn/saint/internal/cpu"
+	"github.com/saint-gnn/saint/internal/kernels/pairs"
 	"github.com/saint-gnn/saint/internal/workers"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
@@ -41,6 +42,7 @@ type Queue struct {
 	softmax  headSumsJob
 	most     neighborMaxJob
 	groups   groupMaxJob
+	pairs    pairs.Job[float64]
 }
 
 // rowJob is an operation that treats rows by themselves. do computes the rows [lo,hi); part,
@@ -131,11 +133,16 @@ func (r *edgeRunner) RunTask(_, task int) {
 // overEdges runs a job over the rows of a, whose entries stand for cols elements each.
 func (q *Queue) overEdges(a *tensor.CSR, cols int, j edgeJob) {
 	ptr := view[int32](a.Indptr)
-	rows := len(ptr.s) - 1
-	work := (int64(ptr.s[rows]-ptr.s[0]) + int64(rows)) * int64(cols)
-	parts := int(max(1, min(int64(rows), work/taskElements)))
+	parts := partsOf(ptr.s, cols)
 	q.edges = edgeRunner{job: j, indptr: ptr.s, parts: parts}
 	q.group.Do(parts, &q.edges)
+}
+
+// partsOf returns the number of tasks for rows whose entries stand for cols elements each.
+func partsOf(indptr []int32, cols int) int {
+	rows := len(indptr) - 1
+	work := (int64(indptr[rows]-indptr[0]) + int64(rows)) * int64(cols)
+	return int(max(1, min(int64(rows), work/taskElements)))
 }
 
 // blocks returns how many blocks of size block cover n.

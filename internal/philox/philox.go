@@ -167,3 +167,10 @@ func Threshold(p float32) uint64 {
 	}
 	return t
 }
+
+// Edge returns the word of head k of the edge u<-v under key: word k%4 of the block whose counter
+// is (u, v, k/4, 0), so that passes over a matrix and its transpose see the same.
+func Edge(key uint64, u, v, k uint32) uint32 {
+	w0, w1, w2, w3 := Block(u, v, k/4, 0, uint32(key), uint32(key>>32))
+	return [4]uint32{w0, w1, w2, w3}[k%4]
+}

@@ -39,6 +39,7 @@ func (s *headSweeper) visitAggregate(b Block, xsrc tensor.Tensor) {
 		beta = 1
 	}
 	s.q.HeadAggregate(s.self, b.A, xsrc, beta, s.y, s.mean)
+	s.self.Drop.V += int32(b.A.Cols)
 }
 
 func (s *headSweeper) visitStats(b Block, xsrc tensor.Tensor) {
@@ -49,6 +50,7 @@ func (s *headSweeper) visitStats(b Block, xsrc tensor.Tensor) {
 func (s *headSweeper) visitBack(b Block, xsrc, dxsrc tensor.Tensor) {
 	s.visited = true
 	s.q.HeadAggregateBack(s.self, b.A.Trans, xsrc, s.dy, betaOf(b), dxsrc)
+	s.self.Drop.V += int32(b.A.Cols)
 }
 
 // visitBackSelf also makes the block's part of the gradient of the destinations' scores. The

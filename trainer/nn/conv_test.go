@@ -66,4 +66,29 @@ func TestGCNII(t *testing.T) {
 	}
 }
 
+func TestGATv2(t *testing.T) {
+	for _, heads := range []int{0, 2, 4} {
+		specs := convSpecs()
+		for i := range specs {
+			if specs[i].Dim == 4 {
+				specs[i].Heads = heads
+			}
+		}
+		t.Run(fmt.Sprintf("%d heads", heads), func(t *testing.T) { checkConv(t, "gatv2", specs, nil) })
+	}
+	specs := convSpecs()
+	for i := range specs {
+		specs[i].Heads, specs[i].AttDropout = 3, 0.4*float32(i%2)
+	}
+	t.Run("mean", func(t *testing.T) { checkConv(t, "gatv2", specs, yamlKeys("heads: mean")) })
+	t.Run("shared", func(t *testing.T) { checkConv(t, "gatv2", specs, yamlKeys("heads: mean, share_weights: true")) })
+}
+
+func TestAttentionDropout(t *testing.T) {
+	checkConv(t, "gat_softmax", []nn.Spec{
+		{In: 5, Dim: 4, Order: 1, Heads: 2, Bias: "bias", Aggr: "concat", Act: tensor.LeakyReLU, AttDropout: 0.5},
+		{In: 5, Dim: 8, Order: 1, Heads: 8, Bias: "norm", Aggr: "concat", Act: tensor.Identity, Dropout: 0.2, AttDropout: 0.3},
+	}, nil)
+}
+
 func TestGCN(t *testing.T) { checkConv(t, "gcn", convSpecs(), nil) }

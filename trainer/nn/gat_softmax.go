@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"github.com/saint-gnn/saint/trainer/tensor"
@@ -17,6 +16,7 @@ func init() { Register("gat_softmax", newGAT) }
 //	α_uv = exp(e_uv) / sum over w of exp(e_uw)                w the neighbours of u, and u
 //	y_u  = norm(act(sum over v of α_uv h[v] + b))             NumDst×Dim
 //
+// In training α goes through dropout if the specification says so.
 // A node attends to itself once, besides what self loops the graph has; the values of A do not
 // count. Of a subgraph softmax takes the neighbours that are there, so training on samples is
 // biased where evaluation on the whole graph is not; GraphSAINT's own attention ("gat") is not.
@@ -29,9 +29,8 @@ type GAT struct {
 	frame
 	heads                     int
 	weight, bias, self, neigh *Param
-
-	numbers  []byte     // 0, 1, 2, … as a device takes them
-	identity tensor.CSR // of the running layer call
+	attDropout                float32
+	loops                     identity
 }
 
 // Slots of GAT after its frame's.
@@ -41,6 +40,7 @@ const (
 	gatTop
 	gatSum
 	gatHeads
+	gatWeights // of the dropout of α
 )
 
 func newGAT(b Builder, s Spec) (Layer, error) {
@@ -67,7 +67,7 @@ func newGAT(b Builder, s Spec) (Layer, error) {
 			return nil, err
 		}
 	}
-	l := &GAT{frame: f, heads: heads}
+	l := &GAT{frame: f, heads: heads, attDropout: s.AttDropout}
 	name, width := s.Name+".hops.0.", s.Dim/heads
 	l.weight = l.add(b.Param(name+"weight", s.In, s.Dim, glorotOver(s.In+width)))
 	l.bias = l.add(b.Param(name+"bias", 1, s.Dim, initZeros))
@@ -117,9 +117,9 @@ func (l *GAT) ForwardProjected(c *Context, g Graph, _, p tensor.Tensor) tensor.T
 	_, s := l.scores(p)
 	self := tensor.HeadSelf{
 		Score: tensor.HeadSoftmax, S: g.Dst(s),
-		Top: c.Temp(tensor.F32, n, l.heads), Sum: c.Temp(tensor.F32, n, l.heads),
+		Top: c.Temp(tensor.F32, n, l.heads), Sum: c.Temp(tensor.F32, n, l.heads), Drop: l.drop(c),
 	}
-	aggregateSoftmax(c, g, self, l.loops(c, n), l.scored(p), h)
+	aggregateSoftmax(c, g, self, l.loops.of(c, n), l.scored(p), h)
 	c.Save(l.ownSlots()+gatSource, l.scored(p), Activation)
 	c.Save(l.ownSlots()+gatScore, self.S, Exact)
 	c.Save(l.ownSlots()+gatTop, self.Top, Exact)
@@ -136,20 +136,12 @@ func (l *GAT) ForwardProjected(c *Context, g Graph, _, p tensor.Tensor) tensor.T
 	return y
 }
 
-// loops returns the identity of n nodes, which lives as long as the running layer call.
-func (l *GAT) loops(c *Context, n int) *tensor.CSR {
-	for i := len(l.numbers) / 4; i <= n; i++ {
-		l.numbers = binary.LittleEndian.AppendUint32(l.numbers, uint32(i))
+// drop returns the dropout of α.
+func (l *GAT) drop(c *Context) tensor.EdgeDrop {
+	if !c.Train {
+		return tensor.EdgeDrop{}
 	}
-	m := &l.identity
-	*m = tensor.CSR{
-		Rows: n, Cols: n,
-		Indptr: c.Temp(tensor.I32, n+1, 1), Indices: c.Temp(tensor.I32, n, 1), Values: c.Temp(tensor.F32, n, 1),
-	}
-	c.Q.Upload(l.numbers[:4*(n+1)], m.Indptr)
-	c.Q.Upload(l.numbers[:4*n], m.Indices)
-	c.Q.Fill(1, m.Values)
-	return m
+	return tensor.EdgeDrop{P: l.attDropout, Key: c.Rand(l.ownSlots() + gatWeights)}
 }
 
 // Backward returns dx (NumSrc×In) if needDX and adds the gradients of all parameters.
@@ -165,10 +157,10 @@ func (l *GAT) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tenso
 	c.Q.HeadDots(tensor.Identity, d, h, tensor.Tensor{}, dot)
 	self := tensor.HeadSelf{
 		Score: tensor.HeadSoftmax, S: c.Load(l.ownSlots() + gatScore),
-		Top: c.Load(l.ownSlots() + gatTop), Sum: c.Load(l.ownSlots() + gatSum), Dot: dot,
+		Top: c.Load(l.ownSlots() + gatTop), Sum: c.Load(l.ownSlots() + gatSum), Dot: dot, Drop: l.drop(c),
 	}
 	dp := l.scored(c.Temp(tensor.F32, p.Rows, l.ProjDim()))
-	aggregateSoftmaxBack(c, g, self, l.loops(c, n), p, d, dp, ds)
+	aggregateSoftmaxBack(c, g, self, l.loops.of(c, n), p, d, dp, ds)
 	dh, dt := l.features(dp), dp.ColRange(l.dim, dp.Cols)
 	c.Q.HeadDotsBackward(tensor.Identity, l.features(p), l.neigh.Value, dt, dt, 1, dh, l.neigh.Grad, tensor.Tensor{})
 	c.Q.HeadDotsBackward(tensor.Identity, g.Dst(l.features(p)), l.self.Value, ds, ds, 1, g.Dst(dh), l.self.Grad, tensor.Tensor{})

@@ -130,6 +130,9 @@ func (a *assembly) layer(i int) error {
 	if m.Head == headNone && i == len(m.Orders)-1 {
 		inBlock = false
 		spec.Dim, spec.Act, spec.Bias, spec.Last = m.Classes, tensor.Identity, biasOnly, true
+		if m.Layer != "gatv2" { // whose heads may be as wide as the output
+			spec.Heads = min(spec.Heads, 1)
+		}
 	}
 	return a.add(m.Layer, spec, inBlock)
 }

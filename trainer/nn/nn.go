@@ -66,6 +66,7 @@ type Context struct {
 	temps []tensor.Tensor
 	sweep *sweeper
 	heads *headSweeper
+	pairs *pairSweeper
 }
 
 // New returns an F32 tensor the layer will return; ownership passes to the caller.

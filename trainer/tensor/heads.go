@@ -24,6 +24,7 @@ type HeadSelf struct {
 	// relative to it, both as HeadSoftmaxSums left them, and for the backward passes Dot, the
 	// products of the head's output with its gradient.
 	Top, Sum, Dot Tensor
+	Drop          EdgeDrop // of HeadSoftmax alone; HeadSoftmaxSums knows nothing of it
 }
 
 // HeadOps are the operations of attention layers; they are part of Queue. The K heads of a
