@@ -50,7 +50,7 @@ func newApp(e *env) *cli.App {
 		OnUsageError:              onUsageError,
 		Commands: []*cli.Command{
 			newTrainCommand(e), newEvalCommand(e), newPredictCommand(e), newPlanCommand(e), newSampleCommand(e), newServeCommand(e), newSynthCommand(e), newInspectCommand(e), newDownloadCommand(e),
-			newConvertCommand(e), newBenchCommand(e), newReproduceCommand(e), newConfigCommand(e), newSamplersCommand(e), newDevicesCommand(e), newVersionCommand(e),
+			newConvertCommand(e), newBenchCommand(e), newReproduceCommand(e), newReportCommand(e), newConfigCommand(e), newSamplersCommand(e), newDevicesCommand(e), newVersionCommand(e),
 		},
 	}
 	for _, c := range app.Commands {

@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/binary"
 	"math"
+	"os"
 	"strings"
 )
 
@@ -131,6 +132,21 @@ var badFlags = []badInput{
 	{"fractions", "convert shchur --in IN/shchur.npz --out OUT/x --split 0.5,0.6,nan", nil, exitUsage, "--split … 0.5,0.6,nan"},
 	{"bench", "bench nothing", nil, exitUsage, "nothing"},
 	{"reproduce", "reproduce nothing", nil, exitUsage, "nothing"},
+	{"report: nothing", "report", nil, exitUsage, "no run folder"},
+	{"report: no run", "report IN/data --out OUT/x.html", nil, exitInput, "IN/data … not a run folder"},
+	{"report: no folder", "report IN/none --out OUT/x.html", nil, exitInput, "IN/none … not a run folder"},
+	{"report: one of two", "report IN/run IN/none --out OUT/x.html", nil, exitInput, "IN/none … not a run folder"},
+	{"report: run.json damaged", "report IN/run --out OUT/x.html", func(b *spoiler) { b.cut("run/run.json", 60) }, exitInput, "IN/run/run.json … damaged"},
+	{"report: configuration gone", "report IN/run --out OUT/x.html", func(b *spoiler) { b.remove("run/config.yml") }, exitUsage, "IN/run/config.yml"},
+	{"report: metrics damaged", "report IN/run --out OUT/x.html", func(b *spoiler) { b.lines("run/metrics.jsonl", 1, `{"type":"epoch",`) }, exitInput, "IN/run/metrics.jsonl:1: damaged"},
+	{"report: metrics of words", "report IN/run --out OUT/x.html", func(b *spoiler) { b.lines("run/metrics.jsonl", 2, `{"type":"epoch","epoch":"two"}`) }, exitInput, "IN/run/metrics.jsonl … damaged"},
+	{"report: metrics beyond numbers", "report IN/run --out OUT/x.html", func(b *spoiler) { b.lines("run/metrics.jsonl", 1, `{"type":"epoch","train_loss":1e999}`) }, exitInput, "IN/run/metrics.jsonl … damaged"},
+	{"report: metrics nested", "report IN/run --out OUT/x.html", func(b *spoiler) { b.put("run/metrics.jsonl", `{"type": `+nested(1<<20)+"\n") }, exitInput, "IN/run/metrics.jsonl … damaged"},
+	{"report: metrics a folder", "report IN/run --out OUT/x.html", func(b *spoiler) { b.folder("run/metrics.jsonl") }, exitInput, "IN/run/metrics.jsonl … is a directory"},
+	{"report: no page", "report IN/run --out OUT/x.pdf", nil, exitUsage, "OUT/x.pdf … .html"},
+	{"report: out is a folder", "report IN/run --out IN/page.html", func(b *spoiler) { b.check(os.Mkdir(b.path("page.html"), 0o777)) }, exitUsage, "IN/page.html is a folder"},
+	{"report: no folder for it", "report IN/run --out OUT/none/x.html", nil, exitUsage, "OUT/none"},
+	{"report: disk full", "report IN/run --out IN/full.html", func(b *spoiler) { b.full("full.html") }, exitFailure, "full.html … no space left"},
 	{"log format", "eval IN/run --log_format xml", nil, exitUsage, `--log_format … "xml" … text or json`},
 	{"metrics: no address", "train --data_prefix IN/data --train_config IN/small.yml --run_dir OUT/x --metrics_listen here", nil, exitUsage, `--metrics_listen … "here" … host:port`},
 	{"metrics: no port", "train --data_prefix IN/data --train_config IN/small.yml --run_dir OUT/x --metrics_listen 127.0.0.1:99999", nil, exitUsage, `--metrics_listen … 99999`},

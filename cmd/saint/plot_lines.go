@@ -27,6 +27,13 @@ var lineStyles = []struct {
 	{color.RGBA{R: 0xcc, G: 0x79, B: 0xa7, A: 0xff}, []vg.Length{vg.Points(8), vg.Points(2), vg.Points(2), vg.Points(2)}},
 	{color.RGBA{R: 0x56, G: 0xb4, B: 0xe9, A: 0xff}, nil},
 	{color.RGBA{R: 0x40, G: 0x40, B: 0x40, A: 0xff}, []vg.Length{vg.Points(4), vg.Points(4)}},
+	// The same colours once more.
+	{splitColors[0], []vg.Length{vg.Points(6), vg.Points(2)}},
+	{splitColors[1], []vg.Length{vg.Points(2), vg.Points(2)}},
+	{splitColors[2], nil},
+	{color.RGBA{R: 0xcc, G: 0x79, B: 0xa7, A: 0xff}, nil},
+	{color.RGBA{R: 0x56, G: 0xb4, B: 0xe9, A: 0xff}, []vg.Length{vg.Points(4), vg.Points(2), vg.Points(1), vg.Points(2)}},
+	{color.RGBA{R: 0x40, G: 0x40, B: 0x40, A: 0xff}, nil},
 }
 
 // checkPlotName finds a --plot that cannot be written before any work is done; "" is none.
