@@ -68,6 +68,7 @@ const mostMasks = 64
 // masks are the dropouts of the step at hand, in the order of their first use: so do those of
 // the next step find memory of their size.
 type masks struct {
+	off        bool // nothing is remembered
 	seed, step uint64
 	used       int
 	list       []*mask
@@ -104,9 +105,12 @@ func (m *masks) find(key tensor.RandKey, d *dropper, rows, cols int) *mask {
 	return k
 }
 
+// ForgetMasks makes the queue draw dropout masks again whenever they are needed.
+func (q *Queue) ForgetMasks() { q.masks = masks{off: true} }
+
 // remember gives d the mask of a matrix.
 func (q *Queue) remember(key tensor.RandKey, d *dropper, rows, cols int) {
-	if d.on {
+	if d.on && !q.masks.off {
 		d.mask = q.masks.find(key, d, rows, cols)
 	}
 }

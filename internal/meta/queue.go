@@ -53,6 +53,9 @@ func (*Queue) Err() error { return nil }
 // Fill does nothing.
 func (*Queue) Fill(float32, tensor.Tensor) {}
 
+// ForgetMasks does nothing.
+func (*Queue) ForgetMasks() {}
+
 // GatherRows does nothing.
 func (*Queue) GatherRows(tensor.Tensor, tensor.Tensor, tensor.Drop, tensor.Tensor) {}
 

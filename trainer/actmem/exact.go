@@ -79,6 +79,7 @@ func NewExact(c Config, a tensor.Arena, q tensor.Queue) (*Exact, error) {
 	if !ok {
 		return nil, errors.New("this device cannot compress activations; leave out n_bits and kept_frac, or use the CPU in single precision")
 	}
+	ops.ForgetMasks()
 	return &Exact{config: c, arena: a, q: q, ops: ops}, nil
 }
 

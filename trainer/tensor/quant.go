@@ -48,6 +48,9 @@ func SignBytes(cols int) int { return (cols + 7) / 8 }
 // the block's number times 8/Bits, plus t/n, it is the low half if v is even, else the high half,
 // of word 64 g ceil(width/128) + 16 (v/2) + t%n of the key's stream, g being the group's number.
 type QuantOps interface {
+	// ForgetMasks ends whatever the queue keeps of dropouts to save time: a mask is a function
+	// of its key, and a bit for each value is a good part of what codes take.
+	ForgetMasks()
 	// Quantize: signs = (x + bias > 0), codes and stats = those of act(x + bias). Signs, or
 	// codes with stats, may be absent. Without signs there is no bias and act does not count.
 	Quantize(h Quant, bias, x, signs, codes, stats Tensor)
