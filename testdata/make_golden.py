@@ -6,7 +6,7 @@ Adam steps, and the logits of the trained model in evaluation mode. The model is
 here from its equations, in the plainest way (dense adjacency, A before W), so that it
 shares nothing with the code it checks.
 
-    python testdata/make_golden.py
+    python testdata/make_golden.py [name ...]
 
 The committed files were written by torch 2.15.0, numpy 2.4.6 and safetensors 0.8.0. Tensors
 are rounded to float32 after the computation. Every run is also done in float32, and a draw
@@ -17,6 +17,7 @@ ReLU, or a row of near-zeros is scaled to unit length, and no float32 program ca
 import copy
 import itertools
 import os
+import sys
 
 import numpy as np
 import torch
@@ -42,6 +43,19 @@ CASES = {
     "mixhop_concat_batch_sigmoid_relu": ("2-1-0", "concat", "norm-nn", "relu", "sigmoid", 12, 1e-3, 1, True),
     "mixhop_mean_batch_softmax_relu": ("2-1-0", "mean", "norm-nn", "relu", "softmax", 6, 0, 1, True),
     "mixhop_mean_bias_softmax_linear": ("2-1-0", "mean", "bias", "I", "softmax", 12, 0, 100, True),
+}
+
+# Models of other layers, and with jumping knowledge: as above, then what ModelSpec calls further
+# options. jumps are the layers that jumping knowledge reads.
+OTHERS = {
+    "jk_concat": ("1-0-1-0", "concat", "norm", "relu", "softmax", 6, 0, 1, True, {"jk": "concat", "jumps": (1, 3)}),
+    "jk_max_pool": ("1-0-1-0", "concat", "bias", "leaky_relu", "sigmoid", 8, 0, 1, False, {"jk": "max_pool", "jumps": (1, 3)}),
+    "jk_concat_order_1": ("1-1-0", "mean", "norm", "relu", "softmax", 8, 0, 1, True, {"jk": "concat", "jumps": (0, 1)}),
+    "gcnii_batch": ("0-1-1", "concat", "bias", "relu", "softmax", 8, 0, 1, True,
+                    {"layer": "gcnii", "norm": "batch", "residual": "identity", "head": "linear", "keys": "shared_weights: false, alpha: 0.2"}),
+    "gcn_residual": ("1-1-1", "concat", "bias", "leaky_relu", "sigmoid", 8, 0, 1, False,
+                     {"layer": "gcn", "residual": "project", "head": "none"}),
+    "sage_residual": ("1-1", "concat", "bias", "relu", "softmax", 10, 1e-3, 1, True, {"layer": "sage", "residual": "identity"}),
 }
 
 
@@ -99,6 +113,105 @@ class Layer(torch.nn.Module):
         return self.norm(y) if self.bias == "norm-nn" else y
 
 
+def act_of(kind, h):
+    return torch.relu(h) if kind == "relu" else torch.where(h > 0, h, 0.2 * h)
+
+
+def matrix(rows, cols):
+    return torch.nn.Parameter(torch.nn.init.xavier_uniform_(torch.empty(rows, cols)))
+
+
+class Conv(torch.nn.Module):
+    """A layer of one hop without activation: GCN, SAGE with means, or GCNII with weights of its own."""
+
+    def __init__(self, kind, width, dim, number):
+        super().__init__()
+        self.kind, self.beta = kind, float(np.log(0.5 / (number + 1) + 1))
+        if kind == "sage":
+            self.neigh, self.root = torch.nn.Module(), torch.nn.Module()
+            self.neigh.weight, self.root.weight = matrix(width, dim), matrix(width, dim)
+        else:
+            self.weight = matrix(width, dim)
+        if kind == "gcnii":
+            self.initial = torch.nn.Module()
+            self.initial.weight = matrix(dim, dim)
+        else:
+            self.bias = torch.nn.Parameter(torch.randn(1, dim) * 0.1)
+
+    def forward(self, adj, x, first):
+        if self.kind == "sage":
+            return adj @ x @ self.neigh.weight + x @ self.root.weight + self.bias
+        a = (adj != 0).to(x) + torch.eye(NODES).to(x)
+        d = torch.diag(a.sum(1) ** -0.5)
+        if self.kind == "gcn":
+            return d @ a @ d @ x @ self.weight + self.bias
+        p, first, b = 0.8 * (d @ a @ d @ x), 0.2 * first, self.beta
+        return (1 - b) * (p + first) + b * (p @ self.weight + first @ self.initial.weight)
+
+
+class Other(torch.nn.Module):
+    """conv, batch norm, residual, activation; or layers whose outputs jumping knowledge reads."""
+
+    def __init__(self, arch, aggr, bias, act, dim, layer="", norm="", residual="", head="l2norm", jk="", jumps=(), keys=""):
+        super().__init__()
+        self.act, self.head, self.jk_kind, self.jumps, self.layers = act, head, jk, jumps, torch.nn.ModuleList()
+        width, orders, number = FEATURES, [int(k) for k in arch.split("-")], 0
+        if jumps:
+            orders = orders[:max(jumps) + 1]
+        for i, order in enumerate(orders):
+            if not layer or order == 0:
+                self.layers.append(Layer(width, dim, order, act, aggr, bias))
+                width = self.layers[-1].width
+                continue
+            last = head == "none" and i == len(orders) - 1
+            conv = Conv(layer, width, CLASSES if last else dim, number)
+            number += 1
+            conv.out, conv.last = CLASSES if last else dim, last
+            conv.same = residual != "" and width == conv.out and not last
+            if residual == "project" and width != conv.out and not last:
+                conv.residual = torch.nn.Module()
+                conv.residual.weight = matrix(width, conv.out)
+            if norm and not last:
+                conv.norm = torch.nn.BatchNorm1d(conv.out)
+                torch.nn.init.normal_(conv.norm.weight, 1, 0.1)
+                torch.nn.init.normal_(conv.norm.bias, 0, 0.1)
+            self.layers.append(conv)
+            width = conv.out
+        if jk:
+            width = sum(self.layers[i].width for i in jumps) if jk == "concat" else width
+            self.jk = Layer(width, dim, 0, act, "concat", bias)
+            width = dim
+        if head != "none":
+            self.classifier = Layer(width, CLASSES, 0, "I", "concat", "bias")
+
+    def block(self, conv, adj, x, first):
+        h = conv(adj, x, first)
+        if conv.last:
+            return h
+        if hasattr(conv, "norm"):
+            h = conv.norm(h)
+        if hasattr(conv, "residual"):
+            h = h + x @ conv.residual.weight
+        elif conv.same:
+            h = h + x
+        return act_of(self.act, h)
+
+    def forward(self, adj, x):
+        first, outs = None, []
+        for layer in self.layers:
+            x = layer(adj, x) if isinstance(layer, Layer) else self.block(layer, adj, x, first)
+            first = x if first is None else first
+            outs.append(x)
+        if self.jk_kind:
+            kept = [outs[i] for i in self.jumps]
+            x = self.jk(adj, torch.cat(kept, 1) if self.jk_kind == "concat" else torch.stack(kept).amax(0))
+        if self.head == "none":
+            return x
+        if self.head == "l2norm":
+            x = torch.nn.functional.normalize(x, dim=1, eps=1e-12)
+        return self.classifier(adj, x)
+
+
 class Model(torch.nn.Module):
     def __init__(self, arch, aggr, bias, act, dim):
         super().__init__()
@@ -149,7 +262,7 @@ def train(model, batch, loss_kind, single, decay):
     """Ten Adam steps in the model's precision: what the first step computed, the losses and
     gradient norms of all, the trained parameters, and the logits in evaluation mode."""
     adj, x, weight, label, multi = batch
-    dtype = model.classifier.hops[0].weight.dtype
+    dtype = next(model.parameters()).dtype
     adj, x, weight = (torch.from_numpy(a).to(dtype) for a in (adj, x, weight))
     label = torch.from_numpy(label).long()
     onehot = torch.nn.functional.one_hot(label, CLASSES).to(dtype)
@@ -181,11 +294,11 @@ def train(model, batch, loss_kind, single, decay):
     return out
 
 
-def run(name, arch, aggr, bias, act, loss_kind, dim, decay, factor, single, seed):
+def run(name, arch, aggr, bias, act, loss_kind, dim, decay, factor, single, options=None, *, seed):
     torch.manual_seed(seed)
     batch = make_batch(np.random.default_rng(seed), factor)
     adj, x, weight, label, multi = batch
-    model = Model(arch, aggr, bias, act, dim)
+    model = Other(arch, aggr, bias, act, dim, **options) if options else Model(arch, aggr, bias, act, dim)
     with torch.no_grad():
         for p in model.parameters():
             p.copy_(p.float().double())
@@ -208,12 +321,17 @@ def run(name, arch, aggr, bias, act, loss_kind, dim, decay, factor, single, seed
     out = {k: np.ascontiguousarray(v) for k, v in sorted((out | result).items())}
     meta = dict(name=name, arch=arch, aggr=aggr, bias=bias, act=act, loss=loss_kind, dim=str(dim),
                 weight_decay=str(decay), lr=str(LR), clip=str(CLIP), seed=str(seed))
+    meta |= {k: v for k, v in (options or {}).items() if k != "jumps"}
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "model", name + ".safetensors")
     save_file(out, path, metadata=meta)
     return True
 
 
-for number, (name, case) in enumerate(CASES.items()):
-    for seed in itertools.count(100 * number + 100):
+for number, (name, case) in enumerate((CASES | OTHERS).items()):
+    if sys.argv[1:] and name not in sys.argv[1:]:
+        continue
+    for seed in range(100 * number + 100, 100 * number + 200):
         if run(name, *case, seed=seed):
             break
+    else:
+        sys.exit(f"{name}: no draw on which PyTorch agrees with itself")

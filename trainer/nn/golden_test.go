@@ -79,7 +79,11 @@ func (g *golden) spec(t *testing.T) nn.ModelSpec {
 	}
 	m := nn.ModelSpec{
 		In: g.tensor(t, "x").Shape[1], Dim: int(g.number(t, "dim")), Classes: g.tensor(t, "logits").Shape[1],
-		Act: act, Aggr: g.meta["aggr"], Bias: g.meta["bias"],
+		Act: act, Aggr: g.meta["aggr"], Bias: g.meta["bias"], Layer: g.meta["layer"], JK: g.meta["jk"],
+		Norm: g.meta["norm"], Residual: g.meta["residual"], Head: g.meta["head"],
+	}
+	if keys := g.meta["keys"]; keys != "" {
+		m.Extra = yamlKeys(keys)
 	}
 	for _, order := range strings.Split(g.meta["arch"], "-") {
 		k, err := strconv.Atoi(order)
@@ -199,7 +203,7 @@ func checkGolden(t *testing.T, g *golden) {
 		nntest.Set(r.q, p.Value, g.floats(t, "param."+p.Name))
 	}
 	host := nntest.CSR{Rows: n, Cols: n, Indptr: g.words(t, "indptr"), Indices: g.words(t, "indices"), Values: g.floats(t, "values")}
-	r.graph = nn.Local{A: host.Upload(r.q, r.params)}
+	r.graph = host.Batch(r.q, r.params)
 	r.x = nntest.Upload(r.q, r.params, tensor.F32, n, in, g.floats(t, "x"))
 	r.w = nntest.Upload(r.q, r.params, tensor.F32, n, 1, g.floats(t, "weight"))
 	if target := g.tensor(t, "target"); target.DType == safetensors.I32 {

@@ -214,7 +214,7 @@ func benchTrainee(tb testing.TB, threads, nodes, degree int, m nn.ModelSpec) *tr
 		x[i] = float32(next(2000))/1000 - 1
 	}
 	host := nntest.CSR{Rows: nodes, Cols: nodes, Indptr: indptr, Indices: indices, Values: values}
-	r.graph = nn.Local{A: host.Upload(r.q, r.params)}
+	r.graph = host.Batch(r.q, r.params)
 	r.x = nntest.Upload(r.q, r.params, tensor.F32, nodes, m.In, x)
 	r.target = nntest.Upload(r.q, r.params, tensor.I32, nodes, 1, class)
 	r.w = nntest.Upload(r.q, r.params, tensor.F32, nodes, 1, weight)
