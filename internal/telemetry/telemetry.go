@@ -49,7 +49,7 @@ func (e *Exporter) NotReady(why string) { e.waiting.Store(&why) }
 
 // Handler answers GET and HEAD of
 //
-//	/metrics   all metrics, in the form that the client asks for
+//	/metrics   all metrics, in the text form of Prometheus or, if the client prefers it, as protobuf
 //	/healthz   200 as long as the process answers at all
 //	/readyz    200, or 503 with what is still missing
 //
