@@ -37,6 +37,7 @@ func TestTraining(t *testing.T) {
 		{"plateau", "schedule: plateau; plateau_patience: 0; plateau_threshold: 0.01; lr_min: 1e-5", func(p *Params) {
 			p.Schedule.Kind, p.Schedule.Patience, p.Schedule.Threshold, p.Schedule.LRMin = "plateau", 0, 0.01, 1e-5
 		}},
+		{"double precision", "dtype: d", func(p *Params) { p.Double = true }},
 		{"early stopping", "patience: 20", func(p *Params) { p.Patience = 20 }},
 		{"loss", "class_weights: [1, 0.25, 0]; label_smoothing: 0.1", func(p *Params) {
 			p.ClassWeights.List, p.LabelSmoothing = []float64{1, 0.25, 0}, 0.1

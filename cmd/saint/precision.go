@@ -39,14 +39,17 @@ func checkPrecision(dtype string, given bool) error {
 // setPrecision makes the configuration's precision that of --dtype, if it was given. A run is
 // resumed in its own.
 func setPrecision(c *trainconfig.Config, dtype string, resumed *rundir.Dir) error {
-	if dtype == "" {
-		return nil
-	}
 	double := dtype == doublePrecision
-	if resumed != nil && double != (resumed.Info.DType == doublePrecision) {
+	switch {
+	case dtype == "":
+	case resumed != nil && double != (resumed.Info.DType == doublePrecision):
 		return usagef("--dtype %s: the run in %s has %s; leave the flag out", dtype, resumed.Path, precisionName(!double))
+	default:
+		c.Params.Double = double
 	}
-	c.Params.Double = double
+	if c.Params.Double && c.Params.Activations != (trainconfig.Activations{}) {
+		return usagef("dtype d: activations are compressed in single precision only; leave out dtype, or n_bits and kept_frac")
+	}
 	return nil
 }
 

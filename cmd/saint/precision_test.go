@@ -30,6 +30,7 @@ func TestTrainInDoublePrecision(t *testing.T) {
 	if !bytes.Equal(lastOf(t, dir), lastOf(t, want)) {
 		t.Error("2 + 4 epochs of double precision differ from 6")
 	}
+	saint(t, "train", "--data_prefix", "synth:tiny", "--train_config", config, "--dtype", "d", "--n_bits", "2").fails(t, exitUsage, "dtype d: activations")
 	saint(t, "eval", dir, "--gpu", "0").fails(t, exitUsage, "best.safetensors is double precision")
 	lines := must(t, "eval", dir, "--json").objects(t)
 	last := lines[len(lines)-1]
