@@ -34,11 +34,14 @@ type Args struct {
 	N      int // columns
 }
 
-// Workspace lets Mul run without allocating. It serves one Mul at a time.
+// Workspace lets Mul run without allocating. It serves one Mul at a time and keeps a copy of
+// the largest x that it packed.
 type Workspace struct {
-	args  Args
-	parts int
-	rows  rowsFunc
+	args   Args
+	parts  int
+	rows   rowsFunc
+	cache  int // elements that stay in the second-level cache; 0: x is never packed
+	panels panels
 }
 
 // rowsFunc computes rows [lo,hi).
@@ -47,7 +50,9 @@ type rowsFunc func(a *Args, lo, hi int)
 // NewWorkspace returns a workspace for the instruction set in use.
 func NewWorkspace() *Workspace { return newWorkspace(cpufeat.Chosen()) }
 
-func newWorkspace(level cpufeat.Level) *Workspace { return &Workspace{rows: rowsOf(level)} }
+func newWorkspace(level cpufeat.Level) *Workspace {
+	return &Workspace{rows: rowsOf(level), cache: cacheOf(level)}
+}
 
 // workPerTask is the multiplications of a task: some tens of microseconds.
 const workPerTask = 1 << 18
@@ -61,16 +66,28 @@ func Mul(g *workers.Group, ws *Workspace, a Args) {
 	}
 	check(&a)
 	ws.args = a
-	work := int64(a.Indptr[rows]-a.Indptr[0]) * int64(a.N)
+	p := &ws.panels
+	p.cut(&a, ws.cache)
+	if p.count > 0 {
+		g.Do(p.prepare(&ws.args), p)
+	}
+	blocks := max(1, p.count)
+	work := int64(a.Indptr[rows]-a.Indptr[0]) * int64(a.N) / int64(blocks)
 	ws.parts = int(max(1, min(int64(rows), int64(16*g.Threads()), work/workPerTask)))
-	g.Do(ws.parts, ws)
+	g.Do(blocks*ws.parts, ws)
 	ws.args = Args{}
+	p.forget()
 }
 
-// RunTask computes one part of the rows; it makes a Workspace a workers.Runner.
+// RunTask computes one part of the rows, of one panel if x is packed; it makes a Workspace a
+// workers.Runner. All parts of a panel come one after the other, while it is in the caches.
 func (ws *Workspace) RunTask(_, task int) {
-	lo, hi := workers.RowsByNNZ(ws.args.Indptr, ws.parts, task)
-	ws.rows(&ws.args, lo, hi)
+	a := &ws.args
+	lo, hi := workers.RowsByNNZ(a.Indptr, ws.parts, task%ws.parts)
+	if ws.panels.count > 0 {
+		a = &ws.panels.each[task/ws.parts]
+	}
+	ws.rows(a, lo, hi)
 }
 
 func check(a *Args) {
