@@ -183,8 +183,14 @@ func TestBad(t *testing.T) {
 
 func TestEmbedded(t *testing.T) {
 	names := Names()
-	if len(names) != 34 {
-		t.Errorf("%d embedded configurations, want the 33 of GraphSAINT and the demo", len(names))
+	own := 0
+	for _, n := range names {
+		if strings.HasPrefix(n, "layers/") || strings.HasPrefix(n, "demo/") || n == "explore/ppi2_gat.yml" {
+			own++
+		}
+	}
+	if own == 0 || len(names)-own < 33 {
+		t.Errorf("%d embedded configurations, %d of them not GraphSAINT's; want 33 of those", len(names), own)
 	}
 	for _, tt := range []struct{ name, data, want string }{
 		{"table2/flickr2_rw.yml", "", "table2/flickr2_rw.yml"},

@@ -16,7 +16,7 @@ func newConfigCommand(e *env) *cli.Command {
 		Usage: "check and list training configurations", UsageText: "saint config check FILE... | saint config list",
 		Subcommands: []*cli.Command{
 			{
-				Name: "check", Usage: "check configurations and print them with every default filled in", ArgsUsage: "FILE...",
+				Name: "check", Aliases: []string{"show"}, Usage: "check configurations and print them with every default filled in", ArgsUsage: "FILE...",
 				Flags: []cli.Flag{
 					&cli.StringFlag{Name: "data_prefix", Usage: "`NAME` or folder by which short names such as rw.yml are resolved"},
 				},
