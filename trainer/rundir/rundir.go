@@ -43,8 +43,8 @@ type Info struct {
 	EdgeWeight  bool     `json:"edge_weight,omitempty"`
 	ScoreEvery  int      `json:"eval_train_every,omitempty"`
 	InitFrom    string   `json:"saved_model_path,omitempty"`
-	DType       string   `json:"dtype,omitempty"`    // "d": double precision
-	Baseline    bool     `json:"baseline,omitempty"` // a features-only run follows, in a folder inside
+	DType       string   `json:"dtype,omitempty"`       // "d": double precision
+	Baseline    bool     `json:"baseline,omitempty"`    // a features-only run follows, in a folder inside
 	TensorBoard string   `json:"tensorboard,omitempty"` // folder of event files, absolute or below the run's; "": none
 	Command     []string `json:"command"`
 	Started     string   `json:"started"` // RFC 3339, UTC
