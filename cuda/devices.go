@@ -49,7 +49,7 @@ func devices(drv driver.Driver) (Machine, error) {
 		return m, unavailable(fmt.Errorf("the CUDA driver is there but shows no GPU: is CUDA_VISIBLE_DEVICES set?"))
 	}
 	for i := range n {
-		info, err := describe(drv, i)
+		info, err := infoOf(drv, i)
 		if err != nil {
 			return m, unavailable(fmt.Errorf("GPU %d: %w", i, err))
 		}
@@ -60,7 +60,7 @@ func devices(drv driver.Driver) (Machine, error) {
 
 func versionText(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) }
 
-func describe(drv driver.Driver, i int) (Info, error) {
+func infoOf(drv driver.Driver, i int) (Info, error) {
 	p, err := drv.Properties(i)
 	if err != nil {
 		return Info{}, err

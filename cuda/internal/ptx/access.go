@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -41,18 +42,18 @@ func parseAccess(parts []string) (*access, error) {
 			return nil, fmt.Errorf("unknown part .%s", s)
 		}
 	}
-	bits, err := strconv.Atoi(strings.TrimLeft(a.typ, "bsuf"))
-	if err != nil || a.space == "" || bits != 8 && bits != 16 && bits != 32 && bits != 64 {
+	width, err := strconv.Atoi(strings.TrimLeft(a.typ, "bsuf"))
+	if err != nil || a.space == "" || width != 8 && width != 16 && width != 32 && width != 64 {
 		return nil, errors.New("no address space or type")
 	}
-	a.size, a.signed = bits/8, a.typ[0] == 's'
+	a.size, a.signed = width/8, a.typ[0] == 's'
 	return a, nil
 }
 
 // bytes returns the memory that lane l accesses.
 func (a *access) bytes(w *warp, in *instruction, addr uint64, l int) []byte {
 	n := uint64(a.size * a.count)
-	if addr%n != 0 {
+	if addr&(n-1) != 0 {
 		w.fault(in, l, fmt.Sprintf("%d bytes at address %#x, which is not a multiple of that", n, addr))
 	}
 	switch a.space {
@@ -98,7 +99,8 @@ func put(b []byte, size int, v uint64) {
 
 func (a *access) load(w *warp, in *instruction, active uint32) {
 	addr := w.read(in.src[0])
-	each(active, func(l int) {
+	for m := active; m != 0; m &= m - 1 {
+		l := bits.TrailingZeros32(m) & 31
 		b := a.bytes(w, in, addr[l]+in.off, l)
 		for k, d := range in.dst {
 			v := get(b[k*a.size:], a.size)
@@ -109,7 +111,7 @@ func (a *access) load(w *warp, in *instruction, active uint32) {
 			}
 			w.r[d][l] = v
 		}
-	})
+	}
 }
 
 func (a *access) store(w *warp, in *instruction, active uint32) {

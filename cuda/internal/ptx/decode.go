@@ -170,6 +170,9 @@ func (p *parser) decodeMemory(in *instruction, parts, args []string) error {
 			err = errOperands
 		}
 		in.run = a.load
+		if a.count == 1 && a.size == 4 {
+			in.run = a.word
+		}
 	case parts[0] == "st" && len(args) == 2:
 		if err = p.address(in, args[0]); err == nil {
 			regs, _ := vector(args[1])

@@ -91,7 +91,7 @@ func flush(v float32) float32 {
 func fma32(a, b, c float32) float32 {
 	p, z := float64(a)*float64(b), float64(c) // exact
 	s := p + z
-	if math.IsInf(s, 0) || s != s {
+	if s-s != 0 { // infinite or NaN
 		return float32(s)
 	}
 	// The rounding error (Knuth's two-sum).

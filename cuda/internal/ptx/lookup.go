@@ -1,6 +1,7 @@
 package ptx
 
 import (
+	"math/bits"
 	"strings"
 )
 
@@ -43,6 +44,9 @@ func lookup(name string) (func(*warp, *instruction, uint32), int) {
 	if !ok {
 		return nil, 0
 	}
+	if f := fast[name]; f != nil {
+		return f, o.operands
+	}
 	return o.run, o.operands
 }
 
@@ -64,19 +68,29 @@ func moveOf(parts []string) (operation, bool) {
 	}
 }
 
-// run executes the operation in the active lanes.
+// run executes the operation in the active lanes. The loops are written out: this is where kernels
+// spend their time.
 func (o operation) run(w *warp, in *instruction, active uint32) {
 	dst := &w.r[in.dst[0]]
 	a := w.read(in.src[0])
 	switch o.operands {
 	case 1:
-		each(active, func(l int) { dst[l] = o.one(a[l]) })
+		for m := active; m != 0; m &= m - 1 {
+			l := bits.TrailingZeros32(m) & 31
+			dst[l] = o.one(a[l])
+		}
 	case 2:
 		b := w.read(in.src[1])
-		each(active, func(l int) { dst[l] = o.two(a[l], b[l]) })
+		for m := active; m != 0; m &= m - 1 {
+			l := bits.TrailingZeros32(m) & 31
+			dst[l] = o.two(a[l], b[l])
+		}
 	case 3:
 		b, c := w.read(in.src[1]), w.read(in.src[2])
-		each(active, func(l int) { dst[l] = o.three(a[l], b[l], c[l]) })
+		for m := active; m != 0; m &= m - 1 {
+			l := bits.TrailingZeros32(m) & 31
+			dst[l] = o.three(a[l], b[l], c[l])
+		}
 	default:
 		b, c, d := w.read(in.src[1]), w.read(in.src[2]), w.read(in.src[3])
 		each(active, func(l int) { dst[l] = o.four(a[l], b[l], c[l], d[l]) })

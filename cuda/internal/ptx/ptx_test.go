@@ -390,3 +390,25 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The fast version of fma has to give what the exact one does, ties and subnormal numbers too.
+func TestFastFMA(t *testing.T) {
+	values := []uint32{
+		0, 1 << 31, 1, 0x007fffff, 0x00800000, 0x3f800000, 0x3f800001, 0x3f7fffff, 0xbf800001, 0x33800000, 0xb3800000,
+		0x0d800000, 0x7f7fffff, 0x7f800000, 0xff800000, 0x7fc00000, 0x4b800001, 0x34000000, 0x1f000000, 0x20123456,
+	}
+	w := &warp{b: &block{k: &Kernel{}}, r: make([]lanes, 4)}
+	in := &instruction{dst: []int{3}, src: []int{0, 1, 2}}
+	for _, a := range values {
+		for _, b := range values {
+			for _, c := range values {
+				w.r[0][0], w.r[1][0], w.r[2][0] = uint64(a), uint64(b), uint64(c)
+				fastFMA(w, in, 1)
+				got, want := f32(w.r[3][0]), fma32(f32(uint64(a)), f32(uint64(b)), f32(uint64(c)))
+				if math.Float32bits(got) != math.Float32bits(want) && (got == got || want == want) {
+					t.Fatalf("fma of %#x, %#x, %#x = %g, want %g", a, b, c, got, want)
+				}
+			}
+		}
+	}
+}

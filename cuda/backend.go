@@ -1,0 +1,131 @@
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/saint-gnn/saint/cuda/internal/driver"
+	"github.com/saint-gnn/saint/cuda/kernels"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// Name is the name of this backend.
+const Name = "cuda"
+
+// Backend is one GPU. Its queues may be used by different goroutines, one goroutine a queue.
+type Backend struct {
+	dev   driver.Device
+	index int
+	part  int64 // bytes that arenas take from the device at a time, at least
+
+	mu        sync.Mutex
+	modules   map[string]driver.Module
+	functions map[kernel]driver.Function
+}
+
+// kernel names an entry of a family of kernels.
+type kernel struct{ family, name string }
+
+// Open opens GPU number o.Device. Its error wraps tensor.ErrUnavailable.
+func Open(o tensor.Options) (tensor.Backend, error) {
+	drv, err := driver.Open()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return openOn(drv, o.Device)
+}
+
+func openOn(drv driver.Driver, device int) (*Backend, error) {
+	n, err := drv.Devices()
+	switch {
+	case err != nil:
+		return nil, unavailable(err)
+	case device < 0 || device >= n:
+		return nil, unavailable(fmt.Errorf("there is no GPU %d, the driver shows %d", device, n))
+	}
+	dev, err := drv.Open(device)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return &Backend{
+		dev: dev, index: device, part: partBytes, modules: map[string]driver.Module{}, functions: map[kernel]driver.Function{},
+	}, nil
+}
+
+// Name returns "cuda".
+func (*Backend) Name() string { return Name }
+
+// Device returns the GPU's number and name.
+func (b *Backend) Device() string {
+	p := b.dev.Properties()
+	return fmt.Sprintf("cuda:%d (%s, compute capability %d.%d)", b.index, p.Name, p.Major, p.Minor)
+}
+
+// Caps reports asynchronous operations on memory of its own.
+func (b *Backend) Caps() tensor.Caps {
+	return tensor.Caps{Async: true, TotalBytes: b.dev.Properties().TotalBytes}
+}
+
+// NewArena returns an arena that takes memory from the device as it is needed.
+func (b *Backend) NewArena() (tensor.Arena, error) { return newArena(b.dev, b.part), nil }
+
+// NewQueue returns a queue over a stream of its own.
+func (b *Backend) NewQueue() (tensor.Queue, error) {
+	q, err := newQueue(b)
+	if err != nil {
+		return nil, err
+	}
+	return q, nil
+}
+
+// errNotShared is what Import answers.
+var errNotShared = errors.New("cuda: memory of the host cannot be imported, it has to be uploaded")
+
+// Import returns an error: the memory is not shared.
+func (*Backend) Import(*tensor.Tensor, tensor.DType, int, int, []byte) error { return errNotShared }
+
+// Close unloads the kernels and releases the device. Queues and arenas must have been closed.
+func (b *Backend) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var errs []error
+	for _, m := range b.modules {
+		errs = append(errs, b.dev.UnloadModule(m))
+	}
+	clear(b.modules)
+	clear(b.functions)
+	return errors.Join(append(errs, b.dev.Close())...)
+}
+
+// function returns a kernel, which the driver compiles when the first of its family is asked for.
+func (b *Backend) function(k kernel) (driver.Function, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f, ok := b.functions[k]; ok {
+		return f, nil
+	}
+	m, ok := b.modules[k.family]
+	if !ok {
+		var err error
+		if m, err = b.dev.LoadModule(kernels.PTX(k.family)); err != nil {
+			return 0, fmt.Errorf("cuda: kernels of %s: %w", k.family, err)
+		}
+		b.modules[k.family] = m
+	}
+	f, err := b.dev.Function(m, k.name)
+	if err != nil {
+		return 0, fmt.Errorf("cuda: kernel %s: %w", k.name, err)
+	}
+	b.functions[k] = f
+	return f, nil
+}
+
+var ids atomic.Uint64
+
+var (
+	_ tensor.Backend = (*Backend)(nil)
+	_ tensor.Arena   = (*Arena)(nil)
+	_ tensor.Queue   = (*Queue)(nil)
+)

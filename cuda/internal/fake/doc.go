@@ -1,0 +1,12 @@
+// Package fake is a CUDA driver without a GPU, for tests: kernels run in the interpreter of package
+// ptx, on memory whose every access is checked.
+//
+// Work given to a stream does not run until something waits for it, and then no more of it than
+// has to: other streams fall behind as far as events allow. With Options.Eager it runs at once
+// instead. Code that orders its streams and keeps its host memory as it should gives the same
+// results either way.
+//
+// The driver notices what a real one may let pass: memory freed twice or used after it was freed,
+// handles of nothing, work in a stream that is being captured, and whatever is left when a device
+// is closed. FailCall makes any call fail.
+package fake

@@ -1,0 +1,126 @@
+package fake
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/saint-gnn/saint/cuda/internal/driver"
+	"github.com/saint-gnn/saint/cuda/internal/ptx"
+)
+
+// LoadModule parses PTX.
+func (d *Device) LoadModule(text string) (driver.Module, error) {
+	if err := d.begin("cuModuleLoadData"); err != nil {
+		return 0, err
+	}
+	defer d.mu.Unlock()
+	m, err := ptx.Parse(text)
+	if err != nil {
+		return 0, d.invalid("cuModuleLoadData", err.Error())
+	}
+	h := driver.Module(d.handle())
+	d.modules[h] = m
+	return h, nil
+}
+
+// UnloadModule forgets a module and its functions.
+func (d *Device) UnloadModule(m driver.Module) error {
+	if err := d.begin("cuModuleUnload"); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	if d.modules[m] == nil {
+		return d.invalid("cuModuleUnload", "no such module")
+	}
+	delete(d.modules, m)
+	for h, f := range d.functions {
+		if f.module == m {
+			delete(d.functions, h)
+		}
+	}
+	return nil
+}
+
+// Function returns a kernel.
+func (d *Device) Function(m driver.Module, name string) (driver.Function, error) {
+	const call = "cuModuleGetFunction"
+	if err := d.begin(call); err != nil {
+		return 0, err
+	}
+	defer d.mu.Unlock()
+	mod := d.modules[m]
+	if mod == nil {
+		return 0, d.invalid(call, "no such module")
+	}
+	k := mod.Kernel(name)
+	if k == nil {
+		return 0, &driver.Error{Call: call, Code: driver.NotFound, Text: "named symbol not found"}
+	}
+	h := driver.Function(d.handle())
+	d.functions[h] = &function{m, k}
+	return h, nil
+}
+
+// FunctionInfo knows only the shared memory.
+func (d *Device) FunctionInfo(f driver.Function) (driver.FunctionInfo, error) {
+	if err := d.begin("cuFuncGetAttribute"); err != nil {
+		return driver.FunctionInfo{}, err
+	}
+	defer d.mu.Unlock()
+	fn := d.functions[f]
+	if fn == nil {
+		return driver.FunctionInfo{}, d.invalid("cuFuncGetAttribute", "no such function")
+	}
+	info := driver.FunctionInfo{SharedStatic: fn.kernel.Shared, MaxThreads: 1024}
+	if fn.kernel.MaxThreads > 0 {
+		info.MaxThreads = fn.kernel.MaxThreads
+	}
+	return info, nil
+}
+
+// SetMaxDynamicShared accepts what the properties say.
+func (d *Device) SetMaxDynamicShared(f driver.Function, bytes int) error {
+	if err := d.begin("cuFuncSetAttribute"); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	if d.functions[f] == nil || bytes < 0 || bytes > d.Properties().SharedOptIn {
+		return d.invalid("cuFuncSetAttribute", "no such function, or too much memory")
+	}
+	return nil
+}
+
+// Launch queues a kernel.
+func (d *Device) Launch(f driver.Function, g driver.Geometry, s driver.Stream, args []uint64) error {
+	const call = "cuLaunchKernel"
+	if err := d.begin(call); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	fn := d.functions[f]
+	if fn == nil {
+		return d.invalid(call, "no such function")
+	}
+	if len(args) != len(fn.kernel.ParamSizes) {
+		return d.invalid(call, fn.kernel.Name+" has another number of parameters")
+	}
+	d.launches[fn.kernel.Name]++
+	l := ptx.Launch{
+		Grid: [3]uint32{g.Grid.X, g.Grid.Y, g.Grid.Z}, Block: [3]uint32{g.Block.X, g.Block.Y, g.Block.Z},
+		Shared: int(g.Shared), Args: slices.Clone(args), Reverse: d.driver.options.Reverse, Workers: d.driver.options.Workers,
+	}
+	if l.Grid[0] == 0 || l.Grid[1] == 0 || l.Grid[2] == 0 {
+		return d.invalid(call, fn.kernel.Name+" is launched with an empty grid")
+	}
+	return d.queue(call, s, func() error {
+		err := fn.kernel.Run(d.mem, l)
+		var fault *ptx.Fault
+		switch {
+		case errors.As(err, &fault):
+			return &driver.Error{Call: call, Code: driver.IllegalAddress, Text: err.Error()}
+		case err != nil:
+			return &driver.Error{Call: call, Code: driver.LaunchFailed, Text: err.Error()}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,256 @@
+package fake
+
+import (
+	"github.com/saint-gnn/saint/cuda/internal/driver"
+)
+
+// lose ends the context: every later call fails with err.
+func (d *Device) lose(err error) {
+	if d.lost == nil {
+		d.lost = err
+	}
+}
+
+// queue adds work to a stream, or to the graph that captures it.
+func (d *Device) queue(call string, s driver.Stream, run func() error) error {
+	return d.add(call, s, work{name: call, run: run})
+}
+
+func (d *Device) add(call string, s driver.Stream, w work) error {
+	st := d.streams[s]
+	switch {
+	case st == nil:
+		return d.invalid(call, "no such stream")
+	case st.capture:
+		st.graph = append(st.graph, w)
+		return nil
+	}
+	st.queue = append(st.queue, w)
+	if d.driver.options.Eager {
+		return d.advance(st, nil)
+	}
+	return nil
+}
+
+// advance runs the work of a stream, up to a record if one is given. What a wait waits for runs
+// before it, and no more of that stream.
+func (d *Device) advance(s *stream, upTo *record) error {
+	for len(s.queue) > 0 && d.lost == nil && (upTo == nil || !upTo.done) {
+		w := s.queue[0]
+		s.queue = s.queue[1:]
+		switch {
+		case w.wait:
+			if w.record != nil && !w.record.done {
+				if err := d.advance(w.record.stream, w.record); err != nil {
+					return err
+				}
+			}
+		case w.record != nil:
+			d.clock += 0.001
+			w.record.done, w.record.at = true, d.clock
+		default:
+			if err := w.run(); err != nil {
+				d.lose(err)
+			}
+		}
+	}
+	return d.lost
+}
+
+// NewStream makes a stream.
+func (d *Device) NewStream() (driver.Stream, error) {
+	if err := d.begin("cuStreamCreate"); err != nil {
+		return 0, err
+	}
+	defer d.mu.Unlock()
+	h := driver.Stream(d.handle())
+	d.streams[h] = &stream{}
+	return h, nil
+}
+
+// DestroyStream runs what the stream still has to do and forgets it.
+func (d *Device) DestroyStream(s driver.Stream) error {
+	if err := d.begin("cuStreamDestroy"); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	st := d.streams[s]
+	if st == nil {
+		return d.invalid("cuStreamDestroy", "no such stream")
+	}
+	err := d.advance(st, nil)
+	delete(d.streams, s)
+	return err
+}
+
+// SyncStream runs the stream's work.
+func (d *Device) SyncStream(s driver.Stream) error {
+	if err := d.begin("cuStreamSynchronize"); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	st := d.streams[s]
+	switch {
+	case st == nil:
+		return d.invalid("cuStreamSynchronize", "no such stream")
+	case st.capture:
+		return &driver.Error{Call: "cuStreamSynchronize", Code: driver.StreamCaptured, Text: "the stream is being captured"}
+	}
+	return d.advance(st, nil)
+}
+
+// NewEvent makes an event.
+func (d *Device) NewEvent(timing bool) (driver.Event, error) {
+	if err := d.begin("cuEventCreate"); err != nil {
+		return 0, err
+	}
+	defer d.mu.Unlock()
+	h := driver.Event(d.handle())
+	d.events[h] = &event{timing: timing}
+	return h, nil
+}
+
+// DestroyEvent forgets an event; waits for its records stay.
+func (d *Device) DestroyEvent(e driver.Event) error {
+	if err := d.begin("cuEventDestroy"); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	if d.events[e] == nil {
+		return d.invalid("cuEventDestroy", "no such event")
+	}
+	delete(d.events, e)
+	return nil
+}
+
+// Record notes how far the stream is.
+func (d *Device) Record(e driver.Event, s driver.Stream) error {
+	if err := d.begin("cuEventRecord"); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	ev := d.events[e]
+	if ev == nil || d.streams[s] == nil {
+		return d.invalid("cuEventRecord", "no such event or stream")
+	}
+	ev.last = &record{stream: d.streams[s]}
+	return d.add("cuEventRecord", s, work{name: "cuEventRecord", record: ev.last})
+}
+
+// Wait makes the stream wait for the event's last record, if there is one.
+func (d *Device) Wait(s driver.Stream, e driver.Event) error {
+	if err := d.begin("cuStreamWaitEvent"); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	ev := d.events[e]
+	if ev == nil {
+		return d.invalid("cuStreamWaitEvent", "no such event")
+	}
+	return d.add("cuStreamWaitEvent", s, work{name: "cuStreamWaitEvent", record: ev.last, wait: true})
+}
+
+// SyncEvent runs what is before the event's last record.
+func (d *Device) SyncEvent(e driver.Event) error {
+	if err := d.begin("cuEventSynchronize"); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	ev := d.events[e]
+	switch {
+	case ev == nil:
+		return d.invalid("cuEventSynchronize", "no such event")
+	case ev.last == nil:
+		return nil
+	}
+	return d.advance(ev.last.stream, ev.last)
+}
+
+// Done reports whether the event's last record has been reached.
+func (d *Device) Done(e driver.Event) (bool, error) {
+	if err := d.begin("cuEventQuery"); err != nil {
+		return false, err
+	}
+	defer d.mu.Unlock()
+	ev := d.events[e]
+	if ev == nil {
+		return false, d.invalid("cuEventQuery", "no such event")
+	}
+	return ev.last == nil || ev.last.done, nil
+}
+
+// Elapsed gives a microsecond for every record in between.
+func (d *Device) Elapsed(from, to driver.Event) (float32, error) {
+	if err := d.begin("cuEventElapsedTime"); err != nil {
+		return 0, err
+	}
+	defer d.mu.Unlock()
+	a, b := d.events[from], d.events[to]
+	switch {
+	case a == nil || b == nil || !a.timing || !b.timing || a.last == nil || b.last == nil:
+		return 0, d.invalid("cuEventElapsedTime", "events without times")
+	case !a.last.done || !b.last.done:
+		return 0, &driver.Error{Call: "cuEventElapsedTime", Code: driver.NotReady, Text: "device not ready"}
+	}
+	return b.last.at - a.last.at, nil
+}
+
+// BeginCapture starts collecting the stream's work.
+func (d *Device) BeginCapture(s driver.Stream) error {
+	if err := d.begin("cuStreamBeginCapture"); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	st := d.streams[s]
+	if st == nil || st.capture {
+		return d.invalid("cuStreamBeginCapture", "no such stream, or it is being captured")
+	}
+	st.capture, st.graph = true, nil
+	return nil
+}
+
+// EndCapture returns what was collected.
+func (d *Device) EndCapture(s driver.Stream) (driver.Graph, error) {
+	if err := d.begin("cuStreamEndCapture"); err != nil {
+		return 0, err
+	}
+	defer d.mu.Unlock()
+	st := d.streams[s]
+	if st == nil || !st.capture {
+		return 0, d.invalid("cuStreamEndCapture", "no such stream, or it is not being captured")
+	}
+	h := driver.Graph(d.handle())
+	d.graphs[h], st.capture, st.graph = st.graph, false, nil
+	return h, nil
+}
+
+// LaunchGraph adds a graph's work to the stream.
+func (d *Device) LaunchGraph(g driver.Graph, s driver.Stream) error {
+	if err := d.begin("cuGraphLaunch"); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	all, ok := d.graphs[g]
+	if !ok {
+		return d.invalid("cuGraphLaunch", "no such graph")
+	}
+	for _, w := range all {
+		if err := d.add("cuGraphLaunch", s, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DestroyGraph forgets a graph.
+func (d *Device) DestroyGraph(g driver.Graph) error {
+	if err := d.begin("cuGraphExecDestroy"); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	if _, ok := d.graphs[g]; !ok {
+		return d.invalid("cuGraphExecDestroy", "no such graph")
+	}
+	delete(d.graphs, g)
+	return nil
+}
