@@ -94,7 +94,7 @@ func TestActivationFlagsRefused(t *testing.T) {
 		{base + "--act_stats fp32", "needs n_bits"},
 		{base + "--simulate", "needs n_bits"},
 		{base + "--grad_norm 0", "grad_norm is 0"},
-		{base + "--n_bits 2 --dtype d", "double precision"},
+		{base + "--n_bits 2 --dtype d", "single precision"},
 		{base + "--debug_mem --runs 2", "--runs"},
 		{base + "--debug_mem --baseline", "--baseline"},
 		{plan, "--nodes is 0"},
@@ -102,6 +102,8 @@ func TestActivationFlagsRefused(t *testing.T) {
 		{plan + "--nodes 10 --data_prefix synth:tiny", "leave out"},
 		{plan + "--nodes 10 --features 2 --classes 2 --edges -5", "--edges is -5"},
 		{plan + "--nodes 9999999999 --features 2 --classes 2", "--nodes"},
+		{plan + "--nodes 10 --features 2 --classes 2 --compat exact", "EXACT"},
+		{plan + "--nodes 10 --features 2 --classes 2 --compat reference", "--compat"},
 		{"plan", "--train_config is missing"},
 	} {
 		saint(t, strings.Fields(tc.args)...).fails(t, exitUsage, tc.want)

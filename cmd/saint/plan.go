@@ -28,6 +28,7 @@ type planOptions struct {
 	seed                     uint64
 	workers                  int
 	over                     overrides
+	compat                   string
 }
 
 func newPlanCommand(e *env) *cli.Command {
@@ -45,6 +46,7 @@ func newPlanCommand(e *env) *cli.Command {
 			&cli.IntFlag{Name: "features", Usage: "`F` features a node"},
 			&cli.IntFlag{Name: "classes", Usage: "`C` classes"},
 			&cli.BoolFlag{Name: "multi_label", Usage: "several labels a node"},
+			&cli.StringFlag{Name: "compat", Usage: "exact: also say what EXACT's own implementation would hold of activations"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed `N` of the subgraphs drawn"},
 			&cli.IntFlag{Name: "num_cpu_core", Usage: "sampler goroutines `N`", DefaultText: "one a core"},
 		),
@@ -52,7 +54,7 @@ func newPlanCommand(e *env) *cli.Command {
 			o := planOptions{
 				config: c.String("train_config"), data: c.String("data_prefix"), edgeWeight: c.Bool("edge_weight"),
 				nodes: c.Int("nodes"), features: c.Int("features"), classes: c.Int("classes"), edges: c.Int64("edges"),
-				multi: c.Bool("multi_label"), seed: c.Uint64("seed"), workers: c.Int("num_cpu_core"), over: overridesOf(c),
+				multi: c.Bool("multi_label"), seed: c.Uint64("seed"), workers: c.Int("num_cpu_core"), over: overridesOf(c), compat: c.String("compat"),
 			}
 			sizes := c.IsSet("nodes") || c.IsSet("edges") || c.IsSet("features") || c.IsSet("classes") || c.IsSet("multi_label")
 			if err := o.check(sizes); err != nil {
@@ -73,6 +75,8 @@ func (o *planOptions) check(sizes bool) error {
 	switch {
 	case o.config == "":
 		return usagef("--train_config is missing: a YAML file, or a built-in one ('saint config list')")
+	case o.compat != "" && o.compat != "exact":
+		return usagef("--compat is %q, want exact", o.compat)
 	case o.data != "" && sizes:
 		return usagef("--data_prefix has its own sizes; leave out --nodes, --edges, --features, --classes and --multi_label")
 	case o.data != "":
@@ -103,7 +107,7 @@ func runPlan(ctx context.Context, o *planOptions, e *env) error {
 	}
 	if o.data == "" {
 		size := trainer.Size{Nodes: o.nodes, Edges: o.edges, Features: o.features, Classes: o.classes, Multi: o.multi}
-		return planStep(e, cfg, size, b, 0)
+		return o.step(e, cfg, size, b, 0)
 	}
 	ds, _, err := loadData(ctx, e, o.data, o.edgeWeight)
 	if err != nil {
@@ -123,19 +127,25 @@ func runPlan(ctx context.Context, o *planOptions, e *env) error {
 		if len(cfg.Phases) > 1 {
 			e.log.Info(fmt.Sprintf("phase %d", i))
 		}
-		if err := planStep(e, cfg, size, b, dataBytes(ds)); err != nil {
+		if err := o.step(e, cfg, size, b, dataBytes(ds)); err != nil {
 			return err
 		}
 	}
 	return cfg.CheckUsed()
 }
 
-func planStep(e *env, cfg *trainconfig.Config, size trainer.Size, b tensor.Backend, data int64) error {
+func (o *planOptions) step(e *env, cfg *trainconfig.Config, size trainer.Size, b tensor.Backend, data int64) error {
 	m, err := trainer.Plan(cfg, size, b)
 	if err != nil {
 		return err
 	}
-	return printMemory(e, newMemoryLine(m, data), true)
+	l := newMemoryLine(m, data)
+	if o.compat != "" {
+		if l.Exact, err = trainer.PlanExact(cfg, size); err != nil {
+			return err
+		}
+	}
+	return printMemory(e, l, true)
 }
 
 // largest returns the size of the largest of the first subgraphs of a phase.

@@ -116,9 +116,6 @@ func (j *job) readConfig(resumed *rundir.Dir) (err error) {
 	if err := setPrecision(j.config, j.DType, resumed); err != nil {
 		return err
 	}
-	if j.config.Params.Double && trainer.ActivationStore(j.config.Params.Activations).On() {
-		return usagef("double precision keeps activations as they are; leave out --dtype d, or n_bits and kept_frac")
-	}
 	if resumed != nil && j.config.Hash() != resumed.Info.ConfigHash {
 		return usagef("%s is not the configuration that the run in %s was started with; a run is resumed with its own", j.config.Name, resumed.Path)
 	}

@@ -55,6 +55,7 @@ type memoryLine struct {
 	Model       int64      `json:"model_bytes"`
 	Data        int64      `json:"data_bytes,omitempty"`
 	Activations int64      `json:"activation_bytes"`
+	Exact       int64      `json:"exact_activation_bytes,omitempty"` // by the accounting of EXACT
 	Workspace   int64      `json:"workspace_bytes"`
 	Peak        int64      `json:"peak_bytes"` // of the step's arena: activations and workspace
 	Held        []heldLine `json:"activations,omitempty"`
@@ -147,11 +148,12 @@ func printMemory(e *env, l memoryLine, all bool) error {
 		{"optimizer", l.Optimizer, ""},
 		{"data", l.Data, ""},
 		{"activations", l.Activations, "  held at the turn from forward to backward"},
+		{"by EXACT", l.Exact, "  its activations, by its own accounting"},
 		{"workspace", l.Workspace, ""},
 		{"peak", l.Peak, "  activations and workspace"},
 		{"total", l.Model + l.Data + l.Peak, ""},
 	} {
-		if r.name == "data" && r.n == 0 {
+		if (r.name == "data" || r.name == "by EXACT") && r.n == 0 {
 			continue
 		}
 		if err := row(r.name, r.n, r.note); err != nil {
