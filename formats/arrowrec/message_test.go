@@ -9,6 +9,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/apache/arrow/go/v15/arrow/ipc"
+
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/formats/arrowrec"
 )
@@ -214,4 +216,49 @@ func FuzzDecoder(f *testing.F) {
 			t.Fatalf("Decode accepts what Check refuses: %v", err)
 		}
 	})
+}
+
+func TestFileParts(t *testing.T) {
+	for name, c := range messageCases() {
+		r := c.row
+		if name == "single" { // large enough to be aliased
+			r.Features = make([]float32, 20000*3)
+			c.meta.NumFeatures = 20000
+			r.Features[7] = 5
+		}
+		rec := arrowrec.Record(arrowrec.Schema(c.meta), &r)
+		pieces, err := arrowrec.FileParts(rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := aligned(pieces)
+		in, err := ipc.NewFileReader(bytes.NewReader(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := in.Record(0)
+		if err != nil || in.NumRecords() != 1 {
+			t.Fatalf("%s: the Arrow library reads %d records, %v", name, in.NumRecords(), err)
+		}
+		if row, err := arrowrec.View(got, 0); err != nil || !same(row, r) {
+			t.Errorf("%s: the Arrow library reads %+v, %v", name, row, err)
+		}
+		schema, header, body, err := arrowrec.SplitFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := arrowrec.NewDecoder(schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row, err := d.Decode(header, body); err != nil || !same(row, r) {
+			t.Errorf("%s: Decode = %+v, %v", name, row, err)
+		}
+		for n := range 400 {
+			if s, h, _, err := arrowrec.SplitFile(file[:n]); err == nil && len(s)+len(h) > n {
+				t.Errorf("%s: SplitFile of %d bytes finds headers of %d", name, n, len(s)+len(h))
+			}
+		}
+		rec.Release()
+	}
 }

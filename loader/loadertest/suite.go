@@ -283,8 +283,14 @@ func (s suite) close(t *testing.T) {
 
 func (s suite) closeWakesNext(t *testing.T) {
 	cfg := Config(Kind{})
-	entered, gate := make(chan struct{}, 64), make(chan struct{})
-	cfg.Sampler = Hook{Sampler: cfg.Sampler, After: func([]int32) { entered <- struct{}{}; <-gate }}
+	entered, gate := make(chan struct{}, 1), make(chan struct{})
+	cfg.Sampler = Hook{Sampler: cfg.Sampler, After: func([]int32) {
+		select {
+		case entered <- struct{}{}:
+		default: // a remote pipeline goes on until it hears of the end
+		}
+		<-gate
+	}}
 	cfg.Workers = 1
 	src, done := s.source(t.Context(), t, cfg)
 	woken := make(chan error, 1)

@@ -178,3 +178,33 @@ func benchSource(b *testing.B, src loader.Source) {
 	}
 	b.ReportMetric(float64(bytes)/time.Since(begin).Seconds()/1e9, "GB/s")
 }
+
+// BenchmarkShared reads through shared memory: whole pipelines, and the ring alone with batches
+// that are ready.
+func BenchmarkShared(b *testing.B) {
+	needsSharing(b)
+	shared := func(b *testing.B, cfg loader.Config) {
+		sc := serverConfig(cfg)
+		sc.SharedFolder = remote.SharedFolder
+		r := serve(b, sc)
+		c := clientConfig(cfg, r.host)
+		c.Meta.EdgeIDs, c.SharedFolder = false, remote.SharedFolder
+		src, err := remote.Open(b.Context(), c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		benchSource(b, src)
+	}
+	b.Run("pipeline", func(b *testing.B) { shared(b, redditLike()) })
+	// The subgraphs have few nodes to draw and few edges to induce: making them costs little
+	// beside copying their features.
+	b.Run("wide", func(b *testing.B) {
+		const n, width = 4000, 4000
+		env := samplertest.Env(samplertest.PowerLaw(n, 4000, 1))
+		shared(b, loader.Config{
+			Env: env, Sampler: loadertest.Walk{Env: env, Roots: 1000}, Symmetric: true, Workers: 4, Prefetch: 2,
+			Norm:     &samplers.Norm{Loss: make([]float32, n), Aggr: make([]float32, env.Graph.NumEdges())},
+			Features: &loadertest.Matrix{Width: width, Values: make([]float32, n*width)},
+		})
+	})
+}

@@ -91,6 +91,9 @@ type Config struct {
 	// Prefetch is how many batches wait in front of the consumer for each host; memory is
 	// bounded by Prefetch+2 of them.
 	Prefetch int
+	// SharedFolder is where a host on this machine may leave batches for us to map, normally
+	// SharedFolder; "": all batches come over the network.
+	SharedFolder string
 	// Patience is how long no server may answer before Next gives up; 0: 2 minutes.
 	Patience time.Duration
 	Log      *slog.Logger // nil: nowhere
@@ -127,7 +130,9 @@ type Client struct {
 	cfg   Config
 	conns []*grpc.ClientConn
 	lanes []*lane
-	turn  int // lane of the next batch; only Next moves it
+	// Whether a host may share memory; it is found out by trying.
+	shares []atomic.Bool
+	turn   int // lane of the next batch; only Next moves it
 
 	ctx    context.Context // ends with Open's context or with Close
 	cancel context.CancelCauseFunc
@@ -153,6 +158,10 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 		}
 		c.conns = append(c.conns, conn)
 	}
+	c.shares = make([]atomic.Bool, len(cfg.Hosts))
+	for i, host := range cfg.Hosts {
+		c.shares[i].Store(cfg.SharedFolder != "" && here(host))
+	}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	for k := range cfg.Hosts {
 		c.lanes = append(c.lanes, newLane(c, k))
@@ -161,6 +170,13 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 		c.run.Go(l.read)
 	}
 	return c, nil
+}
+
+// here reports whether a host is this machine.
+func here(host string) bool {
+	name, _, err := net.SplitHostPort(host)
+	ip := net.ParseIP(name)
+	return err == nil && (name == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 func dial(cfg *Config, host string) (*grpc.ClientConn, error) {

@@ -22,6 +22,7 @@ const (
 	ActionNorm   = "norm"
 	ActionStats  = "stats"
 	ActionDrain  = "drain"
+	ActionShared = "shm"
 )
 
 var actions = []*flight.ActionType{
@@ -29,6 +30,7 @@ var actions = []*flight.ActionType{
 	{Type: ActionNorm, Description: `body {"dataset", "phase", "seed"}: computes the normalisation if need be and describes it`},
 	{Type: ActionStats, Description: "what the server has done and what it holds"},
 	{Type: ActionDrain, Description: "refuse new streams, end the open ones after their batch, then stop"},
+	{Type: ActionShared, Description: "body a ticket: streams its batches through shared memory to a client on the same machine"},
 }
 
 // maxEndpoints bounds the list that GetFlightInfo returns.
@@ -146,7 +148,7 @@ func (s *Server) ListActions(_ *flight.Empty, out flight.FlightService_ListActio
 	return nil
 }
 
-// DoAction implements Flight. Every action returns one JSON object.
+// DoAction implements Flight. Every action returns one JSON object, shm one for each batch.
 func (s *Server) DoAction(a *flight.Action, out flight.FlightService_DoActionServer) error {
 	var result any
 	switch a.GetType() {
@@ -156,6 +158,8 @@ func (s *Server) DoAction(a *flight.Action, out flight.FlightService_DoActionSer
 			return err
 		}
 		result = info
+	case ActionShared:
+		return s.share(a.GetBody(), out)
 	case ActionHealth:
 		result = struct {
 			Status string `json:"status"`
@@ -168,7 +172,7 @@ func (s *Server) DoAction(a *flight.Action, out flight.FlightService_DoActionSer
 			Status string `json:"status"`
 		}{s.Stats().Status}
 	default:
-		return status.Errorf(codes.Unimplemented, "no action %.40q here; there are health, norm, stats and drain", a.GetType())
+		return status.Errorf(codes.Unimplemented, "no action %.40q here; there are health, norm, stats, drain and shm", a.GetType())
 	}
 	body, err := json.Marshal(result)
 	if err != nil {

@@ -93,7 +93,7 @@ func (l *lane) read() {
 	failures := 0
 	for l.more {
 		before, host := l.next, cfg.Hosts[l.host]
-		err := l.stream(ctx)
+		err := l.attempt(ctx)
 		if ctx.Err() != nil || err == nil && !l.more {
 			return
 		}
@@ -174,16 +174,33 @@ func (e *CallError) Error() string { return fmt.Sprintf("sampling service %s: %s
 // GRPCStatus returns what the server said.
 func (e *CallError) GRPCStatus() *status.Status { return status.New(e.Code, e.Message) }
 
+// ticket names what is left of the lane, whose batches are step apart.
+func (l *lane) ticket() (t Ticket, step uint64) {
+	cfg := &l.client.cfg
+	step = cfg.Shards * uint64(len(l.client.lanes))
+	return Ticket{
+		Dataset: cfg.Meta.Dataset, Phase: cfg.Meta.Phase, Seed: cfg.Meta.Seed, From: l.next, To: cfg.To,
+		Shard: l.next % step, Shards: step, Features: cfg.Meta.NumFeatures > 0, EdgeIDs: cfg.Meta.EdgeIDs,
+	}, step
+}
+
+// attempt reads a stream by the fastest way there is to the host.
+func (l *lane) attempt(ctx context.Context) error {
+	if l.client.shares[l.host].Load() {
+		err := l.streamShared(ctx)
+		if !errors.Is(err, errNoSharing) {
+			return err
+		}
+		l.client.shares[l.host].Store(false)
+	}
+	return l.stream(ctx)
+}
+
 // stream opens a stream at the batch that is wanted and reads it to its end.
 func (l *lane) stream(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	cfg := &l.client.cfg
-	shards := cfg.Shards * uint64(len(l.client.lanes))
-	t := Ticket{
-		Dataset: cfg.Meta.Dataset, Phase: cfg.Meta.Phase, Seed: cfg.Meta.Seed, From: l.next, To: cfg.To,
-		Shard: l.next % shards, Shards: shards, Features: cfg.Meta.NumFeatures > 0, EdgeIDs: cfg.Meta.EdgeIDs,
-	}
+	t, step := l.ticket()
 	s, err := l.client.conns[l.host].NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, doGet)
 	if err != nil {
 		return err
@@ -205,7 +222,7 @@ func (l *lane) stream(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := l.batch(s, d, free, shards); err != nil {
+		if err := l.batch(s, d, free, step); err != nil {
 			l.free <- free
 			if errors.Is(err, io.EOF) {
 				return nil
@@ -240,7 +257,7 @@ func (l *lane) schema(s grpc.ClientStream) (*arrowrec.Decoder, error) {
 
 // batch receives the next batch into s.
 func (l *lane) batch(stream grpc.ClientStream, d *arrowrec.Decoder, s *slot, step uint64) error {
-	cfg, host := &l.client.cfg, l.client.cfg.Hosts[l.host]
+	host := l.client.cfg.Hosts[l.host]
 	if err := stream.RecvMsg(&s.in); err != nil {
 		return err
 	}
@@ -248,10 +265,16 @@ func (l *lane) batch(stream grpc.ClientStream, d *arrowrec.Decoder, s *slot, ste
 	if err != nil {
 		return formats.BadInput(host, "batch %d: %v", l.next, err)
 	}
+	return l.deliver(s, &row, s.release, step)
+}
+
+// deliver makes the batch that is wanted of a row, in the memory of s.
+func (l *lane) deliver(s *slot, row *arrowrec.Row, release func(*loader.Batch), step uint64) error {
+	cfg := &l.client.cfg
 	if !l.more || row.Index != l.next {
-		return formats.BadInput(host, "it sent batch %d, want batch %d", row.Index, l.next)
+		return formats.BadInput(cfg.Hosts[l.host], "it sent batch %d, want batch %d", row.Index, l.next)
 	}
-	b := loader.NewBatch(s.release)
+	b := loader.NewBatch(release)
 	b.TransIndptr, b.TransIndices, b.TransPerm, b.TransNorm = s.transIndptr, s.transIndices, s.transPerm, s.transNorm
 	b.Subgraph, b.Phase, b.Index = row.Subgraph, cfg.Meta.Phase, row.Index
 	b.Features, b.Class, b.Multi = row.Features, row.Class, row.Multi

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -126,6 +127,28 @@ func overLoopback(hosts int) func(t *testing.T) loadertest.Open {
 			}
 			return w, nil
 		}
+	}
+}
+
+func TestContractShared(t *testing.T) {
+	needsSharing(t)
+	loadertest.Run(t, func(ctx context.Context, cfg loader.Config) (loader.Source, error) {
+		folder := t.TempDir()
+		sc, c := serverConfig(cfg), clientConfig(cfg)
+		sc.SharedFolder, c.SharedFolder = folder, folder
+		r := serve(t, sc)
+		c.Hosts = []string{r.host}
+		src, err := remote.Open(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		return withServers{Client: src, t: t, servers: []*running{r}}, nil
+	})
+}
+
+func needsSharing(t testing.TB) {
+	if runtime.GOOS != "linux" {
+		t.Skip("memory is shared on Linux only")
 	}
 }
 

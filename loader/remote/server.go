@@ -69,6 +69,10 @@ type ServerConfig struct {
 	IdleTimeout    time.Duration // a client that takes nothing for so long is cut off; 0: 10 minutes
 	DrainTimeout   time.Duration // what Drain waits for streams to end; 0: 10 seconds
 
+	// SharedFolder is where batches for clients on the same machine may lie, normally
+	// SharedFolder; "": they go over the network like all others. Linux only.
+	SharedFolder string
+
 	Token string      // every call must carry it; "": none needed
 	TLS   *tls.Config // nil: plain text
 	Alloc memory.Allocator
@@ -166,6 +170,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		stopped: make(chan struct{}),
 	}
 	s.serving, s.refuse = context.WithCancel(context.Background())
+	if cfg.SharedFolder != "" {
+		sweep(cfg.SharedFolder)
+	}
 	s.memory = budget{Allocator: cfg.Alloc, limit: cfg.MaxMemory}
 	g := newGate(cfg.Token)
 	options := []grpc.ServerOption{

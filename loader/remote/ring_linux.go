@@ -1,0 +1,314 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sourcegraph/conc/pool"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	openTime   = 10 * time.Second // for a client to open the files of a ring
+	firstPause = 20 * time.Microsecond
+	longPause  = time.Millisecond
+	writers    = 4       // goroutines that fill a slot
+	writeStep  = 2 << 20 // bytes that one of them moves at a time
+	staleAfter = time.Minute
+)
+
+// ring is the server's end of a ring of files: slots and a control file, whose byte 0 the
+// client sets when it has all of them open, and whose byte 1+k is 1 as long as slot k is the
+// client's. The server only ever reads and writes files and maps nothing, so that a client
+// that cuts them short does it no harm. The files have no name any more once the client has
+// them open: whoever dies, the memory goes.
+type ring struct {
+	folder  string
+	slots   []*os.File
+	sizes   []int64
+	control *os.File
+	memory  *budget
+	at      int // slot to look at first
+}
+
+func newRing(root string, n int, memory *budget) (*ring, error) {
+	folder, err := os.MkdirTemp(root, ringPrefix) // nobody else may enter
+	if err != nil {
+		return nil, err
+	}
+	r := &ring{folder: folder, memory: memory, sizes: make([]int64, n)}
+	create := func(name string) (f *os.File) {
+		if err == nil {
+			f, err = os.OpenFile(filepath.Join(folder, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		}
+		return f
+	}
+	r.control = create(controlled)
+	for k := range n {
+		r.slots = append(r.slots, create(slotName(k)))
+	}
+	if err == nil {
+		// Held as long as the server lives, so that others see which folders are forsaken.
+		err = unix.Flock(int(r.control.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err == nil {
+		_, err = r.control.WriteAt(make([]byte, 1+n), 0)
+	}
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// close gives the memory up; what the client has mapped stays its own.
+func (r *ring) close() {
+	r.remove()
+	for k, f := range r.slots {
+		if f != nil {
+			_ = f.Close() // nothing is lost with it
+		}
+		r.memory.held.Add(-r.sizes[k])
+	}
+	if r.control != nil {
+		_ = r.control.Close() // likewise
+	}
+}
+
+func (r *ring) remove() {
+	_ = os.RemoveAll(r.folder) // a sweep finds what is left
+}
+
+// opened waits until the client has all files open, and then takes their names away.
+func (r *ring) opened(ctx context.Context) error {
+	deadline := time.Now().Add(openTime)
+	for pause := firstPause; ; pause = min(2*pause, longPause) {
+		b, err := r.flag(0)
+		if err != nil {
+			return err
+		}
+		if b != 0 {
+			r.remove()
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return &LimitError{"the client does not open the shared memory"}
+		}
+		if err := nap(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+func nap(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *ring) flag(i int) (byte, error) {
+	var b [1]byte
+	_, err := r.control.ReadAt(b[:], int64(i))
+	return b[0], err
+}
+
+// acquire waits for a slot that the client has given back. The client tells nobody, so that a
+// batch costs no message; the server looks again after short naps.
+func (r *ring) acquire(ctx, serving context.Context) (int, error) {
+	for pause := firstPause; ; pause = min(2*pause, longPause) {
+		for i := range r.slots {
+			k := (r.at + i) % len(r.slots)
+			b, err := r.flag(1 + k)
+			if err != nil {
+				return 0, err
+			}
+			if b == 0 {
+				r.at = (k + 1) % len(r.slots)
+				return k, nil
+			}
+		}
+		if serving.Err() != nil {
+			return 0, errDraining
+		}
+		if err := nap(ctx, pause); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// write fills slot k and hands it to the client. It returns the bytes of the file.
+func (r *ring) write(k int, pieces [][]byte) (int64, error) {
+	type part struct {
+		b  []byte
+		at int64
+	}
+	var parts []part
+	n := int64(0)
+	for _, p := range pieces {
+		for len(p) > 0 {
+			step := min(len(p), writeStep)
+			parts = append(parts, part{p[:step], n})
+			n, p = n+int64(step), p[step:]
+		}
+	}
+	if more := n - r.sizes[k]; more > 0 {
+		if held := r.memory.held.Add(more); r.memory.limit > 0 && held > r.memory.limit {
+			r.memory.held.Add(-more)
+			return 0, &LimitError{fmt.Sprintf("the batches of all streams would hold more than the server's %d MiB", r.memory.limit>>20)}
+		}
+		r.sizes[k] = n
+	}
+	fill := pool.New().WithErrors().WithFirstError().WithMaxGoroutines(writers)
+	for _, p := range parts {
+		fill.Go(func() error {
+			_, err := r.slots[k].WriteAt(p.b, p.at)
+			return err
+		})
+	}
+	if err := fill.Wait(); err != nil {
+		return 0, fmt.Errorf("shared memory: %w", err)
+	}
+	_, err := r.control.WriteAt([]byte{1}, int64(1+k))
+	return n, err
+}
+
+// sweep removes the rings that servers left behind which were killed before their client had
+// opened the files.
+func sweep(root string) {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !e.IsDir() || !strings.HasPrefix(e.Name(), ringPrefix) || time.Since(info.ModTime()) < staleAfter {
+			continue
+		}
+		folder := filepath.Join(root, e.Name())
+		f, err := os.OpenFile(filepath.Join(folder, controlled), os.O_RDWR|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			_ = os.RemoveAll(folder) // another user's cannot be removed, and need not
+		}
+		_ = f.Close() // it was only locked
+	}
+}
+
+// attached is the client's end of a ring.
+type attached struct {
+	control *os.File
+
+	mu    sync.Mutex
+	slots []attachedSlot
+	gone  bool // detached: slots are unmapped when they are put back
+}
+
+type attachedSlot struct {
+	file   *os.File
+	mapped []byte
+	taken  bool
+}
+
+// attachRing opens the files of a ring and tells the server.
+func attachRing(folder string, n int) (*attached, error) {
+	a := &attached{slots: make([]attachedSlot, n)}
+	var err error
+	open := func(name string, flags int) (f *os.File) {
+		if err != nil {
+			return nil
+		}
+		if f, err = os.OpenFile(filepath.Join(folder, name), flags|unix.O_NOFOLLOW, 0); err != nil {
+			return nil
+		}
+		if info, e := f.Stat(); e != nil || !info.Mode().IsRegular() {
+			err = errors.Join(e, errNoSharing)
+		}
+		return f
+	}
+	a.control = open(controlled, os.O_RDWR)
+	for k := range a.slots {
+		a.slots[k].file = open(slotName(k), os.O_RDONLY)
+	}
+	if err == nil {
+		_, err = a.control.WriteAt([]byte{1}, 0)
+	}
+	if err != nil {
+		a.detach()
+		return nil, err
+	}
+	return a, nil
+}
+
+// take maps a slot that the server has filled. It is valid until put.
+func (a *attached) take(k int, n int64) ([]byte, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if k < 0 || k >= len(a.slots) || a.slots[k].taken {
+		return nil, fmt.Errorf("slot %d is not free", k)
+	}
+	s := &a.slots[k]
+	if int64(len(s.mapped)) < n {
+		info, err := s.file.Stat()
+		if err != nil {
+			return nil, err
+		}
+		if info.Size() < n {
+			return nil, fmt.Errorf("slot %d has %d bytes, want %d", k, info.Size(), n)
+		}
+		s.unmap()
+		if s.mapped, err = unix.Mmap(int(s.file.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED); err != nil {
+			return nil, err
+		}
+	}
+	s.taken = true
+	return s.mapped[:n:n], nil
+}
+
+func (s *attachedSlot) unmap() {
+	if s.mapped != nil {
+		_ = unix.Munmap(s.mapped) // our own mapping
+		s.mapped = nil
+	}
+}
+
+// put gives a slot back to the server.
+func (a *attached) put(k int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.slots[k].taken = false
+	if a.gone {
+		a.slots[k].unmap()
+		return
+	}
+	_, _ = a.control.WriteAt([]byte{0}, int64(1+k)) // a server that is gone needs it no more
+}
+
+// detach closes the files. Slots that are taken stay mapped until they are put.
+func (a *attached) detach() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.gone = true
+	for k := range a.slots {
+		s := &a.slots[k]
+		if s.file != nil {
+			_ = s.file.Close() // opened for reading
+		}
+		if !s.taken {
+			s.unmap()
+		}
+	}
+	if a.control != nil {
+		_ = a.control.Close() // nobody reads it any more
+	}
+}
