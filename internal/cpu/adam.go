@@ -70,16 +70,10 @@ func (q *Queue) Adam(h tensor.AdamStep, sumsq, grad, m, v, value tensor.Tensor) 
 	}
 	j := &q.adam
 	j.step = rows.AdamStep{
-		Factor: 1, Bound: float32(math.Inf(1)), Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Eps,
+		Beta1: h.Beta1, Beta2: h.Beta2, Eps: h.Eps,
 		Corr2: float32(1 / math.Sqrt(float64(h.Corr2))), Rate: float32(float64(h.LR) / float64(h.Corr1)),
 	}
-	if h.ClipNorm > 0 {
-		norm := math.Sqrt(float64(view[float32](sumsq).s[0]))
-		j.step.Factor = float32(min(1, float64(h.ClipNorm)/(norm+1e-6)))
-	}
-	if h.ClipValue > 0 {
-		j.step.Bound = h.ClipValue
-	}
+	j.step.Factor, j.step.Bound = clipping(h.ClipNorm, h.ClipValue, sumsq)
 	j.grad, j.m, j.v, j.value = view[float32](grad), view[float32](m), view[float32](v), view[float32](value)
 	if grad.Stride == grad.Cols && m.Stride == m.Cols && v.Stride == v.Cols && value.Stride == value.Cols {
 		j.grad, j.m, j.v, j.value = j.grad.flat(), j.m.flat(), j.v.flat(), j.value.flat()

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/saint-gnn/saint/internal/kernels/f32"
+	"github.com/saint-gnn/saint/internal/kernels/rows"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -40,21 +41,17 @@ func (q *Queue) Scale(f float32, t tensor.Tensor) {
 	q.group.Do(j.tasks(), j)
 }
 
-// clipper multiplies gradients by factor and clamps them to bound on both sides.
-type clipper struct{ factor, bound float32 }
-
-func newClipper(norm, value float32, sumsq tensor.Tensor) clipper {
-	c := clipper{factor: 1, bound: float32(math.Inf(1))}
+// clipping returns what gradients are multiplied by and clamped to on both sides.
+func clipping(norm, value float32, sumsq tensor.Tensor) (factor, bound float32) {
+	factor, bound = 1, float32(math.Inf(1))
 	if norm > 0 {
-		c.factor = float32(min(1, float64(norm)/(math.Sqrt(float64(view[float32](sumsq).s[0]))+1e-6)))
+		factor = float32(min(1, float64(norm)/(math.Sqrt(float64(view[float32](sumsq).s[0]))+1e-6)))
 	}
 	if value > 0 {
-		c.bound = value
+		bound = value
 	}
-	return c
+	return factor, bound
 }
-
-func (c clipper) clip(g float32) float32 { return min(max(g*c.factor, -c.bound), c.bound) }
 
 // wantUpdate checks the operands that all updates have; m may be absent unless there is
 // momentum.
@@ -83,8 +80,7 @@ func flatten(ms ...*matrix[float32]) {
 
 type sgdJob struct {
 	grid
-	clipper
-	lr, momentum   float32
+	step           rows.SGDStep
 	nesterov       bool
 	grad, m, value matrix[float32]
 }
@@ -94,29 +90,11 @@ func (j *sgdJob) RunTask(_, task int) {
 	r0, r1, c0, c1 := j.part(task)
 	for i := r0; i < r1; i++ {
 		grad, value := j.grad.row(i)[c0:c1], j.value.row(i)[c0:c1]
-		if j.momentum == 0 {
-			value = value[:len(grad)]
-			for k, g := range grad {
-				value[k] -= j.lr * j.clip(g)
-				grad[k] = 0
-			}
+		if j.step.Momentum == 0 {
+			rows.SGD(&j.step, grad, value)
 			continue
 		}
-		j.withMomentum(grad, j.m.row(i)[c0:c1], value)
-	}
-}
-
-func (j *sgdJob) withMomentum(grad, m, value []float32) {
-	m, value = m[:len(grad)], value[:len(grad)]
-	for k, g := range grad {
-		g = j.clip(g)
-		mk := j.momentum*m[k] + g
-		m[k] = mk
-		if j.nesterov {
-			mk = g + j.momentum*mk
-		}
-		value[k] -= j.lr * mk
-		grad[k] = 0
+		rows.SGDMomentum(&j.step, j.nesterov, grad, j.m.row(i)[c0:c1], value)
 	}
 }
 
@@ -127,8 +105,9 @@ func (q *Queue) SGD(h tensor.SGDStep, sumsq, grad, m, value tensor.Tensor) {
 		return
 	}
 	j := &q.updates.sgd
-	j.clipper = newClipper(h.ClipNorm, h.ClipValue, sumsq)
-	j.lr, j.momentum, j.nesterov = h.LR, h.Momentum, h.Nesterov
+	j.step = rows.SGDStep{Rate: h.LR, Momentum: h.Momentum}
+	j.step.Factor, j.step.Bound = clipping(h.ClipNorm, h.ClipValue, sumsq)
+	j.nesterov = h.Nesterov
 	j.grad, j.m, j.value = view[float32](grad), view[float32](m), view[float32](value)
 	flatten(&j.grad, &j.m, &j.value)
 	j.grid = newGrid(j.value.rows, j.value.cols)
@@ -137,9 +116,8 @@ func (q *Queue) SGD(h tensor.SGDStep, sumsq, grad, m, value tensor.Tensor) {
 
 type rmspropJob struct {
 	grid
-	clipper
-	lr, alpha, eps, momentum float32
-	grad, v, m, value        matrix[float32]
+	step              rows.RMSPropStep
+	grad, v, m, value matrix[float32]
 }
 
 // RunTask updates one block.
@@ -147,28 +125,11 @@ func (j *rmspropJob) RunTask(_, task int) {
 	r0, r1, c0, c1 := j.part(task)
 	for i := r0; i < r1; i++ {
 		grad, v, value := j.grad.row(i)[c0:c1], j.v.row(i)[c0:c1], j.value.row(i)[c0:c1]
-		var m []float32
-		if j.momentum > 0 {
-			m = j.m.row(i)[c0:c1]
+		if j.step.Momentum > 0 {
+			rows.RMSPropMomentum(&j.step, grad, v, j.m.row(i)[c0:c1], value)
+			continue
 		}
-		j.update(grad, v, m, value)
-	}
-}
-
-// update does one run of elements; m is empty without momentum.
-func (j *rmspropJob) update(grad, v, m, value []float32) {
-	v, value = v[:len(grad)], value[:len(grad)]
-	for k, g := range grad {
-		g = j.clip(g)
-		vk := j.alpha*v[k] + (1-j.alpha)*(g*g)
-		v[k] = vk
-		u := g / (float32(math.Sqrt(float64(vk))) + j.eps)
-		if len(m) > 0 {
-			u += j.momentum * m[k]
-			m[k] = u
-		}
-		value[k] -= j.lr * u
-		grad[k] = 0
+		rows.RMSProp(&j.step, grad, v, value)
 	}
 }
 
@@ -180,8 +141,8 @@ func (q *Queue) RMSProp(h tensor.RMSPropStep, sumsq, grad, v, m, value tensor.Te
 		return
 	}
 	j := &q.updates.rmsprop
-	j.clipper = newClipper(h.ClipNorm, h.ClipValue, sumsq)
-	j.lr, j.alpha, j.eps, j.momentum = h.LR, h.Alpha, h.Eps, h.Momentum
+	j.step = rows.RMSPropStep{Alpha: h.Alpha, Eps: h.Eps, Rate: h.LR, Momentum: h.Momentum}
+	j.step.Factor, j.step.Bound = clipping(h.ClipNorm, h.ClipValue, sumsq)
 	j.grad, j.v, j.m, j.value = view[float32](grad), view[float32](v), view[float32](m), view[float32](value)
 	flatten(&j.grad, &j.v, &j.m, &j.value)
 	j.grid = newGrid(j.value.rows, j.value.cols)

@@ -70,6 +70,45 @@ func TestTwins(t *testing.T) {
 		o := &operands{t: t, r: rand.New(rand.NewPCG(uint64(n), 9)), n: n}
 		twins(o)
 		o.guards()
+		o = &operands{t: t, r: rand.New(rand.NewPCG(uint64(n), 10)), n: n}
+		twinsOfUpdates(o)
+		o.guards()
+	}
+}
+
+func twinsOfUpdates(o *operands) {
+	o.t.Helper()
+	sgd := &SGDStep{Factor: 0.9, Bound: 0.7, Rate: 0.1, Momentum: 0.8}
+	rms := &RMSPropStep{Factor: 0.9, Bound: 0.7, Alpha: 0.95, Eps: 1e-8, Rate: 0.1, Momentum: 0.8}
+	type update func(grad, m, v, value []float32)
+	for _, c := range []struct {
+		name       string
+		fast, twin update
+	}{
+		{"SGD", func(g, _, _, x []float32) { SGD(sgd, g, x) }, func(g, _, _, x []float32) { sgdGo(sgd, g, x) }},
+		{"SGDMomentum", func(g, m, _, x []float32) { SGDMomentum(sgd, false, g, m, x) }, func(g, m, _, x []float32) { sgdMomentumGo(sgd, false, g, m, x) }},
+		{"Nesterov", func(g, m, _, x []float32) { SGDMomentum(sgd, true, g, m, x) }, func(g, m, _, x []float32) { sgdMomentumGo(sgd, true, g, m, x) }},
+		{"RMSProp", func(g, _, v, x []float32) { RMSProp(rms, g, v, x) }, func(g, _, v, x []float32) { rmspropGo(rms, g, v, x) }},
+		{"RMSPropMomentum", func(g, m, v, x []float32) { RMSPropMomentum(rms, g, v, m, x) }, func(g, m, v, x []float32) { rmspropMomentumGo(rms, g, v, m, x) }},
+	} {
+		grad, m, v, value := o.next(), o.next(), o.next(), o.next()
+		for i := range v {
+			v[i] *= v[i]
+			if i%17 == 4 {
+				grad[i] = float32(math.NaN())
+			}
+		}
+		wg, wm, wv, wx := copyOf(grad), copyOf(m), copyOf(v), copyOf(value)
+		c.twin(wg, wm, wv, wx)
+		o.name = c.name
+		c.fast(grad, m, v, value)
+		for i, x := range [][2][]float32{{grad, wg}, {m, wm}, {v, wv}, {value, wx}} {
+			for k, got := range x[0] {
+				if want := x[1][k]; got != want && (got == got || want == want) {
+					o.t.Fatalf("%s: n %d: operand %d[%d] = %g, want %g", o.name, o.n, i, k, got, want)
+				}
+			}
+		}
 	}
 }
 

@@ -79,6 +79,31 @@ func standardizeAVX2(n int, y *float32, mean float32, rstd float32, scale *float
 //go:noescape
 func adamAVX2(n int, grad *float32, m *float32, v *float32, value *float32, c *[10]float32)
 
+// sgdAVX2 does one update; c is factor, -bound, bound, rate, momentum. n is a multiple of 16 and at least that.
+//
+//go:noescape
+func sgdAVX2(n int, grad *float32, value *float32, c *[5]float32)
+
+// sgdMomentumAVX2 does one update; c is factor, -bound, bound, rate, momentum. n is a multiple of 16 and at least that.
+//
+//go:noescape
+func sgdMomentumAVX2(n int, grad *float32, m *float32, value *float32, c *[5]float32)
+
+// sgdNesterovAVX2 does one update; c is factor, -bound, bound, rate, momentum. n is a multiple of 16 and at least that.
+//
+//go:noescape
+func sgdNesterovAVX2(n int, grad *float32, m *float32, value *float32, c *[5]float32)
+
+// rmspropAVX2 does one update; c is factor, -bound, bound, rate, alpha, 1-alpha, eps, momentum. n is a multiple of 16 and at least that.
+//
+//go:noescape
+func rmspropAVX2(n int, grad *float32, v *float32, value *float32, c *[8]float32)
+
+// rmspropMomentumAVX2 does one update; c is factor, -bound, bound, rate, alpha, 1-alpha, eps, momentum. n is a multiple of 16 and at least that.
+//
+//go:noescape
+func rmspropMomentumAVX2(n int, grad *float32, v *float32, m *float32, value *float32, c *[8]float32)
+
 // biasIdentityAVX512 computes y = act(x + bias) and sums of y. n is a multiple of 32 and at least that.
 //
 //go:noescape
@@ -153,6 +178,31 @@ func standardizeAVX512(n int, y *float32, mean float32, rstd float32, scale *flo
 //
 //go:noescape
 func adamAVX512(n int, grad *float32, m *float32, v *float32, value *float32, c *[10]float32)
+
+// sgdAVX512 does one update; c is factor, -bound, bound, rate, momentum. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func sgdAVX512(n int, grad *float32, value *float32, c *[5]float32)
+
+// sgdMomentumAVX512 does one update; c is factor, -bound, bound, rate, momentum. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func sgdMomentumAVX512(n int, grad *float32, m *float32, value *float32, c *[5]float32)
+
+// sgdNesterovAVX512 does one update; c is factor, -bound, bound, rate, momentum. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func sgdNesterovAVX512(n int, grad *float32, m *float32, value *float32, c *[5]float32)
+
+// rmspropAVX512 does one update; c is factor, -bound, bound, rate, alpha, 1-alpha, eps, momentum. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func rmspropAVX512(n int, grad *float32, v *float32, value *float32, c *[8]float32)
+
+// rmspropMomentumAVX512 does one update; c is factor, -bound, bound, rate, alpha, 1-alpha, eps, momentum. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func rmspropMomentumAVX512(n int, grad *float32, v *float32, m *float32, value *float32, c *[8]float32)
 
 // expNegAVX2 computes e = exp(max((x|sign) - top, -708)). n is a multiple of 4 and at least 4.
 //

@@ -48,6 +48,8 @@ func main() {
 		squaresAround()
 		standardize()
 		adam()
+		descent()
+		rmsprop()
 	}
 	suffix, width = "AVX2", 32
 	expNeg()
