@@ -17,7 +17,8 @@ func builds() []build {
 	bs = append(bs, unitBuilds()...)
 	bs = append(bs, lossBuilds()...)
 	bs = append(bs, headBuilds()...)
-	return append(bs, optimBuilds()...)
+	bs = append(bs, optimBuilds()...)
+	return append(bs, updateBuilds()...)
 }
 
 func productBuilds() []build {
