@@ -161,10 +161,14 @@ func (l *block) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) ten
 	dz := d
 	if l.batch != nil {
 		dz = c.Temp(tensor.F32, dy.Rows, dy.Cols)
-		l.batch.backward(c, blockMean, c.Load(blockZ), d, dz)
+		z := c.Load(blockZ)
+		l.batch.backward(c, blockMean, z, d, dz)
+		c.Done(z)
 	}
 	if l.project != nil {
-		c.Q.Gemm(true, false, 1, c.Load(blockX), d, 1, l.project.Grad)
+		x := c.Load(blockX)
+		c.Q.Gemm(true, false, 1, x, d, 1, l.project.Grad)
+		c.Done(x)
 	}
 	out, dropped := l.inside(c)
 	dx := l.Layer.Backward(c, g, dz, needDX)
@@ -195,6 +199,9 @@ func (l *block) actBack(c *Context, dy tensor.Tensor) tensor.Tensor {
 	var none tensor.Tensor
 	d := c.Temp(tensor.F32, dy.Rows, dy.Cols)
 	c.Q.BiasActNormBackward(l.act, none, none, none, none, y, dy, dropOut(c, 0), d, none, none, none)
+	if l.act != tensor.Identity {
+		c.Done(y)
+	}
 	return d
 }
 

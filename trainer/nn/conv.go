@@ -190,6 +190,7 @@ func (l *conv) finishBack(c *Context, dy tensor.Tensor) tensor.Tensor {
 		joined := c.Temp(tensor.F32, dy.Rows, dy.Cols)
 		c.Q.BiasActNorm(l.act, valueOf(l.bias), none, none, z, tensor.Drop{}, joined, none, none)
 		l.batch.backward(c, slotBatchMean, joined, dy, dz)
+		c.Done(joined)
 		dy = dz
 	}
 	if l.norm.scale != nil {
@@ -197,6 +198,9 @@ func (l *conv) finishBack(c *Context, dy tensor.Tensor) tensor.Tensor {
 	}
 	c.Q.BiasActNormBackward(l.act, valueOf(l.bias), valueOf(l.norm.scale), mean, rstd, z, dy, dropOut(c, 0), dz,
 		gradOf(l.bias), gradOf(l.norm.scale), gradOf(l.norm.offset))
+	if !l.plain() {
+		c.Done(z)
+	}
 	return dz
 }
 

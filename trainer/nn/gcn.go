@@ -55,31 +55,42 @@ func (l *GCN) Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tensor {
 	c.Save(slotX, x, Factor)
 	p := c.Temp(tensor.F32, x.Rows, l.dim)
 	l.Project(c, x, p)
-	return l.ForwardProjected(c, g, tensor.Tensor{}, p)
+	z := l.aggregated(c, g, p)
+	c.Done(p)
+	return l.finish(c, z)
+}
+
+// aggregated returns z.
+func (l *GCN) aggregated(c *Context, g Graph, p tensor.Tensor) tensor.Tensor {
+	g, loops := weigh(g, Symmetric)
+	z := l.target(c, g.NumDst())
+	aggregateLoops(c, g, loops, p, z)
+	return z
 }
 
 // ForwardProjected is Forward for sources with the projections p, the destinations' own among
 // them.
 func (l *GCN) ForwardProjected(c *Context, g Graph, _, p tensor.Tensor) tensor.Tensor {
-	g, loops := weigh(g, Symmetric)
-	z := l.target(c, g.NumDst())
-	aggregateLoops(c, g, loops, p, z)
-	return l.finish(c, z)
+	return l.finish(c, l.aggregated(c, g, p))
 }
 
 // Backward returns dx (NumSrc×In) if needDX and adds the gradients of all parameters:
 // dP = Âᵀ dz, dW = X'ᵀ dP, dX' = dP Wᵀ.
 func (l *GCN) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tensor.Tensor {
-	x := c.Load(slotX)
 	dz := l.finishBack(c, dy)
 	g, loops := weigh(g, Symmetric)
-	dp := c.Temp(tensor.F32, x.Rows, l.dim)
+	dp := c.Temp(tensor.F32, g.NumSrc(), l.dim)
 	aggregateLoopsBack(c, g, loops, dz, dp)
+	if dz.ID != dy.ID {
+		c.Done(dz)
+	}
+	x := c.Load(slotX)
 	c.Q.Gemm(true, false, 1, x, dp, 1, l.weight.Grad)
+	c.Done(x)
 	if !needDX {
 		return tensor.Tensor{}
 	}
-	dx := c.New(x.Rows, l.in)
+	dx := c.New(g.NumSrc(), l.in)
 	c.Q.Gemm(false, true, 1, dp, l.weight.Value, 0, dx)
 	l.inputBack(c, dx)
 	return dx

@@ -85,6 +85,19 @@ func (c *Context) Temp(dt tensor.DType, rows, cols int) tensor.Tensor {
 	return t
 }
 
+// Done ends the life of a temporary or loaded tensor before the call returns: on large graphs
+// what a layer has in full precision at the same time decides what fits. t must be the caller's
+// own: what a layer was given may be a temporary of the layer around it.
+func (c *Context) Done(t tensor.Tensor) {
+	for i := range c.temps {
+		if c.temps[i].ID == t.ID {
+			c.A.Release(c.temps[i])
+			c.temps = append(c.temps[:i], c.temps[i+1:]...)
+			return
+		}
+	}
+}
+
 // Save keeps t for Backward. The layer must not write to t afterwards.
 func (c *Context) Save(slot int, t tensor.Tensor, k SaveKind) {
 	if c.Store != nil {

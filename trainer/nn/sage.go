@@ -76,13 +76,17 @@ func (l *SAGE) Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tensor {
 	if !l.aggregateFirst {
 		p := c.Temp(tensor.F32, x.Rows, l.dim)
 		l.Project(c, x, p)
-		return l.ForwardProjected(c, g, g.Dst(x), p)
+		z := l.hopTarget(c, g.NumDst())
+		Aggregate(c, g, p, z)
+		c.Done(p)
+		return l.rooted(c, g.Dst(x), z)
 	}
 	mean := c.Temp(tensor.F32, g.NumDst(), l.in)
 	Aggregate(c, g, x, mean)
 	c.Save(sageMean, mean, Factor)
 	z := l.hopTarget(c, g.NumDst())
 	c.Q.Gemm(false, false, 1, mean, l.neigh.Value, 0, z)
+	c.Done(mean)
 	return l.rooted(c, g.Dst(x), z)
 }
 
@@ -123,7 +127,6 @@ func (l *SAGE) rooted(c *Context, self, z tensor.Tensor) tensor.Tensor {
 
 // Backward returns dx (NumSrc×In) if needDX and adds the gradients of all parameters.
 func (l *SAGE) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tensor.Tensor {
-	x := c.Load(slotX)
 	dz := l.finishBack(c, dy)
 	if l.unscaled != nil {
 		scaled := c.Temp(tensor.F32, dz.Rows, dz.Cols)
@@ -132,30 +135,38 @@ func (l *SAGE) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tens
 			tensor.Drop{}, scaled, l.unscaled.Grad, tensor.Tensor{}, tensor.Tensor{})
 		dz = scaled
 	}
-	self := g.Dst(x)
-	c.Q.Gemm(true, false, 1, self, dz, 1, l.root.Grad)
-	var dx tensor.Tensor
-	if needDX {
-		dx = c.New(x.Rows, l.in)
-	}
+	var dp, dx tensor.Tensor
 	if l.aggregateFirst {
-		c.Q.Gemm(true, false, 1, c.Load(sageMean), dz, 1, l.neigh.Grad)
-		if needDX {
-			dmean := c.Temp(tensor.F32, dz.Rows, l.in)
-			c.Q.Gemm(false, true, 1, dz, l.neigh.Value, 0, dmean)
-			AggregateBack(c, g, dmean, dx)
-		}
+		mean := c.Load(sageMean)
+		c.Q.Gemm(true, false, 1, mean, dz, 1, l.neigh.Grad)
+		c.Done(mean)
 	} else {
-		dp := c.Temp(tensor.F32, x.Rows, l.dim)
+		dp = c.Temp(tensor.F32, g.NumSrc(), l.dim)
 		AggregateBack(c, g, dz, dp)
-		c.Q.Gemm(true, false, 1, x, dp, 1, l.neigh.Grad)
-		if needDX {
-			c.Q.Gemm(false, true, 1, dp, l.neigh.Value, 0, dx)
-		}
 	}
-	if needDX {
-		c.Q.Gemm(false, true, 1, dz, l.root.Value, 1, g.Dst(dx))
-		l.inputBack(c, dx)
+	l.weightsBack(c, g, dz, dp)
+	if !needDX {
+		return dx
 	}
+	dx = c.New(g.NumSrc(), l.in)
+	if l.aggregateFirst {
+		dmean := c.Temp(tensor.F32, dz.Rows, l.in)
+		c.Q.Gemm(false, true, 1, dz, l.neigh.Value, 0, dmean)
+		AggregateBack(c, g, dmean, dx)
+	} else {
+		c.Q.Gemm(false, true, 1, dp, l.neigh.Value, 0, dx)
+	}
+	c.Q.Gemm(false, true, 1, dz, l.root.Value, 1, g.Dst(dx))
+	l.inputBack(c, dx)
 	return dx
+}
+
+// weightsBack adds the gradients that need the input.
+func (l *SAGE) weightsBack(c *Context, g Graph, dz, dp tensor.Tensor) {
+	x := c.Load(slotX)
+	c.Q.Gemm(true, false, 1, g.Dst(x), dz, 1, l.root.Grad)
+	if dp.Present() {
+		c.Q.Gemm(true, false, 1, x, dp, 1, l.neigh.Grad)
+	}
+	c.Done(x)
 }
