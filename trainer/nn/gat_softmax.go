@@ -138,8 +138,11 @@ func (l *GAT) ForwardProjected(c *Context, g Graph, _, p tensor.Tensor) tensor.T
 
 // drop returns the dropout of α.
 func (l *GAT) drop(c *Context) tensor.EdgeDrop {
-	if !c.Train {
+	if !c.Train || l.attDropout == 0 {
 		return tensor.EdgeDrop{}
+	}
+	if _, ok := c.Q.(tensor.PairOps); !ok {
+		panic("nn: the device has no dropout of attention")
 	}
 	return tensor.EdgeDrop{P: l.attDropout, Key: c.Rand(l.ownSlots() + gatWeights)}
 }

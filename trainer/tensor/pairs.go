@@ -21,7 +21,8 @@ type PairSelf struct {
 // PairOps are operations of attention whose scores depend on both ends of an edge column by
 // column (GATv2, arXiv:2105.14491, equation 7): the score of u<-v in head k is
 // a_k lrelu(l_uk + r_vk) with slope 0.2, its weight the softmax of that over row u. The values of
-// the matrix do not count, and nothing is kept for an edge. A Queue may have them or not.
+// the matrix do not count, and nothing is kept for an edge. A Queue may have them or not; one that
+// has them heeds HeadSelf.Drop too.
 type PairOps interface {
 	// PairAggregate makes the edges of a part of y, the sums of the sources' heads r_v by weight, and
 	// of Top and Sum. first: they hold nothing yet; a row without edges gets 0.

@@ -117,6 +117,7 @@ func Run(t *testing.T, open tensor.Opener) {
 	t.Run("Threads", func(t *testing.T) { runThreads(t, open) })
 	t.Run("Empty", func(t *testing.T) { runEmpty(newEnv(t, open, tensor.Options{})) })
 	t.Run("Quant", func(t *testing.T) { runQuant(t, open) })
+	t.Run("Pairs", func(t *testing.T) { runPairs(t, open) })
 	t.Run("Dropout", func(t *testing.T) { runDropout(newEnv(t, open, tensor.Options{})) })
 	t.Run("NotFinite", func(t *testing.T) { runNotFinite(newEnv(t, open, tensor.Options{})) })
 	t.Run("Shapes", func(t *testing.T) { runShapeErrors(newEnv(t, open, tensor.Options{})) })
