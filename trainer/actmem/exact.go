@@ -53,6 +53,7 @@ type packed struct {
 	bias                tensor.Tensor
 	signs, codes, stats tensor.Tensor
 	values              tensor.Tensor // projected or simulated, in single precision
+	last                tensor.Tensor // columns that stay as they are
 }
 
 // form is what is kept of a tensor.
@@ -63,6 +64,7 @@ type form struct {
 	signs            bool
 	act              tensor.Act
 	bias             uint64
+	last             int // columns that stay as they are
 }
 
 var _ nn.Store = (*Exact)(nil)
@@ -121,6 +123,15 @@ func (s *Exact) PutActivated(k nn.Key, t tensor.Tensor, a nn.Activated) {
 	s.put(k, t, f, a.Bias)
 }
 
+// PutScored keeps the last columns of t as they are.
+func (s *Exact) PutScored(k nn.Key, t tensor.Tensor, last int) {
+	if s.config.Bits == 0 || t.Type != tensor.F32 || !s.arena.Owns(t) {
+		s.Put(k, t, nn.Activation)
+		return
+	}
+	s.put(k, t, form{codes: true, last: last}, tensor.Tensor{})
+}
+
 func (s *Exact) put(k nn.Key, t tensor.Tensor, f form, bias tensor.Tensor) {
 	if s.find(k) >= 0 {
 		panic(fmt.Sprintf("actmem: layer %d saved slot %d twice", k.Layer, k.Slot))
@@ -146,7 +157,8 @@ func (s *Exact) size(t tensor.Tensor, f form) int64 {
 	if f.signs {
 		n += int64(t.Rows) * int64(tensor.SignBytes(t.Cols))
 	}
-	cols := t.Cols
+	cols := t.Cols - f.last
+	n += 4 * int64(t.Rows) * int64(f.last)
 	if f.projected {
 		cols = s.config.Width(cols)
 	}
@@ -204,6 +216,11 @@ func (s *Exact) fill(k nn.Key, p *packed, bias tensor.Tensor) {
 			return
 		}
 	}
+	if last := p.form.last; last > 0 {
+		p.last = s.arena.Alloc(tensor.F32, x.Rows, last)
+		s.q.Axpby(1, x.ColRange(x.Cols-last, x.Cols), 0, p.last)
+		x = x.ColRange(0, x.Cols-last)
+	}
 	p.quant, p.bias = s.quantOf(p.form, x.Cols, s.key(k, slotOfCodes)), bias
 	if p.form.signs {
 		p.signs = s.arena.Alloc(tensor.U8, x.Rows, tensor.SignBytes(x.Cols))
@@ -249,7 +266,11 @@ func (s *Exact) unpack(p *packed) tensor.Tensor {
 	rows, cols := p.of.Rows, p.of.Cols
 	if !p.form.projected {
 		x := s.arena.Alloc(tensor.F32, rows, cols)
-		s.ops.Dequantize(p.quant, p.bias, p.signs, p.codes, p.stats, x)
+		n := cols - p.form.last
+		s.ops.Dequantize(p.quant, p.bias, p.signs, p.codes, p.stats, x.ColRange(0, n))
+		if n < cols {
+			s.q.Axpby(1, p.last, 0, x.ColRange(n, cols))
+		}
 		return x
 	}
 	y := p.values
@@ -308,7 +329,7 @@ func (s *Exact) release(p *packed) {
 		s.arena.Release(p.of)
 		return
 	}
-	for _, t := range [...]*tensor.Tensor{&p.signs, &p.codes, &p.stats, &p.values} {
+	for _, t := range [...]*tensor.Tensor{&p.signs, &p.codes, &p.stats, &p.values, &p.last} {
 		s.arena.Release(*t)
 		*t = tensor.Tensor{}
 	}
@@ -323,7 +344,7 @@ func (s *Exact) bytesOf(p *packed) int64 {
 		return 0
 	}
 	n := int64(0)
-	for _, t := range [...]tensor.Tensor{p.signs, p.codes, p.stats, p.values} {
+	for _, t := range [...]tensor.Tensor{p.signs, p.codes, p.stats, p.values, p.last} {
 		if t.Present() {
 			n += t.Bytes()
 		}
@@ -383,6 +404,9 @@ func (s *Exact) describe(p *packed) string {
 		text += fmt.Sprintf("%d bits", s.config.Bits)
 		if f.signs {
 			text += " and signs"
+		}
+		if f.last > 0 {
+			text += fmt.Sprintf(", %d columns as they are", f.last)
 		}
 	} else if f.signs {
 		text = "signs"

@@ -220,7 +220,7 @@ func (l *Attention) attend(c *Context, g Graph, i int, finals []tensor.Tensor, p
 			mean = c.Temp(tensor.F32, g.NumDst(), l.dim)
 		}
 		aggregateHeads(c, g, tensor.HeadSelf{S: s}, l.scored(p), h, mean)
-		c.Save(l.stepSlot(i, j, stepSource), l.scored(p), Activation)
+		c.SaveScored(l.stepSlot(i, j, stepSource), l.scored(p), l.heads)
 		c.Save(l.stepSlot(i, j, stepScore), s, Exact)
 		c.Save(l.stepSlot(i, j, stepMean), mean, Activation)
 		if j == i-1 {

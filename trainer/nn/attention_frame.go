@@ -151,7 +151,7 @@ func (f *frame) place(i int, y tensor.Tensor) tensor.Tensor {
 
 // join makes the final rows of order i part of y and saves them.
 func (f *frame) join(c *Context, i int, h, y tensor.Tensor) {
-	c.Save(orderSlot(i, orderFinal), h, Activation)
+	c.SaveActivated(orderSlot(i, orderFinal), h, Activated{Act: f.act, Values: true}) // whose sign is its argument's
 	out := f.place(i, y)
 	adds := f.sum && i > 0
 	if len(f.norms) == 0 {

@@ -120,7 +120,7 @@ func (l *GAT) ForwardProjected(c *Context, g Graph, _, p tensor.Tensor) tensor.T
 		Top: c.Temp(tensor.F32, n, l.heads), Sum: c.Temp(tensor.F32, n, l.heads), Drop: l.drop(c),
 	}
 	aggregateSoftmax(c, g, self, l.loops.of(c, n), l.scored(p), h)
-	c.Save(l.ownSlots()+gatSource, l.scored(p), Activation)
+	c.SaveScored(l.ownSlots()+gatSource, l.scored(p), l.heads)
 	c.Save(l.ownSlots()+gatScore, self.S, Exact)
 	c.Save(l.ownSlots()+gatTop, self.Top, Exact)
 	c.Save(l.ownSlots()+gatSum, self.Sum, Exact)

@@ -128,7 +128,7 @@ func (l *AttentionTF) ForwardProjected(c *Context, g Graph, self, p tensor.Tenso
 	h := c.Temp(tensor.F32, self.Rows, l.dim)
 	var none tensor.Tensor
 	aggregateHeads(c, g, l.destinations(g, p), l.scored(p), h, none)
-	c.Save(l.ownSlots()+tfSource, p, Activation)
+	c.SaveScored(l.ownSlots()+tfSource, p, p.Cols-l.dim)
 	c.Q.BiasActNorm(l.act, l.bias[1].Value, none, none, h, tensor.Drop{}, h, none, none)
 	l.join(c, 1, h, y)
 	l.normalize(c, y)

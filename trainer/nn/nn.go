@@ -35,6 +35,8 @@ type Store interface {
 	// that of the argument. What Get returns has the signs that t had, and values that are t's,
 	// approximately, as far as the activation passes them on.
 	PutActivated(k Key, t tensor.Tensor, a Activated)
+	// PutScored is Put for an Activation of which the last columns must come back bit for bit.
+	PutScored(k Key, t tensor.Tensor, last int)
 	Get(k Key) tensor.Tensor // once per Put; the caller gets one reference
 	Bytes() int64            // bytes held now, each distinct tensor once, borrowed ones not at all
 	Reset()                  // end of step, also after an error
@@ -109,6 +111,14 @@ func (c *Context) Save(slot int, t tensor.Tensor, k SaveKind) {
 func (c *Context) SaveActivated(slot int, t tensor.Tensor, a Activated) {
 	if c.Store != nil {
 		c.Store.PutActivated(Key{c.Layer, slot}, t, a)
+	}
+}
+
+// SaveScored is Save for an Activation whose last columns are Exact: features with the scores of
+// attention, which are few and small beside them.
+func (c *Context) SaveScored(slot int, t tensor.Tensor, last int) {
+	if c.Store != nil {
+		c.Store.PutScored(Key{c.Layer, slot}, t, last)
 	}
 }
 

@@ -46,6 +46,12 @@ func (s *audit) PutActivated(k nn.Key, t tensor.Tensor, a nn.Activated) {
 	s.Keep.PutActivated(k, t, a)
 }
 
+// PutScored implements nn.Store.
+func (s *audit) PutScored(k nn.Key, t tensor.Tensor, last int) {
+	s.open++
+	s.Keep.PutScored(k, t, last)
+}
+
 // Get implements nn.Store.
 func (s *audit) Get(k nn.Key) tensor.Tensor {
 	s.open--
