@@ -2,6 +2,8 @@ package trainer
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/saint-gnn/saint/formats"
@@ -103,4 +105,40 @@ func checkFullBatch(t *testing.T, b tensor.Backend, network string, d *formats.D
 			t.Errorf("step %d: training and evaluation differ by %.2g of the largest logit", i, e)
 		}
 	}
+}
+
+// TestBlocksResume: a run with running statistics, dropped edges and attention, an initial
+// representation or a full batch, interrupted again and again, is to the bit the one that is not.
+func TestBlocksResume(t *testing.T) {
+	for _, c := range [][2]string{
+		{"layer: gcnii; dim: 8; arch: '0-1-1'; act: relu; norm: batch; residual: identity; head: linear", "end: 3; sampler: full_batch"},
+		{"layer: gatv2; attention: 2; dim: 8; arch: '1-1'; act: relu; norm: batch; head: none", "end: 2; sampler: full_batch | end: 3; sampler: rw; num_root: 20; depth: 2"},
+		{"layer: gin; dim: 8; arch: '1-1'; act: relu; mlp_norm: batch; train_eps: true", "end: 2; sampler: rw; num_root: 20; depth: 2 | end: 4; sampler: full_batch"},
+	} {
+		l := newLab(t)
+		l.conf = yaml(c[0], "lr: 0.02; dropout: 0.2; input_dropout: 0.1; edge_dropout: 0.3; sample_coverage: 1"+attention(c[0]), c[1])
+		want, wantRes := l.first()
+		dir := newDir(t)
+		var res *Result
+		parts := 0
+		for ; res == nil && parts < 300; parts++ {
+			o := l.options(dir)
+			o.Resume = parts > 0
+			var err error
+			if res, err = Train(endAfter(t, 4+3*parts), o); err != nil && !errors.Is(err, ErrInterrupted) {
+				t.Fatal(err)
+			}
+		}
+		if res == nil || parts < 2 {
+			t.Fatalf("%s: %d parts, want several and an end", c[0], parts)
+		}
+		l.same(c[0], dir, want, res, wantRes)
+	}
+}
+
+func attention(network string) string {
+	if strings.Contains(network, "gatv2") {
+		return "; attention_dropout: 0.2"
+	}
+	return ""
 }
