@@ -34,7 +34,7 @@ type serveOptions struct {
 	Workers, Prefetch         int
 	MaxStreams, MaxMemory     int // MaxMemory in MiB
 	IdleTimeout, DrainTimeout time.Duration
-	NoCache                   bool
+	NoCache, NoSharing        bool
 
 	Cert, Key, ClientCA, TokenFile string
 	Insecure                       bool
@@ -59,6 +59,7 @@ func newServeCommand(e *env) *cli.Command {
 			&cli.DurationFlag{Name: "idle_timeout", Value: 10 * time.Minute, Usage: "cut off a client that takes nothing for `DURATION`"},
 			&cli.DurationFlag{Name: "drain_timeout", Value: 10 * time.Second, Usage: "end after `DURATION` of draining at the latest"},
 			&cli.BoolFlag{Name: "no_cache", Usage: "neither read nor write normalisations shared between runs"},
+			&cli.BoolFlag{Name: "no_shared_memory", Usage: "send subgraphs over the network also to clients on this machine"},
 			&cli.StringFlag{Name: "tls_cert", Usage: "`FILE` with the server's certificate (PEM): encrypt"},
 			&cli.StringFlag{Name: "tls_key", Usage: "`FILE` with its private key (PEM)"},
 			&cli.StringFlag{Name: "tls_client_ca", Usage: "`FILE` with authorities (PEM): clients must show a certificate of theirs"},
@@ -70,7 +71,7 @@ func newServeCommand(e *env) *cli.Command {
 				Data: c.StringSlice("data_prefix"), Config: c.String("train_config"), EdgeWeight: c.Bool("edge_weight"), Listen: c.String("listen"),
 				Workers: c.Int("num_cpu_core"), Prefetch: c.Int("prefetch"), MaxStreams: c.Int("max_streams"), MaxMemory: c.Int("max_memory"),
 				IdleTimeout: c.Duration("idle_timeout"), DrainTimeout: c.Duration("drain_timeout"), NoCache: c.Bool("no_cache"),
-				Cert: c.String("tls_cert"), Key: c.String("tls_key"), ClientCA: c.String("tls_client_ca"), TokenFile: c.String("token_file"),
+				NoSharing: c.Bool("no_shared_memory"), Cert: c.String("tls_cert"), Key: c.String("tls_key"), ClientCA: c.String("tls_client_ca"), TokenFile: c.String("token_file"),
 				Insecure: c.Bool("insecure"),
 			}
 			if err := checkWorkers(o.Workers, c.IsSet("num_cpu_core")); err != nil {
@@ -124,6 +125,9 @@ func runServe(ctx context.Context, o serveOptions, e *env) error {
 	config := remote.ServerConfig{
 		Workers: o.Workers, Prefetch: o.Prefetch, MaxStreams: o.MaxStreams, MaxMemory: int64(o.MaxMemory) << 20,
 		IdleTimeout: o.IdleTimeout, DrainTimeout: o.DrainTimeout, Log: e.log,
+	}
+	if !o.NoSharing {
+		config.SharedFolder = remote.SharedFolder
 	}
 	if o.MaxMemory == 0 {
 		config.MaxMemory = memlimit.Bytes() / 2

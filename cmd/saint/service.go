@@ -97,7 +97,7 @@ func (j *job) sourceConfig(c *loader.Config) remote.Config {
 	m.Norm = trainer.NormKey(j.config, c.Phase, o.graph, trainer.NormOptions(j.config, c.Phase, c.Seed))
 	return remote.Config{
 		Hosts: o.hosts, TLS: o.tls, Token: o.token, Meta: m, From: c.From, To: c.To, Shard: c.Shard, Shards: c.Shards,
-		Symmetric: c.Symmetric, Prefetch: c.Prefetch, Log: j.env.log,
+		Symmetric: c.Symmetric, Prefetch: c.Prefetch, SharedFolder: remote.SharedFolder, Log: j.env.log,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -19,22 +20,27 @@ const (
 	firstPause = 20 * time.Microsecond
 	longPause  = time.Millisecond
 	writers    = 4       // goroutines that fill a slot
-	writeStep  = 2 << 20 // bytes that one of them moves at a time
+	writeStep  = 1 << 20 // bytes that one of them moves at a time
 	staleAfter = time.Minute
 )
 
 // ring is the server's end of a ring of files: slots and a control file, whose byte 0 the
 // client sets when it has all of them open, and whose byte 1+k is 1 as long as slot k is the
-// client's. The server only ever reads and writes files and maps nothing, so that a client
-// that cuts them short does it no harm. The files have no name any more once the client has
-// them open: whoever dies, the memory goes.
+// client's. The control file is read and written and never mapped, and a fault in a slot is an
+// error, so that a client that cuts files short does no harm. The files have no name any more
+// once the client has them open: whoever dies, the memory goes.
 type ring struct {
 	folder  string
-	slots   []*os.File
-	sizes   []int64
+	slots   []ringSlot
 	control *os.File
 	memory  *budget
 	at      int // slot to look at first
+}
+
+// ringSlot is a file and the server's view of it.
+type ringSlot struct {
+	file   *os.File
+	mapped []byte
 }
 
 func newRing(root string, n int, memory *budget) (*ring, error) {
@@ -42,7 +48,7 @@ func newRing(root string, n int, memory *budget) (*ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &ring{folder: folder, memory: memory, sizes: make([]int64, n)}
+	r := &ring{folder: folder, memory: memory}
 	create := func(name string) (f *os.File) {
 		if err == nil {
 			f, err = os.OpenFile(filepath.Join(folder, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -51,7 +57,7 @@ func newRing(root string, n int, memory *budget) (*ring, error) {
 	}
 	r.control = create(controlled)
 	for k := range n {
-		r.slots = append(r.slots, create(slotName(k)))
+		r.slots = append(r.slots, ringSlot{file: create(slotName(k))})
 	}
 	if err == nil {
 		// Held as long as the server lives, so that others see which folders are forsaken.
@@ -70,11 +76,11 @@ func newRing(root string, n int, memory *budget) (*ring, error) {
 // close gives the memory up; what the client has mapped stays its own.
 func (r *ring) close() {
 	r.remove()
-	for k, f := range r.slots {
-		if f != nil {
+	for k := range r.slots {
+		r.slots[k].unmap(r.memory)
+		if f := r.slots[k].file; f != nil {
 			_ = f.Close() // nothing is lost with it
 		}
-		r.memory.held.Add(-r.sizes[k])
 	}
 	if r.control != nil {
 		_ = r.control.Close() // likewise
@@ -147,38 +153,73 @@ func (r *ring) acquire(ctx, serving context.Context) (int, error) {
 
 // write fills slot k and hands it to the client. It returns the bytes of the file.
 func (r *ring) write(k int, pieces [][]byte) (int64, error) {
-	type part struct {
-		b  []byte
-		at int64
-	}
-	var parts []part
 	n := int64(0)
+	for _, p := range pieces {
+		n += int64(len(p))
+	}
+	s := &r.slots[k]
+	if err := s.grow(n, r.memory); err != nil {
+		return 0, err
+	}
+	fill := pool.New().WithErrors().WithFirstError().WithMaxGoroutines(writers)
+	to := s.mapped
 	for _, p := range pieces {
 		for len(p) > 0 {
 			step := min(len(p), writeStep)
-			parts = append(parts, part{p[:step], n})
-			n, p = n+int64(step), p[step:]
+			dst, src := to[:step], p[:step]
+			fill.Go(func() error { return copyShared(dst, src) })
+			to, p = to[step:], p[step:]
 		}
-	}
-	if more := n - r.sizes[k]; more > 0 {
-		if held := r.memory.held.Add(more); r.memory.limit > 0 && held > r.memory.limit {
-			r.memory.held.Add(-more)
-			return 0, &LimitError{fmt.Sprintf("the batches of all streams would hold more than the server's %d MiB", r.memory.limit>>20)}
-		}
-		r.sizes[k] = n
-	}
-	fill := pool.New().WithErrors().WithFirstError().WithMaxGoroutines(writers)
-	for _, p := range parts {
-		fill.Go(func() error {
-			_, err := r.slots[k].WriteAt(p.b, p.at)
-			return err
-		})
 	}
 	if err := fill.Wait(); err != nil {
-		return 0, fmt.Errorf("shared memory: %w", err)
+		return 0, err
 	}
 	_, err := r.control.WriteAt([]byte{1}, int64(1+k))
 	return n, err
+}
+
+// copyShared copies to memory that another process may take away.
+func copyShared(dst, src []byte) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("shared memory: the client took it away (%v)", p)
+		}
+	}()
+	copy(dst, src)
+	return nil
+}
+
+// grow makes room for n bytes, with some to spare.
+func (s *ringSlot) grow(n int64, memory *budget) error {
+	if int64(len(s.mapped)) >= n {
+		return nil
+	}
+	s.unmap(memory)
+	size := n + n/8
+	if held := memory.held.Add(size); memory.limit > 0 && held > memory.limit {
+		memory.held.Add(-size)
+		return &LimitError{fmt.Sprintf("the batches of all streams would hold more than the server's %d MiB", memory.limit>>20)}
+	}
+	fd := int(s.file.Fd())
+	// Allocated here, a full file system is an error and not a fault.
+	err := unix.Fallocate(fd, 0, 0, size)
+	if err == nil {
+		s.mapped, err = unix.Mmap(fd, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	}
+	if err != nil {
+		memory.held.Add(-size)
+		return &LimitError{fmt.Sprintf("shared memory of %d bytes: %v", size, err)}
+	}
+	return nil
+}
+
+func (s *ringSlot) unmap(memory *budget) {
+	if s.mapped != nil {
+		memory.held.Add(-int64(len(s.mapped)))
+		_ = unix.Munmap(s.mapped) // our own mapping
+		s.mapped = nil
+	}
 }
 
 // sweep removes the rings that servers left behind which were killed before their client had
