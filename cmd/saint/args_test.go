@@ -38,7 +38,7 @@ func TestBadCommandLines(t *testing.T) {
 	const train = "train --data_prefix synth:tiny --train_config rw.yml "
 	for _, tc := range []struct{ line, want string }{
 		{"trian", "did you mean train?"},
-		{"xyzzy", "there is train, eval, predict, sample, synth, "},
+		{"xyzzy", "there is train, eval, predict, plan, sample, "},
 		{"help nothing", `unknown command "nothing"`},
 		{"config chek", "did you mean check?"},
 		{"--seed 3 train", "stand behind its name"},
