@@ -5,6 +5,7 @@ FUZZTIME ?= 1m
 BENCH    ?= .
 PEER     ?=
 PKG      ?= ./...
+VERSION  ?= 0.1.0-dev
 DEMO     ?= --data_prefix synth:tiny --train_config rw.yml
 
 LINT_VERSION := v2.15.0
@@ -24,6 +25,7 @@ define HELP
 make demo         build bin/saint, train on a generated graph, compare with a features-only model
 make build        build bin/saint
 make cuda         build bin/saint with CUDA (linux; Go and gcc, no CUDA toolkit); it runs without a driver too
+make dist         release archives for linux and macOS with their checksums in dist (VERSION=0.1.0; Python with pip)
 make test         all tests with the checks of -tags invariants
 make check        everything that CI checks, and then make test
 make bench        all benchmarks (BENCH=regexp PKG=./internal/...)
@@ -52,7 +54,7 @@ make tidy         go mod tidy
 make clean        remove bin and cover.out
 endef
 
-.PHONY: help demo build cuda cuda-header test-cuda-host ptx ptx-check test check bench bench-peer bench-table cover generate fuzz interop golden test-race test-noasm test-isa \
+.PHONY: help demo build cuda cuda-header dist test-cuda-host ptx ptx-check test check bench bench-peer bench-table cover generate fuzz interop golden test-race test-noasm test-isa \
 	test-release test-nocgo examples build-all cross lint fmt tidy tidy-check generate-check clean
 
 help:
@@ -71,6 +73,17 @@ cuda: cuda-header
 # The binding's C header, made of what the Go module carries.
 cuda-header:
 	@$(GO) run ./tools/cudaheader .tools/cuda
+
+# Archives are the same on every machine with the same Go: the C part comes from a compiler that brings
+# its own C library, the oldest that Go still runs on.
+dist: cuda-header .tools/zig/ready
+	ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/.tools/zig/cache $(GO) run ./tools/dist -version $(VERSION) -cuda .tools/cuda \
+		-cc '$(CURDIR)/.tools/zig/bin/python -m ziglang cc -target x86_64-linux-gnu.2.17'
+
+.tools/zig/ready: tools/dist/requirements.txt
+	python3 -m venv .tools/zig
+	.tools/zig/bin/pip install -q -r tools/dist/requirements.txt
+	@touch $@
 
 test-cuda-host:
 	@if [ "$$($(GO) env GOOS)" = linux ] && command -v "$$($(GO) env CC)" >/dev/null; then \

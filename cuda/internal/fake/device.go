@@ -26,7 +26,6 @@ type Device struct {
 	events    map[driver.Event]*event
 	graphs    map[driver.Graph][]work
 	pinned    map[*byte]int
-	launches  map[string]int
 	clock     float32
 }
 
@@ -69,7 +68,7 @@ func (d *Device) open() {
 	d.lost, d.next = nil, 1
 	d.modules, d.functions = map[driver.Module]*ptx.Module{}, map[driver.Function]*function{}
 	d.streams, d.events = map[driver.Stream]*stream{}, map[driver.Event]*event{}
-	d.graphs, d.pinned, d.launches = map[driver.Graph][]work{}, map[*byte]int{}, map[string]int{}
+	d.graphs, d.pinned = map[driver.Graph][]work{}, map[*byte]int{}
 }
 
 // handle returns a number that was not used before.
@@ -168,15 +167,4 @@ func (d *Device) Close() error {
 		}
 	}
 	return errors.Join(left...)
-}
-
-// Launches returns how often each kernel was launched.
-func (d *Device) Launches() map[string]int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	counts := map[string]int{}
-	for k, n := range d.launches {
-		counts[k] = n
-	}
-	return counts
 }

@@ -3,10 +3,28 @@ package fake
 import (
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/saint-gnn/saint/cuda/internal/driver"
 	"github.com/saint-gnn/saint/cuda/internal/ptx"
 )
+
+// launched has the names of the kernels that any device of the process was given.
+var launched sync.Map
+
+// parsed has the modules of every text: tests open many devices, and a module never changes.
+var parsed sync.Map
+
+// Launched returns the names of the kernels that were launched in this process, on any device: what
+// a package's tests have covered.
+func Launched() map[string]bool {
+	names := map[string]bool{}
+	launched.Range(func(name, _ any) bool {
+		names[name.(string)] = true
+		return true
+	})
+	return names
+}
 
 // LoadModule parses PTX.
 func (d *Device) LoadModule(text string) (driver.Module, error) {
@@ -14,12 +32,16 @@ func (d *Device) LoadModule(text string) (driver.Module, error) {
 		return 0, err
 	}
 	defer d.mu.Unlock()
-	m, err := ptx.Parse(text)
-	if err != nil {
-		return 0, d.invalid("cuModuleLoadData", err.Error())
+	m, ok := parsed.Load(text)
+	if !ok {
+		var err error
+		if m, err = ptx.Parse(text); err != nil {
+			return 0, d.invalid("cuModuleLoadData", err.Error())
+		}
+		parsed.Store(text, m)
 	}
 	h := driver.Module(d.handle())
-	d.modules[h] = m
+	d.modules[h] = m.(*ptx.Module)
 	return h, nil
 }
 
@@ -104,7 +126,7 @@ func (d *Device) Launch(f driver.Function, g driver.Geometry, s driver.Stream, a
 	if len(args) != len(fn.kernel.ParamSizes) {
 		return d.invalid(call, fn.kernel.Name+" has another number of parameters")
 	}
-	d.launches[fn.kernel.Name]++
+	launched.Store(fn.kernel.Name, true)
 	l := ptx.Launch{
 		Grid: [3]uint32{g.Grid.X, g.Grid.Y, g.Grid.Z}, Block: [3]uint32{g.Block.X, g.Block.Y, g.Block.Z},
 		Shared: int(g.Shared), Args: slices.Clone(args), Reverse: d.driver.options.Reverse, Workers: d.driver.options.Workers,
