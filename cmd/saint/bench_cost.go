@@ -4,8 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/bits"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 	"gonum.org/v1/plot/plotter"
@@ -110,6 +114,12 @@ func (b *bencher) costOf(ctx context.Context, n, degree int, lines map[string]pl
 	}
 	b.set = &benchSet{label: fmt.Sprintf("%.0e nodes", float64(n)), env: samplers.NewEnv(g, train)}
 	norm := &samplers.Norm{Loss: ones(n), Aggr: ones(int(g.NumEdges()))}
+	latency := randomRead(g.Indices)
+	if err := b.report.add(newFigure("cost/random read "+b.set.label, 1, "ns", latency)); err != nil {
+		return err
+	}
+	latency = slices.Sorted(slices.Values(latency))
+	read := latency[len(latency)/2]
 	for _, name := range benchSamplers {
 		config, err := trainconfig.Load(name, "flickr")
 		if err != nil {
@@ -127,12 +137,31 @@ func (b *bencher) costOf(ctx context.Context, n, degree int, lines map[string]pl
 		// Cost, not speed: the reciprocal.
 		f.Name = fmt.Sprintf("cost/%s %s", phase.Sampler, b.set.label)
 		f.Value, f.Low, f.High, f.Unit = 1e3/f.Value, 1e3/f.High, 1e3/f.Low, "ms"
+		f.Work += fmt.Sprintf(", the time of %.0f random reads", f.Value*1e6/read)
 		lines[phase.Sampler] = append(lines[phase.Sampler], plotter.XY{X: math.Log10(float64(n)), Y: f.Value})
 		if err := b.report.add(f); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// randomRead returns nanoseconds of a read of ids, which is as large as the neighbours of the
+// graph, at a place that is known only when the read before it has arrived.
+func randomRead(ids []int32) []float64 {
+	const reads = 1 << 18
+	samples := make([]float64, 5)
+	state := uint64(1)
+	for i := range samples {
+		begin := time.Now()
+		for range reads {
+			at, _ := bits.Mul64(state, uint64(len(ids)))
+			state = (state+uint64(uint32(ids[at])))*6364136223846793005 + 1442695040888963407
+		}
+		samples[i] = float64(time.Since(begin).Nanoseconds()) / reads
+	}
+	runtime.KeepAlive(state)
+	return samples
 }
 
 // costGraph generates a graph of which all nodes are training nodes.

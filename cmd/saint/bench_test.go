@@ -147,7 +147,7 @@ func TestBenchCost(t *testing.T) {
 	plot := filepath.Join(t.TempDir(), "cost.svg")
 	o := must(t, "bench", "cost", "--sizes", "1e4,20000", "--repeats", "1", "--plot", plot, "--json")
 	lines := o.objects(t)
-	if len(lines) != 1+2*4 || lines[8]["name"] != "cost/mrw 2e+04 nodes" || lines[8]["unit"] != "ms" {
+	if len(lines) != 1+2*5 || lines[10]["name"] != "cost/mrw 2e+04 nodes" || lines[10]["unit"] != "ms" || lines[1]["name"] != "cost/random read 1e+04 nodes" || lines[1]["unit"] != "ns" {
 		t.Errorf("bench cost printed %v", lines)
 	}
 	if text := string(readFile(t, plot)); !strings.Contains(text, "<svg") || !strings.Contains(text, "mrw") {
