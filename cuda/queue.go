@@ -281,10 +281,14 @@ func (q *Queue) Sync() error {
 		q.fail(fmt.Errorf("cuda: %w", explainLost(err)))
 		return q.err
 	}
-	for _, p := range q.retired {
-		q.fail(q.dev.Free(p))
+	for len(q.retired) > 0 && q.err == nil {
+		last := len(q.retired) - 1
+		if err := q.dev.Free(q.retired[last]); err != nil {
+			q.fail(fmt.Errorf("cuda: %w", err)) // Close tries again
+			break
+		}
+		q.retired = q.retired[:last]
 	}
-	q.retired = q.retired[:0]
 	if q.checked && q.err == nil {
 		q.checked = false
 		if op := int32(binary.LittleEndian.Uint32(q.found)); op != 0 {

@@ -92,7 +92,7 @@ func fastFMA(w *warp, in *instruction, active uint32) {
 	for m := active; m != 0; m &= m - 1 {
 		l := bits.TrailingZeros32(m) & 31
 		s := float64(f32(a[l]))*float64(f32(b[l])) + float64(f32(c[l]))
-		if math.Float64bits(s)&below == tie || math.Abs(s) < least {
+		if math.Float64bits(s)&below == tie || s != 0 && math.Abs(s) < least {
 			s = float64(fma32(f32(a[l]), f32(b[l]), f32(c[l])))
 		}
 		dst[l] = u32(float32(s))
