@@ -115,14 +115,12 @@ func (r *evalRun) layers(upTo int, visit Visit) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	if plan := r.planSums(r.seq, upTo); plan != nil && !r.wholeInputs {
-		if err := plan.bound(r.Evaluator, r.most, r.inputBytes(plan), r.elementBytes()); err != nil {
-			return err
-		}
+	plan, err := r.plan(r.seq, upTo)
+	switch {
+	case err != nil:
+		return err
+	case plan != nil:
 		return r.sums(plan, visit)
-	}
-	if least := r.wholeBytes(upTo); r.most > 0 && least > r.most {
-		return &MemoryError{Bound: r.most, Least: least, Nodes: r.graph.NumNodes()}
 	}
 	h, owned, err := r.input()
 	if err != nil {
@@ -423,7 +421,7 @@ func (r *evalRun) rowTile(lo, hi int) error {
 		r.indptr[i-lo] = int32(g.Indptr[i] - base)
 	}
 	r.indptr[hi-lo] = int32(m)
-	r.weigh(g, lo, hi, base)
+	r.weighAll(g, lo, hi, base)
 	r.csr = tensor.CSR{
 		Rows: hi - lo, Cols: g.NumNodes(),
 		Indptr:  r.place.ints(r.a, r.q, slotIndptr, r.indptr),

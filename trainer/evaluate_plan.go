@@ -16,6 +16,7 @@ const (
 	fewestSum   = 16       // the same, where memory is bounded
 	tileEdges   = 1 << 20  // summed at a time
 	fewestEdges = 1 << 16  // the same, where memory is bounded
+	longRows    = 32       // edges of a node, on average, for which columns are copied so as to lie close
 	longRow     = 2048     // products of few rows, if they are longer than that, are cut within the rows:
 	longLeast   = 1536     // tiles are cut so as not to have so few
 )
@@ -28,7 +29,7 @@ type MemoryError struct {
 
 // Error says what would be enough.
 func (e *MemoryError) Error() string {
-	return fmt.Sprintf("evaluating this network on %d nodes takes at least %d MiB beside the data, more than the %d MiB it may take; raise the bound or make dim smaller",
+	return fmt.Sprintf("memory of evaluation (--eval_memory): evaluating this network on %d nodes takes at least %d MiB beside the data, more than the %d MiB it may take",
 		e.Nodes, (e.Least+1<<20-1)>>20, e.Bound>>20)
 }
 
@@ -39,18 +40,19 @@ type sumGroup struct {
 	hops, dim  int
 	chained    bool
 	parts      int  // kept for all nodes, of 0…hops
-	last       bool // its last aggregation is done tile by tile
+	late       bool // its last aggregation is done tile by tile
 }
 
 // sumPlan is the way through a model whose aggregations are all separable.
 type sumPlan struct {
 	groups []sumGroup
-	cols   int // of the one matrix that all nodes have
-	sums   int // columns that need a second one to be summed in
-	out    int // of the output
-	temps  int // columns of all temporaries of a tile
-	visits int // rows handed out at a time
-	least  int // rows of a tile
+	cols   int  // of the one matrix that all nodes have
+	sums   int  // columns that need a second one to be summed in
+	out    int  // of the output
+	temps  int  // columns of all temporaries of a tile
+	visits int  // rows handed out at a time
+	least  int  // rows of a tile
+	packed bool // columns lie close while they are summed: rows are read often
 
 	sumTile // by shape, or smaller so as to stay below a bound
 }
@@ -82,23 +84,30 @@ func (e *Evaluator) planSums(m *nn.Sequential, upTo int) *sumPlan {
 				return nil
 			}
 			g.dim, g.chained = g.head.Parts()
-			g.parts = g.hops + 1
 		}
 		p.groups = append(p.groups, g)
 	}
+	n := e.graph.NumNodes()
+	p.packed = n > 0 && e.graph.NumEdges()/int64(n) >= longRows
 	e.measure(p, m)
+	if input, element := e.inputBytes(p), e.elementBytes(); p.packed && p.bound(e, e.most, input, element) != nil {
+		p.packed = false // that takes less
+		e.measure(p, m)
+	}
 	return p
 }
 
 // measure finds the sizes of a plan.
 func (e *Evaluator) measure(p *sumPlan, m *nn.Sequential) {
 	widest, in := e.feats.Dim(), e.feats.Dim()
+	p.cols, p.sums, p.temps = 0, 0, 0
 	for i := range p.groups {
 		g := &p.groups[i]
-		if g.last = i == len(p.groups)-1; g.last && g.chained {
+		g.parts = g.hops + 1
+		if g.late = i == len(p.groups)-1 && (g.chained || !p.packed); g.late && g.chained {
 			g.parts-- // the last sum is made in the tile
 		}
-		if i == 0 && g.head != nil {
+		if i == 0 || g.head == nil {
 			g.parts-- // the features are there
 		}
 		p.cols = max(p.cols, g.parts*g.dim)
@@ -112,7 +121,7 @@ func (e *Evaluator) measure(p *sumPlan, m *nn.Sequential) {
 		}
 	}
 	for i := range p.groups {
-		if g := &p.groups[i]; p.sweeps(g) && p.cols-g.parts*g.dim < min(fewestSum, g.dim) {
+		if g := &p.groups[i]; p.sweeps(g) && p.spare(g) == 0 {
 			p.sums = max(p.sums, g.dim)
 		}
 	}
@@ -132,7 +141,15 @@ func (e *Evaluator) measure(p *sumPlan, m *nn.Sequential) {
 
 // sweeps reports whether sums of g's parts take the place of the parts.
 func (p *sumPlan) sweeps(g *sumGroup) bool {
-	return g.head != nil && !g.chained && (g.hops > 1 || !g.last)
+	return g.head != nil && !g.chained && (g.hops > 1 || !g.late)
+}
+
+// spare returns how many columns are free while g sums, up to as many as it can use.
+func (p *sumPlan) spare(g *sumGroup) int {
+	if free := min(p.cols-g.parts*g.dim, g.dim); !p.packed && free >= min(fewestSum, g.dim) {
+		return free
+	}
+	return 0
 }
 
 // part returns the columns of part i of all nodes: the parts of a group are the last columns.
@@ -199,15 +216,33 @@ func (e *Evaluator) mostDegree() int64 {
 	return e.degree
 }
 
+// Check returns the *MemoryError that Logits of all layers of m would end in, nil if there is none.
+func (e *Evaluator) Check(m *Model) error {
+	_, err := e.plan(m.Seq, m.Seq.Len())
+	return err
+}
+
+// plan returns the way through layers [0,upTo) of m within the bound, nil if they see their
+// whole input.
+func (e *Evaluator) plan(m *nn.Sequential, upTo int) (*sumPlan, error) {
+	if p := e.planSums(m, upTo); p != nil && !e.wholeInputs {
+		return p, p.bound(e, e.most, e.inputBytes(p), e.elementBytes())
+	}
+	if least := e.wholeBytes(m, upTo); e.most > 0 && least > e.most {
+		return nil, &MemoryError{Bound: e.most, Least: least, Nodes: e.graph.NumNodes()}
+	}
+	return nil, nil
+}
+
 // wholeBytes returns about what a pass takes whose layers see their whole input.
-func (r *evalRun) wholeBytes(upTo int) int64 {
-	in, hidden, widest := r.feats.Dim(), 0, r.feats.Dim()
-	if _, resident := r.feats.(formats.Resident); resident && r.b.Caps().SharedMemory {
+func (e *Evaluator) wholeBytes(m *nn.Sequential, upTo int) int64 {
+	in, hidden, widest := e.feats.Dim(), 0, e.feats.Dim()
+	if _, resident := e.feats.(formats.Resident); resident && e.b.Caps().SharedMemory {
 		in = 0
 	}
 	most := 0
 	for first := 0; first < upTo; {
-		l := r.seq.Layer(first)
+		l := m.Layer(first)
 		out := l.OutDim()
 		widest = max(widest, out)
 		if p, ok := l.(nn.Projector); ok && l.Hops() == 1 {
@@ -215,8 +250,8 @@ func (r *evalRun) wholeBytes(upTo int) int64 {
 		} else if hidden = 0; l.Hops() > 1 {
 			hidden = 2 * out
 		}
-		for first++; first < upTo && r.seq.Layer(first).Hops() == 0; first++ {
-			out = r.seq.Layer(first).OutDim()
+		for first++; first < upTo && m.Layer(first).Hops() == 0; first++ {
+			out = m.Layer(first).OutDim()
 			widest = max(widest, out)
 		}
 		if first == upTo {
@@ -225,8 +260,8 @@ func (r *evalRun) wholeBytes(upTo int) int64 {
 		most, in = max(most, in+hidden+out), out
 	}
 	const temporaries = 3 // of a tile, at least
-	n := int64(r.graph.NumNodes())
-	return r.elementBytes() * (n*int64(most) + temporaries*min(n, int64(r.tileRows(widest)))*int64(widest))
+	n := int64(e.graph.NumNodes())
+	return e.elementBytes() * (n*int64(most) + temporaries*min(n, int64(e.tileRows(widest)))*int64(widest))
 }
 
 // inputBytes returns what the features of all nodes take of the device's memory.

@@ -42,7 +42,7 @@ func (r *evalRun) sums(p *sumPlan, visit Visit) error {
 			return err
 		}
 		var next *sumGroup
-		if !g.last {
+		if i < len(p.groups)-1 {
 			next = &p.groups[i+1]
 		}
 		if err := s.group(g, next, visit); err != nil {
@@ -62,7 +62,7 @@ func (s *sumRun) sweep(g *sumGroup) error {
 		return nil
 	case g.chained:
 		for i := 1; i <= g.hops; i++ {
-			if i == g.hops && g.last {
+			if i == g.hops && g.late {
 				break
 			}
 			if err := s.sum(s.chain(g, i-1), 0, s.graph.NumNodes(), s.part(g, s.all, i)); err != nil {
@@ -73,7 +73,7 @@ func (s *sumRun) sweep(g *sumGroup) error {
 	}
 	for i := 1; i <= g.hops; i++ {
 		sweeps := i
-		if g.last {
+		if g.late {
 			sweeps--
 		}
 		if err := s.sweepPart(g, i, sweeps); err != nil {
@@ -100,10 +100,9 @@ func (s *sumRun) sweepPart(g *sumGroup, i, sweeps int) error {
 		}
 		return nil
 	}
-	free := s.cols - g.parts*g.dim
-	width := min(free, g.dim)
+	width := s.spare(g)
 	tmp := s.all.ColRange(0, width)
-	if width < min(fewestSum, g.dim) {
+	if width == 0 {
 		width = min(s.chunk, g.dim)
 		tmp = s.a.Alloc(tensor.F32, s.graph.NumNodes(), width)
 		defer s.a.Release(tmp)
@@ -284,7 +283,7 @@ func (s *sumRun) gather(g *sumGroup, x tensor.Tensor, lo, hi int) error {
 		case i < s.missing(g):
 			t = s.c.Temp(tensor.F32, hi-lo, g.dim)
 			g.head.Part(s.c, i, 0, g.dim, x, t)
-		case g.last && i > 0 && (!g.chained || i == g.hops):
+		case g.late && i > 0 && (!g.chained || i == g.hops):
 			var from tensor.Tensor
 			if g.chained {
 				from = s.chain(g, i-1)

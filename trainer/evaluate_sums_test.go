@@ -40,7 +40,7 @@ func bounded(t *testing.T, m *Model, g *formats.Graph, x formats.FeatureStore, b
 func TestEvaluatorBound(t *testing.T) {
 	const n = 3000
 	b := backend(t, 2)
-	g := randomGraph(n, 9, true, true)
+	few, many := randomGraph(n, 9, true, true), randomGraph(n, 70, true, false)
 	for _, c := range []struct {
 		arch, rest string
 		in         int
@@ -60,7 +60,9 @@ func TestEvaluatorBound(t *testing.T) {
 		for what, m := range map[string]*Model{"shared": newModel(t, conf, c.in, 4, b), "apart": newModel(t, conf, c.in, 4, discrete{b})} {
 			x := randomFeatures(n, c.in)
 			for _, feats := range []formats.FeatureStore{x, rows{FeatureStore: x}} {
-				t.Run(fmt.Sprintf("%s/%d/%s/%T", c.arch, c.in, what, feats), func(t *testing.T) { checkBounds(t, m, g, feats) })
+				for _, g := range []*formats.Graph{few, many} {
+					t.Run(fmt.Sprintf("%s/%d/%s/%T/%d", c.arch, c.in, what, feats, g.NumEdges()/n), func(t *testing.T) { checkBounds(t, m, g, feats) })
+				}
 			}
 		}
 	}

@@ -52,6 +52,7 @@ type Options struct {
 	Workers         int           // sampler goroutines; 0: one a core
 	EvalTrainEvery  int           // steps between scores of the training subgraph; 0: 15
 	CheckpointEvery time.Duration // 0: 5 minutes
+	EvalMemory      int64         // what an evaluation may take beside the data, in bytes; 0: no bound
 	ROCAUC          bool          // the data set's metric is the ROC-AUC
 	InitFrom        string        // parameter file to start from
 	CacheDir        string        // where normalisations are shared between runs; "": nowhere
@@ -272,6 +273,10 @@ func (r *run) buildModel() (err error) {
 		return err
 	}
 	if r.eval, err = NewEvaluator(d.Full, d.Features, r.Backend, r.arena); err != nil {
+		return err
+	}
+	r.eval.Bound(r.EvalMemory)
+	if err := r.eval.Check(r.model); err != nil {
 		return err
 	}
 	r.scorer, err = NewScorer(d, r.eval, r.model.Loss, r.ROCAUC)

@@ -2,6 +2,8 @@ package trainer
 
 import (
 	"math"
+	"runtime"
+	"sync"
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/loader"
@@ -116,13 +118,28 @@ func symmetricRow(scale []float64, own float64, cols []int32, dst []float32) {
 	}
 }
 
-// weigh writes the entries of rows [lo,hi) of the graph in the weighting that the running layer
-// asks for to r.values, whose first entry is entry base of the graph, and those of their loops.
-func (r *evalRun) weigh(g *formats.Graph, lo, hi int, base int64) {
+// manyEntries is how many entries are worth a goroutine.
+const manyEntries = 1 << 16
+
+// weighAll is weigh on all cores, where there are so many entries.
+func (r *evalRun) weighAll(g *formats.Graph, lo, hi int, base int64) {
 	if r.weighting == nn.Symmetric {
 		r.degreeScale(g)
 		r.loops = grow(r.loops, hi-lo)
 	}
+	parts := int(min(int64(runtime.GOMAXPROCS(0)), 1+(g.Indptr[hi]-base)/manyEntries))
+	var all sync.WaitGroup
+	for i := range parts - 1 {
+		all.Go(func() { r.weigh(g, lo, lo+(hi-lo)*i/parts, lo+(hi-lo)*(i+1)/parts, base) })
+	}
+	r.weigh(g, lo, lo+(hi-lo)*(parts-1)/parts, hi, base)
+	all.Wait()
+}
+
+// weigh writes the entries of rows [lo,hi) of the graph in the weighting that the running layer
+// asks for to r.values, whose first entry is entry base of the graph, and those of their loops to
+// r.loops, whose first one is that of row first.
+func (r *evalRun) weigh(g *formats.Graph, first, lo, hi int, base int64) {
 	for v := lo; v < hi; v++ {
 		a, b := g.Indptr[v], g.Indptr[v+1]
 		row := r.values[a-base : b-base]
@@ -133,7 +150,7 @@ func (r *evalRun) weigh(g *formats.Graph, lo, hi int, base int64) {
 			}
 		case nn.Symmetric:
 			symmetricRow(r.scale, r.scale[v], g.Indices[a:b], row)
-			r.loops[v-lo] = float32(r.scale[v] * r.scale[v])
+			r.loops[v-first] = float32(r.scale[v] * r.scale[v])
 		default:
 			meanRow(row, weightsOf(g, a, b))
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -88,6 +89,11 @@ func loadData(ctx context.Context, e *env, prefix string, edgeWeight bool) (*for
 		return nil, 0, err
 	}
 	took := time.Since(begin).Seconds()
+	if os.Getenv("GOGC") == "" {
+		// Most of the heap is the data, and little is allocated from here on: without this, as
+		// much again as the data could pile up before the collector runs.
+		debug.SetGCPercent(25)
+	}
 	e.log.Info(fmt.Sprintf("data %s: %d nodes, %d edges, %d features, %d classes, %d/%d/%d training/validation/test nodes; loaded in %s",
 		ds.Name, ds.NumNodes(), ds.Full.NumEdges(), ds.Features.Dim(), ds.Labels.NumClasses, len(ds.TrainNodes), len(ds.ValNodes), len(ds.TestNodes), seconds(took)))
 	return ds, took, nil

@@ -42,13 +42,14 @@ func exitCode(err error) int {
 		exists   *rundir.ExistsError
 		busy     *rundir.BusyError
 		input    *formats.InputError
+		memory   *trainer.MemoryError
 	)
 	switch {
 	case err == nil:
 		return exitDone
 	case errors.Is(err, trainer.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &mismatch), errors.As(err, &exists), errors.As(err, &busy):
+	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &mismatch), errors.As(err, &exists), errors.As(err, &busy), errors.As(err, &memory):
 		return exitUsage
 	case errors.As(err, &input):
 		return exitInput

@@ -23,6 +23,7 @@ func savedFlags() []cli.Flag {
 		&cli.StringFlag{Name: "checkpoint", Value: "best", Usage: "best or last"},
 		&cli.StringFlag{Name: "saved_model_path", Usage: "parameter `FILE` instead of a run's checkpoint; needs --data_prefix and --train_config"},
 		&cli.StringFlag{Name: "train_config", Usage: "training configuration `FILE`"},
+		evalMemoryFlag(),
 	)
 }
 
@@ -73,7 +74,15 @@ func openSaved(c *cli.Context, e *env) (_ *saved, err error) {
 	if s.backend, err = openPrecise(c.Int("gpu"), savedDouble(s.path), s.path); err != nil {
 		return nil, err
 	}
-	return s, s.load(c.Context, e, src.data, src.edgeWeight)
+	bound, err := evalMemoryOf(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.load(c.Context, e, src.data, src.edgeWeight); err != nil {
+		return s, err
+	}
+	s.eval.Bound(bound)
+	return s, s.eval.Check(s.model)
 }
 
 func (s *saved) load(ctx context.Context, e *env, data string, edgeWeight bool) (err error) {

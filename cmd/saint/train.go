@@ -31,6 +31,7 @@ type trainOptions struct {
 	Over            overrides
 	Measure         probeOptions
 	Watch           watchOptions
+	EvalMemory      int64 // bytes; 0: no bound
 	Source          sourceOptions
 }
 
@@ -51,6 +52,7 @@ func trainFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no_cache", Usage: "neither read nor write normalisations shared between runs"},
 		&cli.BoolFlag{Name: "cpu_eval", Usage: "evaluate on the CPU (always so when training on the CPU)"},
 		&cli.BoolFlag{Name: "log_device_placement", Usage: "log the device (always done)"},
+		evalMemoryFlag(),
 		precisionFlag(),
 		&cli.BoolFlag{Name: "dualGPU", Usage: "not yet"},
 	)
@@ -80,6 +82,10 @@ func newTrainCommand(e *env) *cli.Command {
 				return err
 			}
 			if err := checkPrecision(o.DType, c.IsSet("dtype")); err != nil {
+				return err
+			}
+			var err error
+			if o.EvalMemory, err = evalMemoryOf(c); err != nil {
 				return err
 			}
 			if c.IsSet("epochs") && o.Epochs < 1 {
