@@ -2,6 +2,7 @@ package nn_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/saint-gnn/saint/trainer/nn"
@@ -58,11 +59,17 @@ func TestAttentionStepAllocatesNothing(t *testing.T) {
 // BenchmarkStepLayers is one update of the plain layer and of attention at the size of Flickr's
 // random-walk subgraphs.
 func BenchmarkStepLayers(b *testing.B) {
-	for _, kind := range []string{"high_order", "gat", "gaan", "gat_tf"} {
+	for _, kind := range []string{"high_order", "gat", "gaan", "gat_tf", "gat_softmax", "gatv2", "gcn", "sage", "gin", "gcnii"} {
 		b.Run(kind, func(b *testing.B) {
 			m := nn.ModelSpec{
 				Layer: kind, In: 500, Dim: 256, Classes: 7, Orders: []int{1, 1, 0}, Act: tensor.ReLU,
-				Aggr: "concat", Bias: "norm", Dropout: 0.2, Heads: 8,
+				Aggr: "concat", Bias: "norm", Dropout: 0.2,
+			}
+			switch {
+			case strings.HasPrefix(kind, "ga"):
+				m.Heads = 8
+			case kind == "gcnii":
+				m.Orders = []int{0, 1, 1}
 			}
 			r := benchTrainee(b, 0, 12000, 5, m)
 			b.ReportAllocs()
