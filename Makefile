@@ -12,7 +12,7 @@ LINT_VERSION := v2.15.0
 LINT         := .tools/bin/golangci-lint-$(LINT_VERSION)
 
 # Packages that start goroutines, or are run by several.
-RACE := ./cmd/... ./formats/... ./loader/... ./samplers/... ./trainer/... ./internal/...
+RACE := ./cmd/... ./cuda/... ./formats/... ./loader/... ./samplers/... ./trainer/... ./internal/...
 
 # Builds with the CUDA binding: its header, and an empty library in place of the driver's.
 CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS='-O2 -g -I$(CURDIR)/.tools/cuda/include' \
@@ -88,7 +88,7 @@ dist: cuda-header .tools/zig/ready
 test-cuda-host:
 	@if [ "$$($(GO) env GOOS)" = linux ] && command -v "$$($(GO) env CC)" >/dev/null; then \
 		$(MAKE) --no-print-directory cuda-header && $(CUDA_ENV) $(GO) vet -tags cuda ./cuda/... ./cmd/saint && \
-		$(CUDA_ENV) $(GO) run ./tools/testsum -race -tags cuda,invariants ./cuda/... && \
+		$(CUDA_ENV) $(GO) run ./tools/testsum -race -short -tags cuda,invariants ./cuda/... && \
 		$(CUDA_ENV) $(GO) test -tags cuda -run Device ./cmd/saint; \
 	else echo "skipped: the CUDA build needs Linux and a C compiler"; fi
 

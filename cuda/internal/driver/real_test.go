@@ -1,0 +1,128 @@
+//go:build cuda && linux && (amd64 || arm64)
+
+package driver
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// insideEnv tells the process of the test that its driver is the one of testdata.
+const insideEnv = "SAINT_TEST_CUDA_DRIVER"
+
+// The binding is tried on a driver of our own, in a process that finds it under the real one's name.
+func TestBinding(t *testing.T) {
+	if os.Getenv(insideEnv) != "" {
+		bindingWorks(t)
+		return
+	}
+	dir := t.TempDir()
+	cc := exec.Command("gcc", "-O1", "-shared", "-fPIC", "-o", filepath.Join(dir, "libcuda.so.1"), "testdata/driver.c")
+	if out, err := cc.CombinedOutput(); err != nil {
+		t.Skipf("no C compiler: %v\n%s", err, out)
+	}
+	again := exec.Command(os.Args[0], "-test.run", "^TestBinding$", "-test.v")
+	again.Env = append(os.Environ(), insideEnv+"=1", "LD_LIBRARY_PATH="+dir)
+	if out, err := again.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+func TestNoDriver(t *testing.T) {
+	_, err := Open()
+	if err == nil {
+		t.Skip("there is a driver")
+	}
+	if text := err.Error(); !strings.Contains(text, "libcuda.so.1") || strings.Contains(text, "\n") {
+		t.Errorf("Open = %q, want one line that names the library", text)
+	}
+}
+
+func bindingWorks(t *testing.T) {
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	drv, err := Open()
+	must(err)
+	if n, err := drv.Devices(); n != 1 || err != nil || drv.Version() != 12040 {
+		t.Errorf("Devices = %d, %v, Version = %d", n, err, drv.Version())
+	}
+	if _, err := drv.Open(1); !hasCode(err, InvalidDevice) {
+		t.Errorf("Open(1) = %v, want an invalid device", err)
+	}
+	d, err := drv.Open(0)
+	must(err)
+	if p := d.Properties(); p.Name != "test device" || p.Major != 9 || p.TotalBytes != 1<<30 || p.SMs != 16 || p.MemoryPools || p.SharedOptIn != 97 {
+		t.Errorf("Properties = %+v", p)
+	}
+	if free, total, err := d.MemInfo(); free != 5 || total != 9 || err != nil {
+		t.Errorf("MemInfo = %d, %d, %v", free, total, err)
+	}
+	if _, err := d.Alloc(2 << 20); !IsOutOfMemory(err) || !strings.Contains(err.Error(), "cuMemAlloc: some error (CUDA error 2)") {
+		t.Errorf("Alloc of too much = %v", err)
+	}
+	m, err := d.LoadModule(".version 8.0")
+	must(err)
+	if _, err := d.Function(m, "sub"); !hasCode(err, NotFound) {
+		t.Errorf("Function of an unknown name = %v", err)
+	}
+	f, err := d.Function(m, "add")
+	must(err)
+	if info, err := d.FunctionInfo(f); err != nil || info.Registers != 4 || info.MaxThreads != 0 {
+		t.Errorf("FunctionInfo = %+v, %v", info, err)
+	}
+	must(d.SetMaxDynamicShared(f, 65536))
+	var wg sync.WaitGroup
+	for i := range 4 { // the context is current in no new thread
+		wg.Go(func() {
+			runtime.LockOSThread()
+			launches(t, d, f, uint32(i))
+		})
+	}
+	wg.Wait()
+	// What the driver lacks is an error, not a crash.
+	s, err := d.NewStream()
+	must(err)
+	if err := d.BeginCapture(s); !hasCode(err, NotFound) {
+		t.Errorf("BeginCapture on a driver without = %v, want not found", err)
+	}
+	e, err := d.NewEvent(false)
+	must(err)
+	must(d.Record(e, s))
+	if done, err := d.Done(e); done || err != nil {
+		t.Errorf("Done = %t, %v, want false", done, err)
+	}
+	must(d.DestroyEvent(e))
+	must(d.DestroyStream(s))
+	must(d.UnloadModule(m))
+	must(d.Sync())
+	must(d.Close())
+}
+
+// launches adds numbers on a stream of its own.
+func launches(t *testing.T, d Device, f Function, v uint32) {
+	s, err1 := d.NewStream()
+	p, err2 := d.Alloc(16)
+	b, err3 := d.AllocHost(4)
+	err := errors.Join(err1, err2, err3, d.Set32(p, v, 1, s))
+	g := Geometry{Grid: Dim3{2, 3, 4}, Block: Dim3{5, 6, 7}, Shared: 8}
+	for range 10 {
+		err = errors.Join(err, d.Launch(f, g, s, []uint64{uint64(p), 1<<40 + 3}))
+	}
+	err = errors.Join(err, d.Download(b, p, s), d.SyncStream(s))
+	if want := byte(30 + v); err == nil && b[0] != want {
+		t.Errorf("%d, want %d", b[0], want)
+	}
+	if err = errors.Join(err, d.FreeHost(b), d.Free(p), d.DestroyStream(s)); err != nil {
+		t.Error(err)
+	}
+}

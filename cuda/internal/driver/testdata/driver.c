@@ -1,0 +1,52 @@
+// A CUDA driver of one device for tests of the binding: memory is the host's, and the only kernel
+// adds its second argument to the int that its first points to.
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef int R;
+static __thread void *current;
+static char context;
+enum { INVALID = 1, NO_CONTEXT = 201, NOT_FOUND = 500, NOT_READY = 600 };
+#define NEED if (current != &context) return NO_CONTEXT
+
+R cuInit(unsigned flags) { return flags; }
+R cuGetErrorString(R code, const char **s) { *s = code == NO_CONTEXT ? "no context" : code == NOT_FOUND ? "not found" : "some error"; return 0; }
+R cuDriverGetVersion(int *v) { *v = 12040; return 0; }
+R cuDeviceGetCount(int *n) { *n = 1; return 0; }
+R cuDeviceGet(int *d, int i) { *d = i; return i ? 101 : 0; }
+R cuDeviceGetName(char *s, int n, int d) { strncpy(s, "test device", n); return d; }
+R cuDeviceTotalMem_v2(size_t *n, int d) { *n = 1 << 30; return d; }
+R cuDeviceGetAttribute(int *v, int a, int d) { *v = a == 75 ? 9 : a == 115 ? 0 : a; return d; }
+R cuDeviceGetUuid(void *u, int d) { memset(u, 7, 16); return d; }
+R cuDevicePrimaryCtxRetain(void **c, int d) { *c = &context; return d; }
+R cuDevicePrimaryCtxRelease_v2(int d) { return d; }
+R cuCtxSetCurrent(void *c) { current = c; return 0; }
+R cuCtxSynchronize(void) { NEED; return 0; }
+R cuMemGetInfo_v2(size_t *f, size_t *t) { NEED; *f = 5, *t = 9; return 0; }
+R cuMemAlloc_v2(uint64_t *p, size_t n) { NEED; if (n > 1 << 20) return 2; *p = (uint64_t)malloc(n); return 0; }
+R cuMemFree_v2(uint64_t p) { NEED; free((void *)p); return 0; }
+R cuMemHostAlloc(void **p, size_t n, unsigned flags) { NEED; *p = malloc(n); return flags != 1; }
+R cuMemFreeHost(void *p) { NEED; free(p); return 0; }
+R cuMemcpyHtoDAsync_v2(uint64_t d, const void *s, size_t n, void *q) { NEED; memcpy((void *)d, s, n); return q == 0; }
+R cuMemcpyDtoHAsync_v2(void *d, uint64_t s, size_t n, void *q) { NEED; memcpy(d, (void *)s, n); return q == 0; }
+R cuMemsetD32Async(uint64_t d, unsigned v, size_t n, void *q) { NEED; for (size_t i = 0; i < n; i++) ((unsigned *)d)[i] = v; return q == 0; }
+R cuModuleLoadData(void **m, const void *text) { NEED; *m = strdup(text); return 0; }
+R cuModuleUnload(void *m) { NEED; free(m); return 0; }
+R cuModuleGetFunction(void **f, void *m, const char *name) { NEED; *f = m; return strcmp(name, "add") ? NOT_FOUND : 0; }
+R cuFuncGetAttribute(int *v, int a, void *f) { NEED; *v = a; return f == 0; }
+R cuFuncSetAttribute(void *f, int a, int v) { NEED; return f == 0 || a != 8 || v != 65536; }
+R cuStreamCreate(void **s, unsigned flags) { NEED; *s = malloc(1); return flags != 1; }
+R cuStreamDestroy_v2(void *s) { NEED; free(s); return 0; }
+R cuStreamSynchronize(void *s) { NEED; return s == 0; }
+R cuEventCreate(void **e, unsigned flags) { NEED; *e = malloc(1); (void)flags; return 0; }
+R cuEventDestroy_v2(void *e) { NEED; free(e); return 0; }
+R cuEventRecord(void *e, void *s) { NEED; return !e || !s; }
+R cuEventQuery(void *e) { NEED; return e ? NOT_READY : INVALID; }
+R cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *s, void **p, void **extra) {
+  NEED;
+  if (!f || !s || extra || gx != 2 || gy != 3 || gz != 4 || bx != 5 || by != 6 || bz != 7 || shared != 8) return INVALID;
+  **(int **)p[0] += *(int *)p[1];
+  return 0;
+}
