@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/internal/invariants"
 	"github.com/saint-gnn/saint/trainer/nn"
 	"github.com/saint-gnn/saint/trainer/nn/nntest"
 	"github.com/saint-gnn/saint/trainer/tensor"
@@ -53,7 +54,7 @@ func TestEvaluatorBound(t *testing.T) {
 		{"0-0", "aggr: concat; bias: norm", 40},
 		{"1-1-0", "aggr: concat; bias: norm", 4200}, // long rows
 	} {
-		if testing.Short() && c.in > 1000 {
+		if c.in > 1000 && (testing.Short() || invariants.Enabled) {
 			continue
 		}
 		conf := parse(t, yaml("dim: 32; arch: '"+c.arch+"'; "+c.rest, "lr: 0.01", "end: 1; sampler: full_batch"))
