@@ -39,9 +39,7 @@ func bounded(t *testing.T, m *Model, g *formats.Graph, x formats.FeatureStore, b
 // TestEvaluatorBound: whatever the memory, the logits are the same bits and handed out in the
 // same pieces; the bound is kept; one byte too few is an error that says how many it takes.
 func TestEvaluatorBound(t *testing.T) {
-	const n = 3000
 	b := backend(t, 2)
-	few, many := randomGraph(n, 9, true, true), randomGraph(n, 70, true, false)
 	for _, c := range []struct {
 		arch, rest string
 		in         int
@@ -57,6 +55,11 @@ func TestEvaluatorBound(t *testing.T) {
 		if c.in > 1000 && (testing.Short() || invariants.Enabled) {
 			continue
 		}
+		n := 900
+		if c.in > 1000 {
+			n = 3000
+		}
+		few, many := randomGraph(n, 9, true, true), randomGraph(n, 70, true, false)
 		conf := parse(t, yaml("dim: 32; arch: '"+c.arch+"'; "+c.rest, "lr: 0.01", "end: 1; sampler: full_batch"))
 		for what, m := range map[string]*Model{"shared": newModel(t, conf, c.in, 4, b), "apart": newModel(t, conf, c.in, 4, discrete{b})} {
 			x := randomFeatures(n, c.in)
@@ -65,7 +68,7 @@ func TestEvaluatorBound(t *testing.T) {
 					if c.in > 1000 && (g == many || what == "apart" || feats != formats.FeatureStore(x)) {
 						continue // once is enough
 					}
-					t.Run(fmt.Sprintf("%s/%d/%s/%T/%d", c.arch, c.in, what, feats, g.NumEdges()/n), func(t *testing.T) { checkBounds(t, m, g, feats) })
+					t.Run(fmt.Sprintf("%s/%d/%s/%T/%d", c.arch, c.in, what, feats, g.NumEdges()/int64(n)), func(t *testing.T) { checkBounds(t, m, g, feats) })
 				}
 			}
 		}
