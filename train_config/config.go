@@ -29,7 +29,7 @@ type Config struct {
 type Network struct {
 	Dim   int    // hidden width of every layer
 	Aggr  string // "concat" or "mean" (hops are summed)
-	Loss  string // "softmax" or "sigmoid"
+	Loss  string // "softmax", "softmax_log" or "sigmoid"
 	Arch  []int  // order of each layer
 	Act   string // "I", "relu" or "leaky_relu"
 	Bias  string // "bias", "norm" or "norm-nn"
@@ -236,7 +236,7 @@ func (c *Config) readNetwork(s *Section) error {
 		"aggr": k.Aggr, "loss": k.Loss, "act": k.Act, "bias": k.Bias, "attention_variant": k.AttentionVariant,
 		"norm": k.Norm, "residual": k.Residual, "head": k.Head,
 	}, map[string]string{
-		"aggr": "concat mean", "loss": "softmax sigmoid", "act": "I relu leaky_relu", "bias": "bias norm norm-nn", "attention_variant": " tf",
+		"aggr": "concat mean", "loss": "softmax softmax_log sigmoid", "act": "I relu leaky_relu", "bias": "bias norm norm-nn", "attention_variant": " tf",
 		"norm": " batch", "residual": " identity project", "head": "l2norm linear none",
 	}); err != nil {
 		return err

@@ -149,7 +149,7 @@ func TestBad(t *testing.T) {
 		{"arch order", edit("1-1-0", "99-0"), "arch is"},
 		{"arch missing", edit("    arch: 1-1-0\n", ""), "network needs arch"},
 		{"aggr", edit("aggr: concat", "aggr: sum"), `bad.yml:3:11: aggr is "sum", want one of concat, mean`},
-		{"loss", edit("softmax", "hinge"), `loss is "hinge", want one of softmax, sigmoid`},
+		{"loss", edit("softmax", "hinge"), `loss is "hinge", want one of softmax, softmax_log, sigmoid`},
 		{"act", edit("relu", "gelu"), `act is "gelu"`},
 		{"lr negative", edit("1e-2", "-1"), "bad.yml:8:9: lr is -1"},
 		{"lr infinite", edit("1e-2", ".inf"), "lr: want a finite number"},

@@ -138,8 +138,16 @@ func (c *Config) readTraining(s *Section) error {
 		return s.Errorf("label_smoothing", "label_smoothing is %v, want at least 0 and less than 1", p.LabelSmoothing)
 	}
 	var err error
-	p.ClassWeights, err = readClassWeights(s)
-	return err
+	if p.ClassWeights, err = readClassWeights(s); err != nil || c.Network.Loss != "softmax_log" {
+		return err
+	}
+	switch {
+	case p.ClassWeights.Any():
+		return s.Errorf("class_weights", "class_weights is for loss softmax and sigmoid, but the loss here is softmax_log")
+	case p.LabelSmoothing > 0:
+		return s.Errorf("label_smoothing", "label_smoothing is for loss softmax and sigmoid, but the loss here is softmax_log")
+	}
+	return nil
 }
 
 // checkOwners refuses keys of an optimizer or schedule that is not the chosen one.

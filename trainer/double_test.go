@@ -35,6 +35,7 @@ func (s *bench) values() []float64 {
 // doubleModels are configurations of steps that are compared between precisions.
 var doubleModels = []string{
 	"dim: 16; arch: '1-1-0'; act: relu",
+	"dim: 16; arch: '1-1-0'; act: relu; loss: softmax_log",
 	"dim: 16; arch: '2-1-0'; act: leaky_relu; aggr: mean; bias: norm-nn; loss: sigmoid",
 	"dim: 16; arch: '1-0-1-0'; act: relu; attention: 4; jk: concat",
 	"dim: 16; arch: '1-0-1-0'; act: relu; attention: 4; gated_attention: true",

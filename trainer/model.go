@@ -15,7 +15,7 @@ import (
 // Model is a network with its parameters on one backend.
 type Model struct {
 	Seq     *nn.Sequential
-	Loss    string // "softmax" or "sigmoid"
+	Loss    string // "softmax", "softmax_log" or "sigmoid"
 	Classes int
 	Backend tensor.Backend
 
@@ -98,11 +98,11 @@ func layerKind(n *trainconfig.Network) (string, error) {
 	return "gat", nil
 }
 
-// CheckLabels says whether the configuration's loss fits the data's labels: softmax needs
-// integer labels; sigmoid takes both kinds.
+// CheckLabels says whether the configuration's loss fits the data's labels: sigmoid takes
+// integer labels and lists, the others integer labels alone.
 func CheckLabels(c *trainconfig.Config, l *formats.Labels) error {
-	if c.Network.Loss == "softmax" && l.IsMulti() {
-		return c.Network.Extra.Errorf("loss", "loss softmax needs one integer label a node, but the data has lists of labels; use loss: sigmoid")
+	if c.Network.Loss != "sigmoid" && l.IsMulti() {
+		return c.Network.Extra.Errorf("loss", "loss %s needs one integer label a node, but the data has lists of labels; use loss: sigmoid", c.Network.Loss)
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ type Scorer struct {
 	aucTruth  []uint8
 }
 
-// NewScorer returns a scorer of models with that loss. With auc it also keeps the logits of
+// NewScorer returns a scorer of models with that loss, of which it reports loss.Reported. With auc it also keeps the logits of
 // the test nodes for the mean ROC-AUC.
 func NewScorer(d *formats.Dataset, e *Evaluator, lossName string, auc bool) (*Scorer, error) {
 	l, err := loss.New(lossName)
@@ -64,7 +64,7 @@ func NewScorer(d *formats.Dataset, e *Evaluator, lossName string, auc bool) (*Sc
 		return nil, err
 	}
 	s := &Scorer{
-		data: d, eval: e, loss: l, multi: l.AcceptsMulti(), auc: auc,
+		data: d, eval: e, loss: loss.Reported(l), multi: l.AcceptsMulti(), auc: auc,
 		splits: [3][]int32{d.TrainNodes, d.ValNodes, d.TestNodes}, place: placer{b: e.b},
 		onehot: make([]uint8, d.Labels.NumClasses),
 	}

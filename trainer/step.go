@@ -72,6 +72,7 @@ func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats
 		place: placer{b: m.Backend}, lossT: m.arena.Alloc(tensor.F32, 1, 1),
 		entries: newEntries(m),
 	}
+	err = loss.Check(l, q)
 	for _, o := range options {
 		err = errors.Join(err, o(s))
 	}

@@ -18,6 +18,7 @@ type softmaxJob struct {
 	logits, dlogits matrix[float32]
 	class           matrix[int32]
 	weight          matrix[float32]
+	eps             float64   // of the logarithm of each row's loss; 0: the loss itself
 	sums            []float64 // of each task
 	bad             firstBad
 }
@@ -39,9 +40,20 @@ func (j *softmaxJob) RunTask(_, task int) {
 			j.bad.note(i)
 			return
 		}
-		total += float64(w) * softmaxRow(x, c, w, d, &b)
+		ce := softmaxRow(x, c, w, d, &b)
+		if j.eps > 0 {
+			scaleRow(1/(j.eps+ce), d)
+			ce = math.Log1p(ce / j.eps)
+		}
+		total += float64(w) * ce
 	}
 	j.sums[task] = total
+}
+
+func scaleRow(f float64, d []float32) {
+	for i, v := range d {
+		d[i] = float32(f * float64(v))
+	}
 }
 
 // softmaxRow returns the cross entropy of the row and sets d, unless empty, to its gradient
@@ -87,7 +99,16 @@ func narrow(e []float64, d []float32) {
 // SoftmaxXent computes loss = sum_v weight[v] CE(logits[v], class[v]); dlogits = its gradient. A
 // class outside the columns fails the queue if its weight is not 0.
 func (q *Queue) SoftmaxXent(logits, class, weight, loss, dlogits tensor.Tensor) {
-	const op = "SoftmaxXent"
+	q.softmaxXent("SoftmaxXent", 0, logits, class, weight, loss, dlogits)
+}
+
+// LogSoftmaxXent computes loss = sum_v weight[v] (ln(eps + CE(logits[v], class[v])) - ln eps);
+// else as SoftmaxXent.
+func (q *Queue) LogSoftmaxXent(eps float64, logits, class, weight, loss, dlogits tensor.Tensor) {
+	q.softmaxXent("LogSoftmaxXent", eps, logits, class, weight, loss, dlogits)
+}
+
+func (q *Queue) softmaxXent(op string, eps float64, logits, class, weight, loss, dlogits tensor.Tensor) {
 	matrixOf(op, "logits", logits)
 	want(op, "class", class, tensor.I32, logits.Rows, 1)
 	want(op, "weight", weight, tensor.F32, logits.Rows, 1)
@@ -98,7 +119,7 @@ func (q *Queue) SoftmaxXent(logits, class, weight, loss, dlogits tensor.Tensor) 
 	}
 	j := &q.softmax
 	j.logits, j.dlogits = view[float32](logits), view[float32](dlogits)
-	j.class, j.weight = view[int32](class), view[float32](weight)
+	j.class, j.weight, j.eps = view[int32](class), view[float32](weight), eps
 	n := tasks(logits.Rows, lossRows)
 	j.sums = q.lossScratch(n)
 	j.bad.reset()

@@ -11,6 +11,7 @@ import (
 // losses are the case of weights 1 and no smoothing.
 type lossJob struct {
 	sigmoid         bool
+	eps             float64 // of the logarithm of each row's loss; 0: the loss itself
 	smooth          float64
 	share           []float64
 	shares          float64 // their sum
@@ -40,10 +41,19 @@ func (j *lossJob) do(lo, hi int, part []float64) {
 		if j.sigmoid {
 			part[0] += w * j.sigmoidRow(x, j.target.row(i), class, d)
 		} else {
-			part[0] += w * j.softmaxRow(x, class, d)
+			part[0] += w * j.damped(j.softmaxRow(x, class, d), d)
 		}
 		scale(w, d)
 	}
+}
+
+// damped returns ln(eps + loss) - ln eps of a row's loss and divides d, its gradient, by eps + loss.
+func (j *lossJob) damped(loss float64, d []float64) float64 {
+	if j.eps == 0 {
+		return loss
+	}
+	scale(1/(j.eps+loss), d)
+	return math.Log1p(loss / j.eps)
 }
 
 // softmaxRow returns the loss of the row and sets d, unless empty, to its gradient: with q_c =
@@ -108,30 +118,36 @@ func (q *Queue) oneRow(n int) []float64 {
 // SoftmaxXent computes loss = sum_v weight[v] CE(logits[v], class[v]); dlogits = its gradient. A
 // class outside the columns fails the queue if its weight is not 0.
 func (q *Queue) SoftmaxXent(logits, class, weight, loss, dlogits tensor.Tensor) {
-	q.xent("SoftmaxXent", false, 0, tensor.Tensor{}, logits, class, weight, loss, dlogits)
+	q.xent("SoftmaxXent", false, 0, 0, tensor.Tensor{}, logits, class, weight, loss, dlogits)
 }
 
 // SigmoidXent computes loss = sum_v weight[v] sum_c BCE(logits[v,c], target[v,c]); dlogits = its
 // gradient. Integer targets are classes; one outside the columns fails the queue if its
 // weight is not 0.
 func (q *Queue) SigmoidXent(logits, target, weight, loss, dlogits tensor.Tensor) {
-	q.xent("SigmoidXent", true, 0, tensor.Tensor{}, logits, target, weight, loss, dlogits)
+	q.xent("SigmoidXent", true, 0, 0, tensor.Tensor{}, logits, target, weight, loss, dlogits)
+}
+
+// LogSoftmaxXent computes loss = sum_v weight[v] (ln(eps + CE(logits[v], class[v])) - ln eps);
+// else as SoftmaxXent.
+func (q *Queue) LogSoftmaxXent(eps float64, logits, class, weight, loss, dlogits tensor.Tensor) {
+	q.xent("LogSoftmaxXent", false, eps, 0, tensor.Tensor{}, logits, class, weight, loss, dlogits)
 }
 
 // SmoothSoftmaxXent computes the loss of softmax with class weights and smoothed labels.
 func (q *Queue) SmoothSoftmaxXent(smooth float32, share, logits, class, weight, loss, dlogits tensor.Tensor) {
 	wantNumbers("SmoothSoftmaxXent", "share", share, 1, logits.Cols)
-	q.xent("SmoothSoftmaxXent", false, smooth, share, logits, class, weight, loss, dlogits)
+	q.xent("SmoothSoftmaxXent", false, 0, smooth, share, logits, class, weight, loss, dlogits)
 }
 
 // SmoothSigmoidXent computes the loss of sigmoid with class weights and smoothed labels.
 func (q *Queue) SmoothSigmoidXent(smooth float32, share, logits, target, weight, loss, dlogits tensor.Tensor) {
 	wantNumbers("SmoothSigmoidXent", "share", share, 1, logits.Cols)
-	q.xent("SmoothSigmoidXent", true, smooth, share, logits, target, weight, loss, dlogits)
+	q.xent("SmoothSigmoidXent", true, 0, smooth, share, logits, target, weight, loss, dlogits)
 }
 
 // xent computes a loss; without share the classes weigh the same.
-func (q *Queue) xent(op string, sigmoid bool, smooth float32, share, logits, target, weight, loss, dlogits tensor.Tensor) {
+func (q *Queue) xent(op string, sigmoid bool, eps float64, smooth float32, share, logits, target, weight, loss, dlogits tensor.Tensor) {
 	matrixOf(op, "logits", logits)
 	classes := !sigmoid || target.Type == tensor.I32
 	if classes {
@@ -146,7 +162,7 @@ func (q *Queue) xent(op string, sigmoid bool, smooth float32, share, logits, tar
 		return
 	}
 	j := &q.loss
-	j.sigmoid, j.smooth, j.classes = sigmoid, float64(smooth), classes
+	j.sigmoid, j.eps, j.smooth, j.classes = sigmoid, eps, float64(smooth), classes
 	j.share, j.shares = numbers(share).s, 0
 	if !share.Present() {
 		j.share = q.oneRow(logits.Cols)

@@ -118,6 +118,10 @@ func (*Queue) RMSProp(tensor.RMSPropStep, tensor.Tensor, tensor.Tensor, tensor.T
 // SGD does nothing.
 func (*Queue) SGD(tensor.SGDStep, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor) {}
 
+// LogSoftmaxXent does nothing.
+func (*Queue) LogSoftmaxXent(float64, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor) {
+}
+
 // Scale does nothing.
 func (*Queue) Scale(float32, tensor.Tensor) {}
 

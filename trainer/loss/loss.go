@@ -26,7 +26,7 @@ type Loss interface {
 	Uninformed(classes int, weightSum float64) float64
 }
 
-var registry = map[string]Loss{"softmax": Softmax{}, "sigmoid": Sigmoid{}}
+var registry = map[string]Loss{"softmax": Softmax{}, "softmax_log": SoftmaxLog{}, "sigmoid": Sigmoid{}}
 
 // Register makes l available to New. It is called from an init function and panics on a
 // duplicate.

@@ -41,6 +41,7 @@ func TestUninformed(t *testing.T) {
 		dlogit     float32 // of node 0 and class 0
 	}{
 		{"softmax", "softmax", class, 2.75 * math.Log(3), 0.5 / 3},
+		{"softmax_log", "softmax_log", class, 2.75 * math.Log(1+math.Log(3)/(1-math.Ln2)), float32(0.5 / 3 / (1 - math.Ln2 + math.Log(3)))},
 		{"sigmoid of classes", "sigmoid", class, 2.75 * 3 * math.Ln2, 0.25},
 		{"sigmoid of label lists", "sigmoid", multi, 2.75 * 3 * math.Ln2, -0.25},
 	} {
@@ -77,7 +78,7 @@ type custom struct{ loss.Softmax }
 func (custom) Name() string { return "test-custom" }
 
 func TestRegistry(t *testing.T) {
-	if _, err := loss.New("hinge"); err == nil || err.Error() != `loss "hinge": unknown, there is sigmoid, softmax` {
+	if _, err := loss.New("hinge"); err == nil || err.Error() != `loss "hinge": unknown, there is sigmoid, softmax, softmax_log` {
 		t.Errorf("New(hinge) = %v, want an error that lists the losses", err)
 	}
 	loss.Register(custom{})

@@ -43,3 +43,10 @@ type LossOps interface {
 	// (1-smooth) target[v,c] + smooth/2); else as SigmoidXent.
 	SmoothSigmoidXent(smooth float32, share, logits, target, weight, loss, dlogits Tensor)
 }
+
+// LogLossOps is the logarithm of a loss, which a device may do without.
+type LogLossOps interface {
+	// LogSoftmaxXent: loss (1×1) = sum_v weight[v] (ln(eps + CE(logits[v], class[v])) - ln eps),
+	// eps more than 0; else as SoftmaxXent.
+	LogSoftmaxXent(eps float64, logits, class, weight, loss, dlogits Tensor)
+}

@@ -8,7 +8,7 @@ import (
 )
 
 func updateBuilds() []build {
-	bs := []build{scaleCase}
+	bs := []build{scaleCase, logSoftmaxCase}
 	for _, clip := range [][2]float32{{0, 0}, {0.5, 0}, {0, 0.25}} {
 		for _, momentum := range []float32{0, 0.9} {
 			sgd := tensor.SGDStep{LR: 0.1, Momentum: momentum, ClipNorm: clip[0], ClipValue: clip[1]}
@@ -141,6 +141,51 @@ func rmspropCase(e *env, s shape, h tensor.RMSPropStep) Case {
 // shares weigh classes, one of them with 0.
 func (e *env) shares(s shape) *operand {
 	return e.f32(s.row(), func(i int) float64 { return float64(i%5) * 0.5 })
+}
+
+// logSoftmaxCase is the logarithm of the loss of softmax, where the device has it.
+func logSoftmaxCase(e *env, s shape) Case {
+	logits, weight := e.normal(s), e.weights(s)
+	class := e.classes(s, weight)
+	loss, d := e.undefined(shape{1, 1, false}), e.undefined(s)
+	ops, ok := e.q.(tensor.LogLossOps)
+	const eps = 0.25
+	return Case{
+		Name:  "LogSoftmaxXent",
+		Bytes: size(logits, d),
+		Call: func() {
+			if ok {
+				ops.LogSoftmaxXent(eps, logits.Tensor, class.Tensor, weight.Tensor, loss.Tensor, d.Tensor)
+			}
+		},
+		outs: outsOf(loss, d),
+		check: func() {
+			if !ok {
+				return
+			}
+			total := 0.0
+			want := make([]float64, s.rows*s.cols)
+			for i, w := range weight.ref {
+				if w == 0 {
+					continue
+				}
+				x, sum, at := logits.refRow(i), 0.0, int(class.ref[i])
+				for _, v := range x {
+					sum += math.Exp(v - x[at]) // exactly 1 of a single class
+				}
+				ce := math.Log(sum)
+				total += w * (math.Log(eps+ce) - math.Log(eps))
+				for c, v := range x {
+					p := math.Exp(v-x[at]) / sum
+					if c == at {
+						p--
+					}
+					want[i*s.cols+c] = w * p / (eps + ce)
+				}
+			}
+			checkLoss(loss, d, total, want)
+		},
+	}
 }
 
 func smoothSoftmaxCase(e *env, s shape, smooth float32) Case {

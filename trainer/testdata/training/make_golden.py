@@ -84,6 +84,14 @@ def losses():
                 total = (each * lam).sum()
                 total.backward()
                 yield {**case, "total": total.item(), "gradient": x.grad.ravel().tolist()}
+    eps = 1 - np.log(2)
+    x = torch.tensor(logits, dtype=torch.float64, requires_grad=True)
+    each = torch.log(eps + F.cross_entropy(x, torch.tensor(y), reduction="none")) - np.log(eps)
+    total = (each * torch.tensor(node, dtype=torch.float64)).sum()
+    total.backward()
+    yield {"loss": "softmax_log", "target": "class", "smoothing": 0.0, "class_weights": [1.0] * k, "logits": logits.ravel().tolist(),
+           "node_weights": node.tolist(), "class": y.tolist(), "mean": each.mean().item(),
+           "total": total.item(), "gradient": x.grad.ravel().tolist()}
 
 
 SCORES = [0.5, 0.6, 0.60003, 0.6, 0.6, 0.61, 0.61, 0.61, 0.61, 0.61, 0.7, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
