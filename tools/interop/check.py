@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 
-SECTIONS = ["arrays", "archives", "sparse", "tensors", "scores", "ogb_table", "folders", "graphsage", "converters", "tables", "batches", "runs", "watched", "ppi"]
+SECTIONS = ["arrays", "archives", "sparse", "tensors", "scores", "ogb_table", "folders", "graphsage", "converters", "tables", "batches", "service", "runs", "watched", "ppi"]
 
 
 def main():

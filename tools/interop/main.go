@@ -39,6 +39,7 @@ var operations = map[string]operation{
 	"safetensors.write": on(tensorsWrite),
 	"batches.read":      on(batchesRead),
 	"batches.copy":      on(batchesCopy),
+	"certificates":      on(certificates),
 	"table.read":        on(tableRead),
 	"score":             on(score),
 	"rocauc":            on(rocAUC),

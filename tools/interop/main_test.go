@@ -62,6 +62,8 @@ func TestServe(t *testing.T) {
 		},
 		{"an area that is not defined", call(t, "rocauc", "k", 1, "scores", array{Data: numbers.Data[:4]}, "truth", array{Data: []byte{1}}), `{"result":{"columns":[null],"mean":null}}`},
 		{"sets", call(t, "ogb.sets"), `{"Name":"ogbn-arxiv","Split":"time"`},
+		{"certificates", call(t, "certificates", "path", dir), `{"result":{}}`},
+		{"certificates nowhere", call(t, "certificates", "path", path("none")), `no such file`},
 		{"bad input", call(t, "npy.read", "path", text, "as", "int32"), `"input":true`},
 		{"no file", call(t, "npz.names", "path", path("none")), `no such file`},
 		{"no operation", call(t, "npy.bake"), `{"error":"unknown operation \"npy.bake\""}`},

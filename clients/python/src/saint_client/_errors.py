@@ -27,11 +27,9 @@ class UnreachableError(SaintError):
 
 
 _SAID = re.compile(r"with message: (.*?)(?:\. gRPC client debug context:|\. Client context:|\. Detail:|$)", re.DOTALL)
-_CODE = re.compile(r"gRPC client debug context: ([A-Z_]+):")
-_FINAL_CODES = {
-    "INVALID_ARGUMENT", "NOT_FOUND", "UNAUTHENTICATED", "PERMISSION_DENIED", "ABORTED", "FAILED_PRECONDITION",
-    "UNIMPLEMENTED", "DATA_LOSS", "OUT_OF_RANGE",
-}  # fmt: skip
+# gRPC's codes that share a class of pyarrow's with codes of the other kind.
+_PASSING = "gRPC returned resource exhausted error"
+_FINAL = ("gRPC returned aborted error", "gRPC returned data loss error")
 _FINAL_TYPES = (
     pa.ArrowInvalid,
     pa.ArrowKeyError,
@@ -52,12 +50,10 @@ def final(err: BaseException) -> bool:
     """Whether the same call would fail again everywhere."""
     if isinstance(err, SaintError):
         return True
-    if isinstance(err, flight.FlightError) or not isinstance(err, _FINAL_TYPES):
-        # Codes without a class of their own are known by their names.
-        codes = _CODE.findall(str(err))
-        if codes:
-            return codes[-1] in _FINAL_CODES
-    return isinstance(err, _FINAL_TYPES)
+    text = str(err)
+    if text.startswith(_PASSING):
+        return False
+    return isinstance(err, _FINAL_TYPES) or text.startswith(_FINAL)
 
 
 def refused(host: str, err: BaseException) -> SaintError:
