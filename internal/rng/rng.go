@@ -15,10 +15,12 @@ type Purpose string
 
 // The purposes in use.
 const (
-	Sample Purpose = "sample" // node sets of minibatches: index is the batch index of the phase
-	Init   Purpose = "init"   // initial parameters: index is the parameter's position in the model
-	Synth  Purpose = "synth"  // generated graphs: index numbers the stage or block
-	Test   Purpose = "test"
+	Sample    Purpose = "sample"    // node sets of minibatches: index is the batch index of the phase
+	Epoch     Purpose = "epoch"     // orders of a whole epoch: index is the epoch of the phase
+	Init      Purpose = "init"      // initial parameters: index is the parameter's position in the model
+	Synth     Purpose = "synth"     // generated graphs: index numbers the stage or block
+	Partition Purpose = "partition" // parts of a graph: phase is the stage, index a level or cut of it
+	Test      Purpose = "test"
 )
 
 // Key returns the 128-bit key of a stream.
