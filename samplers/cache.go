@@ -66,7 +66,7 @@ func (n *Norm) Save(path, key string) error {
 		metaKey:       key,
 		metaSubgraphs: strconv.Itoa(n.Subgraphs),
 		metaUniform:   strconv.FormatBool(n.UniformLoss),
-		metaChecksum:  checksum(tensors),
+		metaChecksum:  checksum(tensors, tensorAggr, tensorLoss),
 	})
 }
 
@@ -112,7 +112,7 @@ func readNorm(f *safetensors.File, path, key string, env Env) (*Norm, error) {
 		}
 		tensors = append(tensors, t)
 	}
-	if got := checksum(tensors); got != meta[metaChecksum] {
+	if got := checksum(tensors, tensorAggr, tensorLoss); got != meta[metaChecksum] {
 		return nil, formats.BadInput(path, "its checksum is %s, want %s: the file is damaged", got, meta[metaChecksum])
 	}
 	n := &Norm{Subgraphs: subgraphs, UniformLoss: uniform}
@@ -177,11 +177,11 @@ func (n *Norm) fits(path string, env Env) error {
 	return nil
 }
 
-// checksum covers the data of tensors in the order of their names.
-func checksum(tensors []safetensors.Tensor) string {
+// checksum covers the data of the tensors with those names, in the names' order.
+func checksum(tensors []safetensors.Tensor, names ...string) string {
 	table := crc32.MakeTable(crc32.Castagnoli)
 	sum := uint32(0)
-	for _, name := range []string{tensorAggr, tensorLoss} {
+	for _, name := range names {
 		for i := range tensors {
 			if tensors[i].Name == name {
 				sum = crc32.Update(sum, table, tensors[i].Data)

@@ -22,6 +22,7 @@ var tiny = map[string][]params{
 	"rw":                  {{"num_root": 1, "depth": 1}, {"num_root": 3, "depth": 2}, {"num_root": 100, "depth": 7}},
 	"mrw":                 {{"size_subgraph": 1, "size_frontier": 1}, {"size_subgraph": 9, "size_frontier": 3, "deg_clip": 2}, {"size_subgraph": 700, "size_frontier": 300}},
 	"full_batch":          {{}},
+	"cluster_gcn":         {{"parts": 1, "clusters_per_batch": 1}},
 	"vanilla_node_python": {{"size_subgraph": 1}, {"size_subgraph": 6}, {"size_subgraph": 700}},
 }
 
@@ -53,6 +54,8 @@ func TestBudget(t *testing.T) {
 		{"mrw", params{"size_subgraph": 7, "size_frontier": 2}, 7},
 		{"full_batch", nil, 50},
 		{"vanilla_node_python", params{"size_subgraph": 7}, 7},
+		{"cluster_gcn", params{"parts": 7, "clusters_per_batch": 3}, 17},
+		{"cluster_gcn", params{"parts": 50, "clusters_per_batch": 50}, 50},
 	} {
 		s, err := samplers.New(c.name, env, c.p)
 		if err != nil {
@@ -71,13 +74,21 @@ func TestBadParameters(t *testing.T) {
 		p    params
 		want string // part of the error
 	}{
-		{"nod", nil, "known are edge, edge_bernoulli, full_batch, mrw, node, rw, "},
+		{"nod", nil, "known are cluster_gcn, edge, edge_bernoulli, full_batch, mrw, node, rw, "},
 		{"node", nil, "sampler node: size_subgraph is missing"},
 		{"node", params{"size_subgraph": 0}, "size_subgraph is 0, want at least 1"},
 		{"node", params{"size_subgraph": -3}, "size_subgraph is -3, want at least 1"},
 		{"node", params{"size_subgraph": 1 << 40}, "size_subgraph is 1099511627776, want at most 268435456"},
 		{"node", params{"size_subgraph": 1, "depth": 2}, `unknown key "depth"`},
 		{"vanilla_node_python", nil, "size_subgraph is missing"},
+		{"cluster_gcn", params{"clusters_per_batch": 1}, "sampler cluster_gcn: parts is missing"},
+		{"cluster_gcn", params{"parts": 3}, "clusters_per_batch is missing"},
+		{"cluster_gcn", params{"parts": 0, "clusters_per_batch": 1}, "parts is 0, want at least 1"},
+		{"cluster_gcn", params{"parts": 51, "clusters_per_batch": 1}, "parts is 51, want at most 50, the number of training nodes"},
+		{"cluster_gcn", params{"parts": 5, "clusters_per_batch": 0}, "clusters_per_batch is 0, want at least 1"},
+		{"cluster_gcn", params{"parts": 5, "clusters_per_batch": 6}, "clusters_per_batch is 6, want at most parts, which is 5"},
+		{"cluster_gcn", params{"parts": 5, "clusters_per_batch": 5, "partition_seed": -1}, "partition_seed is -1, want 0 or more"},
+		{"cluster_gcn", params{"parts": 5, "clusters_per_batch": 5, "part": 1}, `unknown key "part"`},
 		{"edge", nil, "size_subg_edge is missing"},
 		{"edge", params{"size_subg_edge": 1<<27 + 1}, "size_subg_edge is 134217729, want at most 134217728"},
 		{"edge_bernoulli", params{"size_subg_edge": 0}, "size_subg_edge is 0"},

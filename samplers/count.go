@@ -182,13 +182,12 @@ func (c *counter) batch(ctx context.Context, o EstimateOptions, first, n int, re
 func (c *counter) draw(slot *countSlot, o EstimateOptions, index uint64) error {
 	var err error
 	caught := panics.Try(func() {
-		r := slot.scratch.Stream(o.Seed, o.Phase, index)
 		if c.own {
-			err = Draw(c.sampler, c.env, r, &slot.scratch, &slot.sub)
+			err = DrawAt(c.sampler, c.env, o.Seed, o.Phase, index, &slot.scratch, &slot.sub)
 			slot.nodes = slot.sub.Nodes
 			return
 		}
-		err = slot.scratch.drawSet(c.sampler, c.env.Graph, r)
+		err = slot.scratch.drawSetAt(c.sampler, c.env.Graph, o.Seed, o.Phase, index)
 		slot.nodes = slot.scratch.nodes
 	})
 	if caught != nil {

@@ -73,6 +73,9 @@ func EstimateNorm(ctx context.Context, s Sampler, env Env, o EstimateOptions) (*
 	if d, ok := s.(Deterministic); ok && d.Deterministic() || o.DisableNormLoss && o.DisableNormAggr {
 		return exactNorm(env, o.DisableNormLoss), nil
 	}
+	if err := Prepare(ctx, s, PrepareOptions{Workers: o.Workers}); err != nil {
+		return nil, err
+	}
 	if o.Exact {
 		return closedNorm(ctx, s, env, o)
 	}

@@ -22,7 +22,7 @@ type ClosedForm interface {
 func closedNorm(ctx context.Context, s Sampler, env Env, o EstimateOptions) (*Norm, error) {
 	closed, ok := s.(ClosedForm)
 	if _, own := s.(SubgraphSampler); !ok || own {
-		return nil, fmt.Errorf("norm is exact, but this sampler has no closed form as node, edge, edge_bernoulli and vanilla_node_python have; use norm: estimate")
+		return nil, fmt.Errorf("norm is exact, but this sampler has no closed form as cluster_gcn, node, edge, edge_bernoulli and vanilla_node_python have; use norm: estimate")
 	}
 	g := env.Graph
 	node, pair := closed.LogMisses()

@@ -14,6 +14,7 @@ import (
 func TestClosedFormsAreTheLimitOfCounting(t *testing.T) {
 	for name, p := range map[string]params{
 		"node": {"size_subgraph": 9}, "edge": {"size_subg_edge": 5}, "edge_bernoulli": {"size_subg_edge": 5}, "vanilla_node_python": {"size_subgraph": 8},
+		"cluster_gcn": {"parts": 5, "clusters_per_batch": 2},
 	} {
 		for _, c := range samplertest.Graphs() {
 			s, err := samplers.New(name, c.Env, p)

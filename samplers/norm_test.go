@@ -150,7 +150,7 @@ func inSample(t *testing.T, s samplers.Sampler, env samplers.Env, norm *samplers
 	var sc samplers.Scratch
 	var sub formats.Subgraph
 	for i := range norm.Subgraphs {
-		if err := samplers.Draw(s, env, sc.Stream(3, 1, uint64(i)), &sc, &sub); err != nil {
+		if err := samplers.DrawAt(s, env, 3, 1, uint64(i), &sc, &sub); err != nil {
 			t.Fatal(err)
 		}
 		norm.Apply(env.Graph, &sub)

@@ -23,8 +23,11 @@ type Sampler interface {
 }
 
 // BatchesPerEpoch returns ceil(len(env.Train)/Budget), at least 1: GraphSAINT's length of an
-// epoch.
+// epoch. An [IndexedSampler] has its own.
 func BatchesPerEpoch(s Sampler, env Env) int {
+	if i, ok := s.(IndexedSampler); ok {
+		return max(i.BatchesPerEpoch(), 1)
+	}
 	budget := max(s.Budget(), 1)
 	return max((len(env.Train)+budget-1)/budget, 1)
 }
@@ -40,6 +43,9 @@ type SubgraphSampler interface {
 type Env struct {
 	Graph *formats.Graph // the training graph, in the full graph's node ids
 	Train []int32        // training nodes, ascending
+	// StandIn says that the graph stands for another one, which is not known: parameters are
+	// checked against each other, but not against its size.
+	StandIn bool
 
 	symmetric func() bool
 }

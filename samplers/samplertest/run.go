@@ -18,8 +18,11 @@ const drawLimit = time.Minute
 // [samplers.Sampler] with the given parameters on graphs of every awkward kind. Use
 // parameters that suit graphs of about ten nodes. A sampler may refuse a graph without
 // edges with an error; everything else must work.
-func Run(t *testing.T, name string, params samplers.Params) {
-	for _, c := range Graphs() {
+func Run(t *testing.T, name string, params samplers.Params) { RunOn(t, name, params, Graphs()) }
+
+// RunOn is [Run] on other graphs, for parameters that some graphs do not suit.
+func RunOn(t *testing.T, name string, params samplers.Params, cases []Case) {
+	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
 			s, err := samplers.New(name, c.Env, params)
 			if err != nil {
@@ -50,7 +53,7 @@ func drawAll(s samplers.Sampler, env samplers.Env) ([]formats.Subgraph, error) {
 	var sc samplers.Scratch
 	subs := make([]formats.Subgraph, 8)
 	for i := range subs {
-		if err := samplers.Draw(s, env, sc.Stream(1, 0, uint64(i)), &sc, &subs[i]); err != nil {
+		if err := samplers.DrawAt(s, env, 1, 0, uint64(i), &sc, &subs[i]); err != nil {
 			return nil, err
 		}
 	}
