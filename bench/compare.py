@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -66,7 +67,11 @@ def spread(values, unit):
 def export(args, preset):
     out = os.path.join(args.work, preset)
     if not os.path.exists(out):
-        lines(args, [args.saint, "bench", "export", "--preset", preset, "--out", out, "--count", str(args.count), "--json"], wrap=False)
+        # Under another name until it is whole: an interrupted export would be taken for one.
+        part = out + ".part"
+        shutil.rmtree(part, ignore_errors=True)
+        lines(args, [args.saint, "bench", "export", "--preset", preset, "--out", part, "--count", str(args.count), "--json"], wrap=False)
+        os.rename(part, out)
     return out
 
 
