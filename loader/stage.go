@@ -90,8 +90,7 @@ func (p *Pipeline) stages(w *worker, b *Batch) error {
 
 	p.enter(w, "sample")
 	s.open(&b.Subgraph)
-	r := w.scratch.Stream(c.Seed, c.Phase, b.Index)
-	if err := samplers.Draw(c.Sampler, c.Env, r, &w.scratch, &b.Subgraph); err != nil {
+	if err := samplers.DrawAt(c.Sampler, c.Env, c.Seed, c.Phase, b.Index, &w.scratch, &b.Subgraph); err != nil {
 		return err
 	}
 	s.adopt(&p.arena, &b.Subgraph)

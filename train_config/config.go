@@ -164,7 +164,23 @@ func Parse(name string, data []byte) (*Config, error) {
 		}
 		c.sections = append(c.sections, s)
 	}
+	c.defaultNorms(par[0])
 	return c, par[0].Unused()
+}
+
+// plain are the samplers whose papers train without coefficients.
+var plain = map[string]bool{"cluster_gcn": true}
+
+// defaultNorms turns normalisation off, unless params asks for it, where all samplers do without.
+func (c *Config) defaultNorms(s *Section) {
+	for _, p := range c.Phases {
+		if !plain[p.Sampler] {
+			return
+		}
+	}
+	exact := c.Params.Norm == "exact"
+	c.Params.NormLoss = c.Params.NormLoss && (exact || s.value("norm_loss") != nil)
+	c.Params.NormAggr = c.Params.NormAggr && (exact || s.value("norm_aggr") != nil)
 }
 
 // yamlLine finds the position that the YAML library puts into its messages.

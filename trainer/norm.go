@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/saint-gnn/saint/internal/fileop"
+	"github.com/saint-gnn/saint/internal/progress"
 	"github.com/saint-gnn/saint/samplers"
 	trainconfig "github.com/saint-gnn/saint/train_config"
 )
@@ -63,6 +64,30 @@ func (r *run) norm(ctx context.Context, i int, env samplers.Env) (*samplers.Norm
 		return nil, err
 	}
 	return norm, r.keepNorm(paths, key, norm)
+}
+
+// prepare does what the sampler of a phase needs before its first draw, with progress.
+func (r *run) prepare(ctx context.Context, i int) error {
+	begin := time.Now()
+	defer func() { r.Times.Norm += time.Since(begin).Seconds() }()
+	return PrepareSampler(ctx, r.phases[i].sampler, r.Progress, samplers.PrepareOptions{
+		Workers: r.Workers, CacheDir: r.CacheDir,
+		Warn: func(err error) { r.Log.Warn(err.Error()) },
+	})
+}
+
+// PrepareSampler is [samplers.Prepare] with a line of progress.
+func PrepareSampler(ctx context.Context, s samplers.Sampler, p *progress.Reporter, o samplers.PrepareOptions) error {
+	if _, ok := s.(samplers.Preparer); !ok {
+		return nil
+	}
+	task := p.Start("partition of the graph", "entries", 0)
+	defer task.Done()
+	o.Progress = func(done, total int64) {
+		task.SetTotal(total)
+		task.Set(done, "")
+	}
+	return samplers.Prepare(ctx, s, o)
 }
 
 // estimate counts, with progress.

@@ -65,6 +65,9 @@ func (r *run) open(ctx context.Context, i int) (loader.Source, error) {
 		defer func() { r.Times.Norm += time.Since(begin).Seconds() }()
 		return r.Source(ctx, cfg)
 	}
+	if err := r.prepare(ctx, i); err != nil {
+		return nil, err
+	}
 	var err error
 	if cfg.Norm, err = r.norm(ctx, i, cfg.Env); err != nil {
 		return nil, err

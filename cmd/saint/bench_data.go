@@ -78,7 +78,7 @@ type drawer struct {
 }
 
 func (d *drawer) draw(s samplers.Sampler, env samplers.Env, norm *samplers.Norm, seed, index uint64) error {
-	if err := samplers.Draw(s, env, d.scratch.Stream(seed, 0, index), &d.scratch, &d.sub); err != nil {
+	if err := samplers.DrawAt(s, env, seed, 0, index, &d.scratch, &d.sub); err != nil {
 		return err
 	}
 	norm.Apply(env.Graph, &d.sub)

@@ -73,7 +73,7 @@ func checkConfig(e *env, name, data string) error {
 	if err != nil {
 		return err
 	}
-	env := samplers.Env{Graph: &formats.Graph{Indptr: []int64{0, 1, 2}, Indices: []int32{1, 0}}, Train: []int32{0, 1}}
+	env := samplers.Env{Graph: &formats.Graph{Indptr: []int64{0, 1, 2}, Indices: []int32{1, 0}}, Train: []int32{0, 1}, StandIn: true}
 	for i := range cfg.Phases {
 		if _, err := trainer.NewSampler(&cfg.Phases[i], env); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/saint-gnn/saint/internal/progress"
+	"github.com/saint-gnn/saint/samplers"
 )
 
 // env is what a command may touch of the world outside: tests give buffers.
@@ -95,4 +96,13 @@ func (e *env) cacheDir() string {
 		return ""
 	}
 	return filepath.Join(dir, "saint")
+}
+
+// prepareOptions is how commands prepare samplers: with what earlier runs have left.
+func (e *env) prepareOptions(workers int, noCache bool) samplers.PrepareOptions {
+	o := samplers.PrepareOptions{Workers: workers, Warn: func(err error) { e.log.Warn(err.Error()) }}
+	if !noCache {
+		o.CacheDir = e.cacheDir()
+	}
+	return o
 }

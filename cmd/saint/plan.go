@@ -157,6 +157,9 @@ func (o *planOptions) largest(ctx context.Context, e *env, cfg *trainconfig.Conf
 	if err != nil {
 		return size, err
 	}
+	if err := trainer.PrepareSampler(ctx, s, e.progress, e.prepareOptions(o.workers, false)); err != nil {
+		return size, err
+	}
 	norm, err := samplers.EstimateNorm(ctx, s, env, samplers.EstimateOptions{Workers: o.workers, Seed: o.seed, Phase: phase, DisableNormLoss: true, DisableNormAggr: true})
 	if err != nil {
 		return size, err

@@ -122,6 +122,9 @@ func openSource(ctx context.Context, e *env, o sampleOptions, cfg *trainconfig.C
 	if o.count == 0 {
 		o.count = samplers.BatchesPerEpoch(s, env)
 	}
+	if err := trainer.PrepareSampler(ctx, s, e.progress, e.prepareOptions(o.workers, false)); err != nil {
+		return nil, err
+	}
 	norm, err := estimate(ctx, e, o, cfg, s, env)
 	if err != nil {
 		return nil, err

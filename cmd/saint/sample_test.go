@@ -133,7 +133,7 @@ func TestSamplersAndVersion(t *testing.T) {
 		names[l["name"].(string)] = true
 	}
 	text := must(t, "samplers").stdout
-	for _, n := range []string{"node", "edge", "edge_bernoulli", "rw", "mrw", "full_batch", "vanilla_node_python"} {
+	for _, n := range []string{"node", "edge", "edge_bernoulli", "rw", "mrw", "full_batch", "vanilla_node_python", "cluster_gcn"} {
 		if !names[n] || !strings.Contains(text, n+" ") {
 			t.Errorf("samplers does not list %s", n)
 		}

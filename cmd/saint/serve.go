@@ -240,6 +240,9 @@ func (s *offerer) load(ctx context.Context, prefix string) (*remote.Dataset, err
 		if err := p.Params.Unused(); err != nil {
 			return nil, err
 		}
+		if err := trainer.PrepareSampler(ctx, sampler, s.env.progress, s.env.prepareOptions(s.options.Workers, s.options.NoCache)); err != nil {
+			return nil, err
+		}
 		set.Phases = append(set.Phases, remote.Phase{
 			Sampler: sampler, Params: p.SamplerJSON(),
 			NormKey: func(seed uint64) string {
