@@ -38,47 +38,63 @@ type Job[T Number] struct {
 // RunTask computes a part of the rows.
 func (j *Job[T]) RunTask(_, task int) {
 	lo, hi := workers.RowsByNNZ(j.Indptr, j.Parts, task)
-	var da []T
 	if j.Pass == Self {
-		da = j.Partial[task*len(j.Att):][:len(j.Att)]
-		clear(da)
+		clear(j.partial(task))
+	}
+	if single, ok := any(j).(*Job[float32]); ok {
+		if p := vectorsOf(j.Out.Cols / j.Top.Cols); p.vecs > 0 {
+			for i := lo; i < hi; i++ {
+				vectorRow(single, p, i, task)
+			}
+			return
+		}
 	}
 	for i := lo; i < hi; i++ {
-		entries, out := j.Col[j.Indptr[i]:j.Indptr[i+1]], j.Out.Row(i)
-		if !j.Add {
-			clear(out)
+		j.row(i, task)
+	}
+}
+
+// row computes row i.
+func (j *Job[T]) row(i, task int) {
+	entries, out := j.begin(i)
+	switch j.Pass {
+	case Aggregate:
+		top, sum, l := j.Top.Row(i), j.Sum.Row(i), j.L.Row(i)
+		Open(sum, out)
+		for _, v := range entries {
+			Add(&j.Drop, int32(i), v, j.Att, l, j.R.Row(int(v)), top, sum, out)
 		}
-		switch j.Pass {
-		case Aggregate:
-			j.aggregate(i, entries, out)
-		case Self:
-			row := j.row(i)
-			for _, v := range entries {
-				AddSelf(&j.Drop, int32(i), v, j.Att, j.R.Row(int(v)), row, out, da)
-			}
-		default:
-			r := j.R.Row(i)
-			for _, u := range entries {
-				AddSource(&j.Drop, u, int32(i), j.Att, r, j.row(int(u)), out)
-			}
+		Close(sum, out)
+	case Self:
+		row, da := j.destination(i), j.partial(task)
+		for _, v := range entries {
+			AddSelf(&j.Drop, int32(i), v, j.Att, j.R.Row(int(v)), row, out, da)
+		}
+	default:
+		r := j.R.Row(i)
+		for _, u := range entries {
+			AddSource(&j.Drop, u, int32(i), j.Att, r, j.destination(int(u)), out)
 		}
 	}
 }
 
-func (j *Job[T]) aggregate(i int, entries []int32, y []T) {
-	top, sum, l := j.Top.Row(i), j.Sum.Row(i), j.L.Row(i)
+// begin returns the entries of row i and the row of Out, which holds what is added to.
+func (j *Job[T]) begin(i int) (entries []int32, out []T) {
+	out = j.Out.Row(i)
 	if !j.Add {
-		clear(top)
-		clear(sum)
+		clear(out)
+		if j.Pass == Aggregate {
+			clear(j.Top.Row(i))
+			clear(j.Sum.Row(i))
+		}
 	}
-	Open(sum, y)
-	for _, v := range entries {
-		Add(&j.Drop, int32(i), v, j.Att, l, j.R.Row(int(v)), top, sum, y)
-	}
-	Close(sum, y)
+	return j.Col[j.Indptr[i]:j.Indptr[i+1]], out
 }
 
-func (j *Job[T]) row(u int) Row[T] {
+// partial returns a part's gradient of Att.
+func (j *Job[T]) partial(task int) []T { return j.Partial[task*len(j.Att):][:len(j.Att)] }
+
+func (j *Job[T]) destination(u int) Row[T] {
 	return Row[T]{L: j.L.Row(u), DY: j.DY.Row(u), Top: j.Top.Row(u), Sum: j.Sum.Row(u), Dot: j.Dot.Row(u)}
 }
 
