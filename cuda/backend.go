@@ -128,4 +128,7 @@ var (
 	_ tensor.Backend = (*Backend)(nil)
 	_ tensor.Arena   = (*Arena)(nil)
 	_ tensor.Queue   = (*Queue)(nil)
+
+	_ tensor.PairOps  = (*Queue)(nil)
+	_ tensor.QuantOps = (*Queue)(nil)
 )

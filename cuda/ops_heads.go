@@ -103,7 +103,7 @@ func (q *Queue) edges(name string, self tensor.HeadSelf, a *tensor.CSR, heads, w
 		return
 	}
 	l := q.with().int(a.Rows, heads, width, int(self.Score)).mat(self.S, self.Top, self.Sum, self.Dot).row(a.Indptr, a.Indices, a.Values)
-	rest(l)
+	rest(l.edgeDrop(self.Drop))
 	q.launch(kernel{"edges", name}, dim(ceil(a.Rows, blockRows), heads, 1), blockThreads, l)
 }
 

@@ -165,6 +165,15 @@ func (a *args) drop(d dropout) *args {
 	return a.u64(d.key).u64(d.threshold).f32(d.scale).int(d.col, d.width)
 }
 
+// edgeDrop is dropout of edges' weights.
+func (a *args) edgeDrop(d tensor.EdgeDrop) *args {
+	if d.P == 0 {
+		return a.u64(0).u64(0).f32(1).int(0, 0)
+	}
+	w := newDropout(d.P, d.Key, int(d.U), int(d.V))
+	return a.drop(w)
+}
+
 // launch gives a kernel to the stream.
 func (q *Queue) launch(k kernel, grid driver.Dim3, threads int, a *args) {
 	if q.err != nil {

@@ -54,9 +54,9 @@ DEVICE float slope(int act, float v) {
   return act == LEAKY ? LEAKY_SLOPE : 0.f;
 }
 
-// Philox4x32-10 (Salmon, Moraes, Dror, Shaw, SC 2011): the four words of block ctr.
-DEVICE void philox(u64 key, u64 ctr, u32 *w) {
-  u32 c0 = (u32)ctr, c1 = (u32)(ctr >> 32), c2 = 0, c3 = 0, k0 = (u32)key, k1 = (u32)(key >> 32);
+// Philox4x32-10 (Salmon, Moraes, Dror, Shaw, SC 2011): the four words of the counter (c0,c1,c2,0).
+DEVICE void philoxBlock(u64 key, u32 c0, u32 c1, u32 c2, u32 *w) {
+  u32 c3 = 0, k0 = (u32)key, k1 = (u32)(key >> 32);
 #pragma unroll
   for (int r = 0; r < 10; r++) {
     u32 h0 = __umulhi(0xD2511F53u, c0), l0 = 0xD2511F53u * c0;
@@ -69,6 +69,28 @@ DEVICE void philox(u64 key, u64 ctr, u32 *w) {
     k1 += 0xBB67AE85u;
   }
   w[0] = c0, w[1] = c1, w[2] = c2, w[3] = c3;
+}
+
+// The words 4 ctr to 4 ctr+3 of the key's stream.
+DEVICE void philox(u64 key, u64 ctr, u32 *w) { philoxBlock(key, (u32)ctr, (u32)(ctr >> 32), 0, w); }
+
+// EdgeDrop is dropout of edges' weights within attention; a threshold of 0 keeps all. u and v are what
+// the first destination and the first source count as.
+struct EdgeDrop {
+  u64 key, threshold;
+  float scale;
+  int u, v;
+};
+#define EDGE_DROP_PARAMS u64 dropKey, u64 dropThreshold, float dropScale, int dropU, int dropV
+#define EDGE_DROP {dropKey, dropThreshold, dropScale, dropU, dropV}
+
+// What the weight of u<-v in head k is multiplied by: word k%4 of the block (u,v,k/4).
+DEVICE float edgeMask(const EdgeDrop &d, int u, int v, int k) {
+  if (d.threshold == 0) return 1.f;
+  u32 w[4];
+  philoxBlock(d.key, (u32)(d.u + u), (u32)(d.v + v), (u32)k >> 2, w);
+  u32 x = (k & 3) == 0 ? w[0] : (k & 3) == 1 ? w[1] : (k & 3) == 2 ? w[2] : w[3];
+  return (u64)x >= d.threshold ? d.scale : 0.f;
 }
 
 // Drop is dropout of a matrix whose elements have the words row*width + col + j of a stream; one is

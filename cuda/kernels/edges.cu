@@ -44,16 +44,17 @@ DEVICE float weightOf(const Self &self, i64 u, int k, float t, float value, floa
 // y = beta y + sum over v of w x_v; mean, unless null, = beta mean + A x. The scores t of the sources
 // are behind the heads' columns of src.
 KERNEL head_aggregate(int rows, int heads, int width, SELF_PARAMS, const int *indptr, const int *indices, const float *values,
-                      const float *src, i64 strideSrc, int add, float *y, i64 strideY, float *mean, i64 strideMean) {
+                      EDGE_DROP_PARAMS, const float *src, i64 strideSrc, int add, float *y, i64 strideY, float *mean, i64 strideMean) {
   int lane = threadIdx.x & 31, i = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5), k = blockIdx.y;
   if (i >= rows) return;
   Self self = SELF;
+  EdgeDrop drop = EDGE_DROP;
   int lo = indptr[i], hi = indptr[i + 1], cols = heads * width;
   for (int j0 = lane; j0 < width; j0 += 32 * SPAN) {
     float acc[SPAN] = {}, plain[SPAN] = {};
     for (int e = lo; e < hi; e++) {
       const float *row = src + (i64)indices[e] * strideSrc;
-      float value = values[e], slope, w = weightOf(self, i, k, row[cols + k], value, &slope);
+      float value = values[e], slope, w = weightOf(self, i, k, row[cols + k], value, &slope) * edgeMask(drop, i, indices[e], k);
 #pragma unroll
       for (int q = 0; q < SPAN; q++) {
         int j = j0 + 32 * q;
@@ -78,10 +79,12 @@ KERNEL head_aggregate(int rows, int heads, int width, SELF_PARAMS, const int *in
 
 // ds = beta ds + the gradient of the destinations' scores.
 KERNEL head_aggregate_self(int rows, int heads, int width, SELF_PARAMS, const int *indptr, const int *indices, const float *values,
-                           const float *src, i64 strideSrc, const float *dy, i64 strideDY, int add, float *ds, i64 strideDS) {
+                           EDGE_DROP_PARAMS, const float *src, i64 strideSrc, const float *dy, i64 strideDY, int add, float *ds,
+                           i64 strideDS) {
   int lane = threadIdx.x & 31, i = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5), k = blockIdx.y;
   if (i >= rows) return;
   Self self = SELF;
+  EdgeDrop drop = EDGE_DROP;
   int cols = heads * width;
   float total = 0.f;
   for (int e = indptr[i]; e < indptr[i + 1]; e++) {
@@ -89,6 +92,7 @@ KERNEL head_aggregate_self(int rows, int heads, int width, SELF_PARAMS, const in
     float slope, part = 0.f;
     weightOf(self, i, k, row[cols + k], values[e], &slope);
     for (int j = lane; j < width; j += 32) part = fmaf(row[k * width + j], dy[(i64)i * strideDY + k * width + j], part);
+    part *= edgeMask(drop, i, indices[e], k);
     if (lane == 0 && score == HEAD_SOFTMAX) part -= self.dot[i * strideDot + k];
     total = fmaf(part, slope, total);
   }
@@ -100,10 +104,12 @@ KERNEL head_aggregate_self(int rows, int heads, int width, SELF_PARAMS, const in
 // dsrc = beta dsrc + the gradient of the sources, of which the last columns are with respect to t. Rows
 // are those of the transpose: sources.
 KERNEL head_aggregate_back(int rows, int heads, int width, SELF_PARAMS, const int *indptr, const int *indices, const float *values,
-                           const float *src, i64 strideSrc, const float *dy, i64 strideDY, int add, float *dsrc, i64 strideD) {
+                           EDGE_DROP_PARAMS, const float *src, i64 strideSrc, const float *dy, i64 strideDY, int add, float *dsrc,
+                           i64 strideD) {
   int lane = threadIdx.x & 31, i = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5), k = blockIdx.y;
   if (i >= rows) return;
   Self self = SELF;
+  EdgeDrop drop = EDGE_DROP;
   int lo = indptr[i], hi = indptr[i + 1], cols = heads * width;
   const float *row = src + (i64)i * strideSrc;
   float t = row[cols + k], total = 0.f, *out = dsrc + (i64)i * strideD;
@@ -112,7 +118,8 @@ KERNEL head_aggregate_back(int rows, int heads, int width, SELF_PARAMS, const in
     float acc[SPAN] = {};
     for (int e = lo; e < hi; e++) {
       i64 u = indices[e];
-      float slope, w = weightOf(self, u, k, t, values[e], &slope), part = 0.f;
+      float slope, w = weightOf(self, u, k, t, values[e], &slope), mask = edgeMask(drop, indices[e], i, k), part = 0.f;
+      w *= mask;
 #pragma unroll
       for (int q = 0; q < SPAN; q++) {
         int j = j0 + 32 * q;
@@ -121,6 +128,7 @@ KERNEL head_aggregate_back(int rows, int heads, int width, SELF_PARAMS, const in
         acc[q] = fmaf(w, g, acc[q]);
         part = fmaf(g, row[k * width + j], part);
       }
+      part *= mask;
       if (lane == 0 && from == 0 && score == HEAD_SOFTMAX) part -= self.dot[u * strideDot + k];
       total = fmaf(part, slope, total);
     }
