@@ -72,6 +72,7 @@ type Params struct {
 	ClassWeights   ClassWeights
 	LabelSmoothing float64
 	Activations    Activations
+	Inputs         Inputs
 	Section        *Section // where they stand, for errors
 }
 

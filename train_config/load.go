@@ -17,7 +17,7 @@ import (
 	"github.com/saint-gnn/saint/internal/suggest"
 )
 
-//go:embed table2/*.yml layers/*.yml explore/*.yml open_graph_benchmark/*.yml demo/*.yml
+//go:embed table2/*.yml layers/*.yml exact/*.yml explore/*.yml open_graph_benchmark/*.yml demo/*.yml
 var embedded embed.FS
 
 // short names the embedded configurations that NAME.yml means for a data set.

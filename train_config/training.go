@@ -122,8 +122,10 @@ func (c *Config) readTraining(s *Section) error {
 	put(&p.Patience, k.Patience)
 	put(&p.LabelSmoothing, k.LabelSmoothing)
 	p.Optimizer, p.Schedule = o, sch
-	if err := c.readActivations(s); err != nil {
-		return err
+	for _, read := range []func(*Section) error{c.readActivations, c.readInputs} {
+		if err := read(s); err != nil {
+			return err
+		}
 	}
 	if err := checkOptimizer(s, o); err != nil {
 		return err
@@ -270,6 +272,7 @@ func (p *Params) writeTraining(b *bytes.Buffer) {
 	line("patience", p.Patience, 0)
 	line("label_smoothing", p.LabelSmoothing, 0.0)
 	p.Activations.write(b)
+	p.Inputs.write(b)
 	switch {
 	case p.ClassWeights.Balanced:
 		line("class_weights", "balanced", "")

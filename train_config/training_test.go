@@ -39,6 +39,9 @@ func TestTraining(t *testing.T) {
 		}},
 		{"double precision", "dtype: d", func(p *Params) { p.Double = true }},
 		{"early stopping", "patience: 20", func(p *Params) { p.Patience = 20 }},
+		{"inputs", "transductive: true; use_labels: true", func(p *Params) {
+			p.Inputs = Inputs{Transductive: true, UseLabels: true, MaskRate: 0.5}
+		}},
 		{"loss", "class_weights: [1, 0.25, 0]; label_smoothing: 0.1", func(p *Params) {
 			p.ClassWeights.List, p.LabelSmoothing = []float64{1, 0.25, 0}, 0.1
 		}},
@@ -101,6 +104,9 @@ func TestTrainingErrors(t *testing.T) {
 		{"warmup_steps: 1.5", `warmup_steps: want an integer, got "1.5"`},
 		{"patience: 0", "bad.yml:10:15: patience is 0, want the epochs without a better score that are borne, 1 or more"},
 		{"label_smoothing: 1", "bad.yml:10:22: label_smoothing is 1, want at least 0 and less than 1"},
+		{"mask_rate: 0.5", "bad.yml:10:16: mask_rate is about labels as features and needs use_labels: true"},
+		{"use_labels: true; mask_rate: 1", "mask_rate is 1, want more than 0 and less than 1"},
+		{"transductive: 1", "transductive: want"},
 		{"class_weights: equal", `bad.yml:10:20: class_weights: want balanced or a list of one number for each class, got "equal"`},
 		{"class_weights: []", "class_weights: want balanced or a list"},
 		{"class_weights: {a: 1}", "class_weights: want balanced or a list of one number for each class, got a mapping"},

@@ -114,6 +114,7 @@ func TestBlocksResume(t *testing.T) {
 		{"layer: gcnii; dim: 8; arch: '0-1-1'; act: relu; norm: batch; residual: identity; head: linear", "end: 3; sampler: full_batch"},
 		{"layer: gatv2; attention: 2; dim: 8; arch: '1-1'; act: relu; norm: batch; head: none", "end: 2; sampler: full_batch | end: 3; sampler: rw; num_root: 20; depth: 2"},
 		{"layer: gin; dim: 8; arch: '1-1'; act: relu; mlp_norm: batch; train_eps: true", "end: 2; sampler: rw; num_root: 20; depth: 2 | end: 4; sampler: full_batch"},
+		{"layer: gat_softmax; attention: 2; dim: 8; arch: '1-1'; act: relu; norm: batch; head: none; loss: softmax_log", "end: 2; sampler: full_batch | end: 3; sampler: rw; num_root: 20; depth: 2"},
 	} {
 		l := newLab(t)
 		l.conf = yaml(c[0], "lr: 0.02; dropout: 0.2; input_dropout: 0.1; edge_dropout: 0.3; sample_coverage: 1"+attention(c[0]), c[1])
@@ -139,6 +140,9 @@ func TestBlocksResume(t *testing.T) {
 func attention(network string) string {
 	if strings.Contains(network, "gatv2") {
 		return "; attention_dropout: 0.2"
+	}
+	if strings.Contains(network, "softmax_log") {
+		return "; use_labels: true; mask_rate: 0.4; transductive: true; optimizer: rmsprop; n_bits: 4"
 	}
 	return ""
 }

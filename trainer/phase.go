@@ -221,7 +221,7 @@ type f1Counter struct {
 	onehot []uint8
 }
 
-// scoreBatch adds the F1 of a training subgraph to the epoch's mean.
+// scoreBatch adds the F1 of the nodes that a training subgraph learns from to the epoch's mean.
 func (r *run) scoreBatch(b *loader.Batch, logits tensor.Tensor, q tensor.Queue) error {
 	f, l := &r.f1, &r.Data.Labels
 	if f.counts == nil {
@@ -233,7 +233,11 @@ func (r *run) scoreBatch(b *loader.Batch, logits tensor.Tensor, q tensor.Queue) 
 	if err := q.Sync(); err != nil {
 		return err
 	}
+	weights := r.stepper.lossWeights(b)
 	for i, v := range b.Nodes {
+		if weights[i] == 0 {
+			continue // the node is not for training, or the model has seen its label
+		}
 		row := f.host[i*logits.Cols : (i+1)*logits.Cols]
 		if r.scorer.multi {
 			f.counts.AddMultiLogits(row, truthRow(l, v, f.onehot))

@@ -23,6 +23,7 @@ const (
 	slotSym
 	slotTransSym
 	slotLoops
+	slotGiven
 	numSlots
 )
 

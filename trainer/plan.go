@@ -43,6 +43,12 @@ type HeldTensor struct {
 // b, which a step is run on. A device without data, "meta", gives what a run on the CPU takes,
 // to the byte, as long as nothing in the model depends on data.
 func Plan(c *trainconfig.Config, size Size, b tensor.Backend) (m *Memory, err error) {
+	if c.Params.Inputs.UseLabels {
+		if size.Rows {
+			return nil, c.Params.Section.Errorf("use_labels", "use_labels needs features that lie in memory")
+		}
+		size.Features += size.Classes
+	}
 	model, err := NewModel(c, size.Features, size.Classes, b, 1)
 	if err != nil {
 		return nil, err
@@ -62,7 +68,7 @@ func Plan(c *trainconfig.Config, size Size, b tensor.Backend) (m *Memory, err er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, arena.Close()) }()
-	s, err := NewStepper(model, opt, arena, nil, 1, WithActivations(ActivationStore(c.Params.Activations)))
+	s, err := NewStepper(model, opt, arena, nil, 1, WithActivations(ActivationStore(c.Params.Activations)), WithLabels(c.Params.Inputs))
 	if err != nil {
 		return nil, err
 	}

@@ -175,6 +175,10 @@ func newRun(o Options) (*run, error) {
 	if err := CheckOptions(o.Config, o.Data); err != nil {
 		return nil, err
 	}
+	var err error
+	if r.Data, err = withInputs(o.Config, o.Data); err != nil {
+		return nil, err
+	}
 	if err := r.buildPhases(); err != nil {
 		return nil, err
 	}
@@ -265,7 +269,7 @@ func (r *run) buildModel() (err error) {
 		return fmt.Errorf("%s: the configuration asks for another precision than %s has", r.Config.Name, r.Backend.Device())
 	}
 	resident, _ := d.Features.(formats.Resident)
-	if r.stepper, err = NewStepper(r.model, r.opt, r.arena, resident, r.Seed, WithActivations(ActivationStore(r.Config.Params.Activations))); err != nil {
+	if r.stepper, err = NewStepper(r.model, r.opt, r.arena, resident, r.Seed, WithActivations(ActivationStore(r.Config.Params.Activations)), WithLabels(r.Config.Params.Inputs)); err != nil {
 		return err
 	}
 	r.stepper.SetTracer(r.Tracer)

@@ -45,6 +45,8 @@ type Stepper struct {
 	watch       stopwatch
 
 	nodes     tensor.Tensor // what regather gathers
+	given     tensor.Tensor // labels among them
+	labels    *labelInputs  // nil: labels are no features
 	drop      tensor.Drop
 	regather  func(dst tensor.Tensor)
 	makeAgain makesAgain // the store, if it can do without features
@@ -78,7 +80,7 @@ func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats
 	}
 	s.ctx = nn.Context{Q: q, A: arena, Store: s.store, Train: true, Seed: seed}
 	s.makeAgain, _ = s.store.(makesAgain)
-	s.regather = func(dst tensor.Tensor) { s.q.GatherRows(s.feats, s.nodes, s.drop, dst) }
+	s.regather = s.gather
 	if err == nil && feats != nil {
 		err = s.keepFeatures(feats)
 	}
@@ -86,6 +88,14 @@ func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats
 		return nil, errors.Join(err, q.Close())
 	}
 	return s, nil
+}
+
+// gather writes the features of the step's nodes.
+func (s *Stepper) gather(dst tensor.Tensor) {
+	s.q.GatherRows(s.feats, s.nodes, s.drop, dst)
+	if s.labels != nil {
+		s.labels.write(s.q, s.given, s.drop, dst)
+	}
 }
 
 // keepFeatures makes all rows visible to the device.
@@ -141,14 +151,15 @@ func (s *Stepper) Step(b *loader.Batch, index uint64, score Score) (st Step, err
 	s.arena.Release(x) // the store holds what the backward pass needs of it
 	s.ctx.Layer = s.model.Seq.Len()
 	dlogits := s.arena.Alloc(tensor.F32, logits.Rows, logits.Cols)
-	s.loss.Eval(s.q, logits, s.target(b), s.place.column(s.arena, s.q, slotWeight, b.LossNorm), s.lossT, dlogits)
+	weights := s.lossWeights(b)
+	s.loss.Eval(s.q, logits, s.target(b), s.place.column(s.arena, s.q, slotWeight, weights), s.lossT, dlogits)
 	if score != nil {
 		if err := score(b, logits, s.q); err != nil {
 			return st, err
 		}
 	}
 	s.arena.Release(logits)
-	st = Step{Nodes: b.NumNodes(), Edges: b.NumEdges(), SavedBytes: s.store.Bytes(), WeightSum: s.weightSum(b.LossNorm, b.Class)}
+	st = Step{Nodes: b.NumNodes(), Edges: b.NumEdges(), SavedBytes: s.store.Bytes(), WeightSum: s.weightSum(weights, b.Class)}
 	if st.Loss, err = s.lossNow(); err != nil || !finite(st.Loss) {
 		return st, s.notFinite("loss", st.Loss, b, index, err, s.whereLoss)
 	}
@@ -180,6 +191,10 @@ func (s *Stepper) inputs(b *loader.Batch) (tensor.Tensor, *nn.Batch) {
 		s.drop = s.model.Seq.InputDrop(&s.ctx)
 		s.ctx.Dropped = s.drop.P > 0
 		s.nodes = s.place.ints(s.arena, s.q, slotNodes, b.Nodes)
+		if s.labels != nil {
+			s.labels.divide(&s.ctx, b, s.model.Classes)
+			s.given = s.place.ints(s.arena, s.q, slotGiven, s.labels.given)
+		}
 		s.regather(x)
 		if s.makeAgain != nil {
 			s.makeAgain.MakesAgain(x, s.regather)

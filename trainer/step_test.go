@@ -203,7 +203,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 			}
 			b := backend(t, 2)
 			s := newBench(t, c, d, b, resident)
-			r := &run{Options: Options{Data: d}, scorer: &Scorer{multi: c.Network.Loss == "sigmoid"}}
+			r := &run{Options: Options{Data: d}, stepper: s.Stepper, scorer: &Scorer{multi: c.Network.Loss == "sigmoid"}}
 			r.score = r.scoreBatch
 			i := uint64(0)
 			step := func() {

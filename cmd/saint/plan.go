@@ -152,7 +152,7 @@ func (o *planOptions) step(e *env, cfg *trainconfig.Config, size trainer.Size, b
 func (o *planOptions) largest(ctx context.Context, e *env, cfg *trainconfig.Config, ds *formats.Dataset, phase int) (trainer.Size, error) {
 	_, resident := ds.Features.(formats.Resident)
 	size := trainer.Size{Features: ds.Features.Dim(), Classes: ds.Labels.NumClasses, Multi: ds.Labels.IsMulti(), Rows: !resident}
-	env := samplers.NewEnv(ds.Train, ds.TrainNodes)
+	env := samplers.NewEnv(trainer.TrainingGraph(cfg, ds), ds.TrainNodes)
 	s, err := trainer.NewSampler(&cfg.Phases[phase], env)
 	if err != nil {
 		return size, err

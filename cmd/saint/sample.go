@@ -110,7 +110,7 @@ type sampleSource struct {
 }
 
 func openSource(ctx context.Context, e *env, o sampleOptions, cfg *trainconfig.Config, ds *formats.Dataset) (*sampleSource, error) {
-	env := samplers.NewEnv(ds.Train, ds.TrainNodes)
+	env := samplers.NewEnv(trainer.TrainingGraph(cfg, ds), ds.TrainNodes)
 	p := &cfg.Phases[o.phase]
 	s, err := trainer.NewSampler(p, env)
 	if err != nil {

@@ -92,7 +92,11 @@ func (s *saved) load(ctx context.Context, e *env, data string, edgeWeight bool) 
 	if err := trainer.CheckLabels(s.config, &s.data.Labels); err != nil {
 		return err
 	}
-	if s.model, err = trainer.NewModel(s.config, s.data.Features.Dim(), s.data.Labels.NumClasses, s.backend, 1); err != nil {
+	feats, err := trainer.Features(s.config, s.data)
+	if err != nil {
+		return err
+	}
+	if s.model, err = trainer.NewModel(s.config, feats.Dim(), s.data.Labels.NumClasses, s.backend, 1); err != nil {
 		return err
 	}
 	if err := trainer.LoadParams(s.path, s.model); err != nil {
@@ -101,7 +105,7 @@ func (s *saved) load(ctx context.Context, e *env, data string, edgeWeight bool) 
 	if s.arena, err = s.backend.NewArena(); err != nil {
 		return err
 	}
-	s.eval, err = trainer.NewEvaluator(s.data.Full, s.data.Features, s.backend, s.arena)
+	s.eval, err = trainer.NewEvaluator(s.data.Full, feats, s.backend, s.arena)
 	return errors.Join(err, ctx.Err())
 }
 

@@ -112,7 +112,7 @@ func (j *job) findSource(ctx context.Context) (err error) {
 	if o.named, err = remote.Find(ctx, c); err != nil {
 		return fmt.Errorf("--source: %w", err)
 	}
-	o.graph = samplers.Env{Graph: j.data.Train, Train: j.data.TrainNodes}.Fingerprint()
+	o.graph = samplers.Env{Graph: trainer.TrainingGraph(j.config, j.data), Train: j.data.TrainNodes}.Fingerprint()
 	j.env.log.Info("subgraphs come from " + o.URL)
 	return nil
 }

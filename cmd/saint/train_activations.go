@@ -16,6 +16,8 @@ func activationFlags() []cli.Flag {
 		&cli.StringFlag{Name: "act_stats", Usage: "`TYPE` of the statistics: bf16 or fp32", DefaultText: "as configured, else bf16"},
 		&cli.BoolFlag{Name: "simulate", Usage: "round as with codes but keep the values: for checking accuracy"},
 		&cli.Float64Flag{Name: "grad_norm", Usage: "clip gradients to the global norm `F`", DefaultText: "as configured (grad_clip)"},
+		&cli.BoolFlag{Name: "inductive", Usage: "train on the edges between training nodes alone, whatever the configuration says"},
+		&cli.BoolFlag{Name: "transductive", Usage: "train on the whole graph; only training nodes have a loss"},
 	}
 }
 
@@ -24,6 +26,8 @@ type overrides struct {
 	set         map[string]bool
 	activations trainconfig.Activations
 	gradNorm    float64
+	inductive   bool
+	whole       bool // transductive
 }
 
 func overridesOf(c *cli.Context) overrides {
@@ -33,7 +37,7 @@ func overridesOf(c *cli.Context) overrides {
 			Bits: c.Int("n_bits"), KeptFrac: c.Float64("kept_frac"), FP: c.Bool("act_fp"), Group: c.Int("act_group"),
 			Stats: c.String("act_stats"), Simulate: c.Bool("simulate"),
 		},
-		gradNorm: c.Float64("grad_norm"),
+		gradNorm: c.Float64("grad_norm"), inductive: c.Bool("inductive"), whole: c.Bool("transductive"),
 	}
 	for _, f := range activationFlags() {
 		name := f.Names()[0]
@@ -63,6 +67,12 @@ func (o *overrides) apply(c *trainconfig.Config) error {
 			return usagef("--%s", msg)
 		}
 		return c.Params.Section.Errorf(key, "%s", msg)
+	}
+	if o.inductive && o.whole {
+		return usagef("--inductive and --transductive: want one of them")
+	}
+	if o.inductive || o.whole {
+		c.Params.Inputs.Transductive = o.whole
 	}
 	if o.set["grad_norm"] {
 		if !(o.gradNorm > 0) {
