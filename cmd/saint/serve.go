@@ -228,7 +228,7 @@ func (s *offerer) load(ctx context.Context, prefix string) (*remote.Dataset, err
 			return nil, usagef("--data_prefix: two data sets have the name %q; clients could not tell them apart", d.Name)
 		}
 	}
-	env := samplers.Env{Graph: d.Train, Train: d.TrainNodes}
+	env := samplers.Env{Graph: trainer.TrainingGraph(config, d), Train: d.TrainNodes}
 	graph := env.Fingerprint()
 	set := &remote.Dataset{Name: d.Name, Fingerprint: d.Fingerprint, Env: env, Labels: &d.Labels, Features: d.Features}
 	for i := range config.Phases {
