@@ -1,6 +1,7 @@
 package samplers
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -25,6 +26,7 @@ const (
 	metaKey       = "key"
 	metaSubgraphs = "subgraphs"
 	metaUniform   = "uniform_loss"
+	metaMean      = "subgraph_mean" // absent: false
 	metaChecksum  = "crc32c"
 )
 
@@ -37,6 +39,9 @@ func CacheKey(fingerprint, sampler, params string, o EstimateOptions) string {
 		o.Coverage, o.Seed, o.Phase, o.DisableNormLoss, o.DisableNormAggr, o.Compat)
 	if o.Exact {
 		text += "exact\n"
+	}
+	if o.SubgraphMean {
+		text += "subgraph\n"
 	}
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
@@ -61,13 +66,17 @@ func (n *Norm) Save(path, key string) error {
 	if n.Aggr != nil {
 		tensors = append(tensors, safetensors.Float32(tensorAggr, []int{len(n.Aggr)}, n.Aggr))
 	}
-	return safetensors.WriteFile(path, tensors, map[string]string{
+	meta := map[string]string{
 		metaFormat:    normFormat,
 		metaKey:       key,
 		metaSubgraphs: strconv.Itoa(n.Subgraphs),
 		metaUniform:   strconv.FormatBool(n.UniformLoss),
 		metaChecksum:  checksum(tensors, tensorAggr, tensorLoss),
-	})
+	}
+	if n.SubgraphMean {
+		meta[metaMean] = "true"
+	}
+	return safetensors.WriteFile(path, tensors, meta)
 }
 
 // LoadNorm reads what Save wrote for the same key: the same bits that EstimateNorm gives
@@ -115,7 +124,11 @@ func readNorm(f *safetensors.File, path, key string, env Env) (*Norm, error) {
 	if got := checksum(tensors, tensorAggr, tensorLoss); got != meta[metaChecksum] {
 		return nil, formats.BadInput(path, "its checksum is %s, want %s: the file is damaged", got, meta[metaChecksum])
 	}
-	n := &Norm{Subgraphs: subgraphs, UniformLoss: uniform}
+	mean, err := strconv.ParseBool(cmp.Or(meta[metaMean], "false"))
+	if err != nil {
+		return nil, formats.BadInput(path, "%s is %q, want true or false", metaMean, meta[metaMean])
+	}
+	n := &Norm{Subgraphs: subgraphs, UniformLoss: uniform, SubgraphMean: mean}
 	for i := range tensors {
 		if err := n.setTensor(path, &tensors[i], env); err != nil {
 			return nil, err
@@ -157,6 +170,9 @@ func (n *Norm) setTensor(path string, t *safetensors.Tensor, env Env) error {
 
 // fits reports coefficients of other training nodes: exactly those have a loss weight.
 func (n *Norm) fits(path string, env Env) error {
+	if n.SubgraphMean && n.Aggr != nil {
+		return formats.BadInput(path, "tensor %q beside %s", tensorAggr, metaMean)
+	}
 	if len(n.Loss) != env.Graph.NumNodes() {
 		return formats.BadInput(path, "tensor %q is missing", tensorLoss)
 	}

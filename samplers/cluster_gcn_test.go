@@ -299,3 +299,55 @@ func TestClusterAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations a subgraph, want 0", n)
 	}
 }
+
+// TestSubgraphMean: rows sum to 1, weighted or not, and survive the cache.
+func TestSubgraphMean(t *testing.T) {
+	for _, weighted := range []bool{false, true} {
+		env := samplertest.Env(samplertest.PowerLaw(60, 300, 3))
+		if weighted {
+			env.Graph.Weights = make([]float32, env.Graph.NumEdges())
+			for i := range env.Graph.Weights {
+				env.Graph.Weights[i] = float32(i % 4) // some rows may sum to 0
+			}
+		}
+		s := cluster(t, env, params{"parts": 10, "clusters_per_batch": 3})
+		o := samplers.EstimateOptions{SubgraphMean: true, DisableNormLoss: true, DisableNormAggr: true}
+		norm, err := samplers.EstimateNorm(t.Context(), s, env, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "norm")
+		if err := norm.Save(path, "k"); err != nil {
+			t.Fatal(err)
+		}
+		if norm, err = samplers.LoadNorm(path, "k", env); err != nil {
+			t.Fatal(err)
+		}
+		sub := at(t, s, env, 1, 0, 0)
+		norm.Apply(env.Graph, &sub)
+		for i := range sub.Nodes {
+			lo, hi := sub.Indptr[i], sub.Indptr[i+1]
+			sum, weight := 0.0, float32(0)
+			for k := lo; k < hi; k++ {
+				sum += float64(sub.AdjNorm[k])
+				if weighted {
+					weight += env.Graph.Weights[sub.EdgeIDs[k]]
+				}
+			}
+			want := 1.0
+			if lo == hi || weighted && weight == 0 {
+				want = 0
+			}
+			if sum < want-1e-6 || sum > want+1e-6 {
+				t.Errorf("weighted %t: row %d of %d entries sums to %v, want %v", weighted, i, hi-lo, sum, want)
+			}
+		}
+		o.DisableNormAggr = false
+		if _, err := samplers.EstimateNorm(t.Context(), s, env, o); err == nil {
+			t.Error("coefficients of edges beside means: no error")
+		}
+		if a, b := samplers.CacheKey("f", "s", "p", o), samplers.CacheKey("f", "s", "p", samplers.EstimateOptions{DisableNormLoss: true}); a == b {
+			t.Error("CacheKey does not know SubgraphMean")
+		}
+	}
+}

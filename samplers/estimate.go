@@ -2,6 +2,7 @@ package samplers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -25,6 +26,9 @@ type EstimateOptions struct {
 
 	DisableNormLoss bool // norm_loss: false
 	DisableNormAggr bool // norm_aggr: false
+	// SubgraphMean (norm: subgraph) makes rows of the adjacency means over the neighbours that
+	// are in the subgraph, as in Cluster-GCN. It needs DisableNormAggr.
+	SubgraphMean bool
 
 	// Exact asks for closed forms in place of counts. It is an error if the sampler is no
 	// [ClosedForm]; Coverage, Seed and Compat then do not matter.
@@ -70,8 +74,13 @@ func EstimateNorm(ctx context.Context, s Sampler, env Env, o EstimateOptions) (*
 	if most := (math.MaxInt - 1) / len(env.Train); o.Coverage > most {
 		return nil, fmt.Errorf("sample_coverage is %d, want at most %d", o.Coverage, most)
 	}
+	if o.SubgraphMean && !o.DisableNormAggr {
+		return nil, errors.New("means over the neighbours in a subgraph leave no room for coefficients of edges")
+	}
 	if d, ok := s.(Deterministic); ok && d.Deterministic() || o.DisableNormLoss && o.DisableNormAggr {
-		return exactNorm(env, o.DisableNormLoss), nil
+		n := exactNorm(env, o.DisableNormLoss)
+		n.SubgraphMean = o.SubgraphMean
+		return n, nil
 	}
 	if err := Prepare(ctx, s, PrepareOptions{Workers: o.Workers}); err != nil {
 		return nil, err
@@ -87,7 +96,7 @@ func EstimateNorm(ctx context.Context, s Sampler, env Env, o EstimateOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	norm := &Norm{Subgraphs: subgraphs, UniformLoss: o.DisableNormLoss}
+	norm := &Norm{Subgraphs: subgraphs, UniformLoss: o.DisableNormLoss, SubgraphMean: o.SubgraphMean}
 	norm.prepare(env.Graph)
 	norm.Loss = lossWeights(env, c.nodes, subgraphs, o.DisableNormLoss)
 	if c.edges != nil {

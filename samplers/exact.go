@@ -27,6 +27,7 @@ func closedNorm(ctx context.Context, s Sampler, env Env, o EstimateOptions) (*No
 	g := env.Graph
 	node, pair := closed.LogMisses()
 	n := exactNorm(env, o.DisableNormLoss)
+	n.SubgraphMean = o.SubgraphMean
 	hit := make([]float64, len(node)) // P(v)
 	for v, miss := range node {
 		hit[v] = -math.Expm1(miss)

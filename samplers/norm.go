@@ -24,6 +24,9 @@ type Norm struct {
 	UniformLoss bool
 	// Aggr is alpha_e, one per edge of the training graph; nil: 1 for every edge.
 	Aggr []float32
+	// SubgraphMean says that a row's entries are w_e over the sum of the weights of the row
+	// in the subgraph, and not in the training graph; Aggr is nil.
+	SubgraphMean bool
 	// Subgraphs is S, how many were counted; 0 if nothing had to be.
 	Subgraphs int
 
@@ -38,9 +41,15 @@ type Norm struct {
 func (n *Norm) Apply(g *formats.Graph, dst *formats.Subgraph) {
 	dst.AdjNorm = resize(dst.AdjNorm, dst.NumEdges())
 	dst.LossNorm = resize(dst.LossNorm, dst.NumNodes())
-	if n.Aggr != nil && g.Weights == nil {
+	switch {
+	case n.SubgraphMean:
+		for i := range dst.Nodes {
+			lo, hi := dst.Indptr[i], dst.Indptr[i+1]
+			meanRow(g, dst.EdgeIDs[lo:hi], dst.AdjNorm[lo:hi])
+		}
+	case n.Aggr != nil && g.Weights == nil:
 		induce.Scale(dst.Nodes, g.Indptr, dst.Indptr, dst.EdgeIDs, n.Aggr, dst.AdjNorm)
-	} else {
+	default:
 		for i, v := range dst.Nodes {
 			lo, hi := dst.Indptr[i], dst.Indptr[i+1]
 			n.applyRow(g, v, dst.EdgeIDs[lo:hi], dst.AdjNorm[lo:hi])
@@ -52,6 +61,27 @@ func (n *Norm) Apply(g *formats.Graph, dst *formats.Subgraph) {
 	}
 	for i, v := range dst.Nodes {
 		dst.LossNorm[i] = n.Loss[v]
+	}
+}
+
+// meanRow does a row that is a mean over the neighbours in the subgraph.
+func meanRow(g *formats.Graph, ids []int64, adj []float32) {
+	if g.Weights == nil {
+		for k := range adj {
+			adj[k] = float32(1 / float64(len(adj)))
+		}
+		return
+	}
+	sum := 0.0
+	for _, e := range ids {
+		sum += float64(g.Weights[e])
+	}
+	inv := 0.0
+	if sum != 0 {
+		inv = 1 / sum
+	}
+	for k, e := range ids {
+		adj[k] = float32(float64(g.Weights[e]) * inv)
 	}
 }
 

@@ -55,7 +55,7 @@ type Params struct {
 	EvalValEvery   int
 	NormLoss       bool
 	NormAggr       bool
-	Norm           string  // "estimate" or "exact"
+	Norm           string  // "estimate", "exact" or "subgraph"
 	GradClip       float64 // 0: none
 	GradClipType   string  // "norm" or "value"
 	Compat         string  // "" or "reference"
@@ -172,16 +172,16 @@ func Parse(name string, data []byte) (*Config, error) {
 // plain are the samplers whose papers train without coefficients.
 var plain = map[string]bool{"cluster_gcn": true}
 
-// defaultNorms turns normalisation off, unless params asks for it, where all samplers do without.
+// defaultNorms turns normalisation off where all samplers do without and params says nothing.
 func (c *Config) defaultNorms(s *Section) {
 	for _, p := range c.Phases {
 		if !plain[p.Sampler] {
 			return
 		}
 	}
-	exact := c.Params.Norm == "exact"
-	c.Params.NormLoss = c.Params.NormLoss && (exact || s.value("norm_loss") != nil)
-	c.Params.NormAggr = c.Params.NormAggr && (exact || s.value("norm_aggr") != nil)
+	if s.value("norm") == nil && s.value("norm_loss") == nil && s.value("norm_aggr") == nil {
+		c.Params.Norm, c.Params.NormLoss, c.Params.NormAggr = "subgraph", false, false
+	}
 }
 
 // yamlLine finds the position that the YAML library puts into its messages.
@@ -336,7 +336,7 @@ func (c *Config) readParams(s *Section) error {
 		return err
 	}
 	if err := oneOf(s, map[string]string{"grad_clip_type": k.GradClipType, "compat": k.Compat, "norm": k.Norm, "dtype": k.DType},
-		map[string]string{"grad_clip_type": "norm value", "compat": " reference", "norm": "estimate exact", "dtype": "s d"}); err != nil {
+		map[string]string{"grad_clip_type": "norm value", "compat": " reference", "norm": "estimate exact subgraph", "dtype": "s d"}); err != nil {
 		return err
 	}
 	switch {
@@ -357,6 +357,14 @@ func (c *Config) readParams(s *Section) error {
 		LR: k.LR, Dropout: k.Dropout, WeightDecay: k.WeightDecay, SampleCoverage: k.SampleCoverage, EvalValEvery: k.EvalValEvery,
 		NormLoss: k.NormLoss, NormAggr: k.NormAggr, Norm: k.Norm, GradClip: k.GradClip, GradClipType: k.GradClipType, Compat: k.Compat,
 		Double: k.DType == "d",
+	}
+	if k.Norm == "subgraph" {
+		for _, key := range []string{"norm_loss", "norm_aggr"} {
+			if n := s.value(key); n != nil && n.Value == "true" {
+				return s.Errorf(key, "%s is true, but norm: subgraph means no coefficients", key)
+			}
+		}
+		c.Params.NormLoss, c.Params.NormAggr = false, false
 	}
 	if err := c.Params.setDropouts(s, &k); err != nil {
 		return err
@@ -425,8 +433,8 @@ func (c *Config) Resolved() []byte {
 	writeForeign(&b, n.Extra, networkKeys{})
 	fmt.Fprintf(&b, "params:\n  - lr: %v\n    dropout: %v\n    weight_decay: %v\n    sample_coverage: %d\n    eval_val_every: %d\n    norm_loss: %t\n    norm_aggr: %t\n    grad_clip: %v\n    grad_clip_type: %s\n",
 		p.LR, p.Dropout, p.WeightDecay, p.SampleCoverage, p.EvalValEvery, p.NormLoss, p.NormAggr, p.GradClip, p.GradClipType)
-	if p.Norm == "exact" {
-		b.WriteString("    norm: exact\n")
+	if p.Norm != "estimate" {
+		fmt.Fprintf(&b, "    norm: %s\n", p.Norm)
 	}
 	if p.Compat != "" {
 		fmt.Fprintf(&b, "    compat: %s\n", p.Compat)

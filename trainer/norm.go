@@ -19,7 +19,7 @@ func NormOptions(c *trainconfig.Config, phase int, seed uint64) samplers.Estimat
 	p := &c.Params
 	return samplers.EstimateOptions{
 		Coverage: p.SampleCoverage, Seed: seed, Phase: phase,
-		DisableNormLoss: !p.NormLoss, DisableNormAggr: !p.NormAggr, Compat: p.Compat, Exact: p.Norm == "exact",
+		DisableNormLoss: !p.NormLoss, DisableNormAggr: !p.NormAggr, Compat: p.Compat, Exact: p.Norm == "exact", SubgraphMean: p.Norm == "subgraph",
 	}
 }
 

@@ -54,7 +54,7 @@ func openBatches(ctx context.Context, set *benchSet, seed uint64, workers, cover
 	}
 	p := set.config.Params
 	norm, err := samplers.EstimateNorm(ctx, s, set.env, samplers.EstimateOptions{
-		Coverage: coverage, Workers: workers, Seed: seed, DisableNormLoss: !p.NormLoss, DisableNormAggr: !p.NormAggr, Compat: p.Compat, Exact: p.Norm == "exact",
+		Coverage: coverage, Workers: workers, Seed: seed, DisableNormLoss: !p.NormLoss, DisableNormAggr: !p.NormAggr, Compat: p.Compat, Exact: p.Norm == "exact", SubgraphMean: p.Norm == "subgraph",
 	})
 	if err != nil {
 		return nil, err

@@ -148,7 +148,7 @@ func estimate(ctx context.Context, e *env, o sampleOptions, cfg *trainconfig.Con
 	p := cfg.Params
 	return samplers.EstimateNorm(ctx, s, env, samplers.EstimateOptions{
 		Coverage: p.SampleCoverage, Workers: o.workers, Seed: o.seed, Phase: o.phase,
-		DisableNormLoss: !p.NormLoss, DisableNormAggr: !p.NormAggr, Compat: p.Compat, Exact: p.Norm == "exact",
+		DisableNormLoss: !p.NormLoss, DisableNormAggr: !p.NormAggr, Compat: p.Compat, Exact: p.Norm == "exact", SubgraphMean: p.Norm == "subgraph",
 		Progress: func(drawn, want int64) {
 			task.SetTotal(want)
 			task.Set(drawn, "")
