@@ -27,7 +27,7 @@ const (
 	metaParts     = "parts"
 )
 
-// partition returns the part of each training node, from the cache or made anew.
+// partition returns the part of each of s.nodes, from the cache or made anew.
 func (s *ClusterGCN) partition(ctx context.Context, o PrepareOptions) ([]int32, error) {
 	warn := o.Warn
 	if warn == nil {
@@ -37,7 +37,7 @@ func (s *ClusterGCN) partition(ctx context.Context, o PrepareOptions) ([]int32, 
 	if o.CacheDir != "" {
 		key = s.cacheKey()
 		path = filepath.Join(o.CacheDir, "partition", key+".safetensors")
-		part, err := loadPartition(path, key, len(s.env.Train), s.Parts)
+		part, err := loadPartition(path, key, len(s.nodes), s.Parts)
 		if err == nil {
 			return part, nil
 		}
@@ -45,7 +45,7 @@ func (s *ClusterGCN) partition(ctx context.Context, o PrepareOptions) ([]int32, 
 			warn(fmt.Errorf("cached partition ignored and computed again: %w", err))
 		}
 	}
-	part, err := partition.KWay(ctx, trainingGraph(s.env), partition.Options{
+	part, err := partition.KWay(ctx, s.graph(), partition.Options{
 		Parts: s.Parts, Seed: s.Seed, Workers: o.Workers, Progress: o.Progress,
 	})
 	if err != nil || path == "" {
@@ -124,31 +124,48 @@ func loadPartition(path, key string, nodes, parts int) (part []int32, err error)
 	return part, nil
 }
 
-// trainingGraph returns the graph of the training nodes, by their positions in env.Train, without
-// directions: an edge weighs as many entries of the adjacency as are lost when it is cut, the two
-// of a symmetric graph counting as one.
-func trainingGraph(env Env) *partition.Graph {
-	g, train := env.Graph, env.Train
-	if len(train) < g.NumNodes() {
-		local := make([]int32, g.NumNodes())
-		for v := range local {
-			local[v] = -1
+// nodes returns the training nodes and all others that have edges, ascending.
+func (e Env) nodes() []int32 {
+	g := e.Graph
+	used := make([]bool, g.NumNodes())
+	for _, v := range e.Train {
+		used[v] = true
+	}
+	for v := range used {
+		used[v] = used[v] || g.Degree(int32(v)) > 0
+	}
+	for _, u := range g.Indices {
+		used[u] = true
+	}
+	nodes := make([]int32, 0, len(e.Train))
+	for v, ok := range used {
+		if ok {
+			nodes = append(nodes, int32(v))
 		}
-		for i, v := range train {
+	}
+	return nodes
+}
+
+// graph returns the graph of s.nodes, by their positions there, without directions: an edge weighs
+// as many entries of the adjacency as are lost when it is cut, the two of a symmetric graph
+// counting as one.
+func (s *ClusterGCN) graph() *partition.Graph {
+	g := s.env.Graph
+	if len(s.nodes) < g.NumNodes() {
+		local := make([]int32, g.NumNodes())
+		for i, v := range s.nodes {
 			local[v] = int32(i)
 		}
-		c := &formats.Graph{Indptr: make([]int64, 1, len(train)+1)}
-		for _, v := range train {
+		c := &formats.Graph{Indptr: make([]int64, 1, len(s.nodes)+1), Indices: make([]int32, 0, g.NumEdges())}
+		for _, v := range s.nodes { // all others have no edges
 			for _, u := range g.Neighbors(v) {
-				if local[u] >= 0 {
-					c.Indices = append(c.Indices, local[u])
-				}
+				c.Indices = append(c.Indices, local[u])
 			}
 			c.Indptr = append(c.Indptr, int64(len(c.Indices)))
 		}
 		g = c
 	}
-	if env.Symmetric() {
+	if s.env.Symmetric() {
 		return &partition.Graph{Indptr: g.Indptr, Indices: g.Indices}
 	}
 	return undirected(g)

@@ -9,19 +9,21 @@ import (
 	"sync/atomic"
 )
 
-// ClusterGCN cuts the graph of the training nodes into Parts parts with few edges between them
-// and takes PerBatch parts together with all edges among them (arXiv:1905.07953, algorithm 1).
-// An epoch goes through all parts once, in a new random order: every training node is in exactly
-// one of its ceil(Parts/PerBatch) subgraphs. Loops and weights of edges do not matter to the parts.
+// ClusterGCN cuts the training graph into Parts parts with few edges between them and takes
+// PerBatch parts together with all edges among them (arXiv:1905.07953, algorithm 1). An epoch goes
+// through all parts once, in a new random order: every node is in exactly one of its
+// ceil(Parts/PerBatch) subgraphs. The nodes are those for training and, where the graph has more,
+// those with edges. Loops and weights of edges do not matter to the parts.
 //
-// Cost: the partition once, then O(Parts + nodes) a subgraph; 8 bytes a training node, shared by
-// all workers.
+// Cost: the partition once, then O(Parts + nodes) a subgraph; 8 bytes a node, shared by all
+// workers.
 type ClusterGCN struct {
 	Parts    int    // parts
 	PerBatch int    // clusters_per_batch
 	Seed     uint64 // partition_seed
 
 	env      Env
+	nodes    []int32    // that are cut, ascending
 	mu       sync.Mutex // held by who makes the clusters
 	clusters atomic.Pointer[clusters]
 }
@@ -57,15 +59,16 @@ func newClusterGCN(env Env, p Params) (Sampler, error) {
 	if err != nil {
 		return nil, err
 	}
+	nodes := env.nodes()
 	switch {
-	case !env.StandIn && parts > int64(len(env.Train)):
-		return nil, fmt.Errorf("parts is %d, want at most %d, the number of training nodes", parts, len(env.Train))
+	case !env.StandIn && parts > int64(len(nodes)):
+		return nil, fmt.Errorf("parts is %d, want at most %d, the number of nodes of the training graph", parts, len(nodes))
 	case batch > parts:
 		return nil, fmt.Errorf("clusters_per_batch is %d, want at most parts, which is %d", batch, parts)
 	case key.PartitionSeed < 0:
 		return nil, fmt.Errorf("partition_seed is %d, want 0 or more", key.PartitionSeed)
 	}
-	return &ClusterGCN{Parts: int(parts), PerBatch: int(batch), Seed: uint64(key.PartitionSeed), env: env}, nil
+	return &ClusterGCN{Parts: int(parts), PerBatch: int(batch), Seed: uint64(key.PartitionSeed), env: env, nodes: nodes}, nil
 }
 
 // BatchesPerEpoch returns ceil(parts/clusters_per_batch).
@@ -74,7 +77,7 @@ func (s *ClusterGCN) BatchesPerEpoch() int { return (s.Parts + s.PerBatch - 1) /
 // Budget returns the mean number of nodes of a subgraph, rounded up.
 func (s *ClusterGCN) Budget() int {
 	groups := s.BatchesPerEpoch()
-	return max(1, (len(s.env.Train)+groups-1)/groups)
+	return max(1, (len(s.nodes)+groups-1)/groups)
 }
 
 // Deterministic reports whether all parts are taken together every time.
@@ -139,12 +142,12 @@ func (s *ClusterGCN) Prepare(ctx context.Context, o PrepareOptions) error {
 	if err != nil {
 		return err
 	}
-	s.clusters.Store(newClusters(part, s.env.Train, s.Parts))
+	s.clusters.Store(newClusters(part, s.nodes, s.Parts))
 	return nil
 }
 
-func newClusters(part, train []int32, parts int) *clusters {
-	c := &clusters{start: make([]int32, parts+1), nodes: make([]int32, len(train))}
+func newClusters(part, nodes []int32, parts int) *clusters {
+	c := &clusters{start: make([]int32, parts+1), nodes: make([]int32, len(nodes))}
 	for _, p := range part {
 		c.start[p+1]++
 	}
@@ -153,7 +156,7 @@ func newClusters(part, train []int32, parts int) *clusters {
 	}
 	next := append([]int32(nil), c.start[:parts]...)
 	for i, p := range part {
-		c.nodes[next[p]] = train[i]
+		c.nodes[next[p]] = nodes[i]
 		next[p]++
 	}
 	return c

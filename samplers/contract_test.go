@@ -84,7 +84,7 @@ func TestBadParameters(t *testing.T) {
 		{"cluster_gcn", params{"clusters_per_batch": 1}, "sampler cluster_gcn: parts is missing"},
 		{"cluster_gcn", params{"parts": 3}, "clusters_per_batch is missing"},
 		{"cluster_gcn", params{"parts": 0, "clusters_per_batch": 1}, "parts is 0, want at least 1"},
-		{"cluster_gcn", params{"parts": 51, "clusters_per_batch": 1}, "parts is 51, want at most 50, the number of training nodes"},
+		{"cluster_gcn", params{"parts": 51, "clusters_per_batch": 1}, "parts is 51, want at most 50, the number of nodes of the training graph"},
 		{"cluster_gcn", params{"parts": 5, "clusters_per_batch": 0}, "clusters_per_batch is 0, want at least 1"},
 		{"cluster_gcn", params{"parts": 5, "clusters_per_batch": 6}, "clusters_per_batch is 6, want at most parts, which is 5"},
 		{"cluster_gcn", params{"parts": 5, "clusters_per_batch": 5, "partition_seed": -1}, "partition_seed is -1, want 0 or more"},

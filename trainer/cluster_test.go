@@ -85,7 +85,7 @@ func TestClusterBadKeys(t *testing.T) {
 	env := samplers.NewEnv(l.data.Train, l.data.TrainNodes)
 	for keys, want := range map[string]string{
 		"parts: 0; clusters_per_batch: 1":      "parts is 0, want at least 1",
-		"parts: 100000; clusters_per_batch: 1": fmt.Sprintf("parts is 100000, want at most %d, the number of training nodes", len(env.Train)),
+		"parts: 100000; clusters_per_batch: 1": fmt.Sprintf("parts is 100000, want at most %d, the number of nodes of the training graph", len(env.Train)),
 		"parts: 3; clusters_per_batch: 4":      "clusters_per_batch is 4, want at most parts, which is 3",
 		"clusters_per_batch: 4":                "parts is missing",
 		"parts: 3; cluster_per_batch: 4":       `unknown key "cluster_per_batch"`,

@@ -139,16 +139,6 @@ func (s *Stepper) lossWeights(b *loader.Batch) []float32 {
 	return b.LossNorm
 }
 
-// checkInputs says whether what training sees fits the samplers.
-func checkInputs(c *trainconfig.Config) error {
-	for i := range c.Phases {
-		if p := &c.Phases[i]; c.Params.Inputs.Transductive && p.Sampler == "cluster_gcn" {
-			return p.Params.Errorf("sampler", "cluster_gcn divides the graph of the training nodes; leave out transductive, or take another sampler")
-		}
-	}
-	return nil
-}
-
 // withInputs returns d with the graph and the features that c trains on.
 func withInputs(c *trainconfig.Config, d *formats.Dataset) (*formats.Dataset, error) {
 	feats, err := Features(c, d)

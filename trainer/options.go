@@ -35,8 +35,8 @@ func CheckOptions(c *trainconfig.Config, d *formats.Dataset) error {
 	if n := len(p.ClassWeights.List); n > 0 && n != d.Labels.NumClasses {
 		return p.Section.Errorf("class_weights", "class_weights has %d numbers, but the data has %d classes", n, d.Labels.NumClasses)
 	}
-	if err := checkInputs(c); err != nil || len(d.ValNodes) > 0 {
-		return err
+	if len(d.ValNodes) > 0 {
+		return nil
 	}
 	if p.Patience > 0 {
 		return p.Section.Errorf("patience", "patience needs a validation score, but the data has no validation nodes")
