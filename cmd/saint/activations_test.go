@@ -11,7 +11,7 @@ import (
 // What is planned from sizes alone is what a step of a run takes, and speed comes with it.
 func TestPlanIsWhatAStepTakes(t *testing.T) {
 	config := writeConfig(t, "softmax", "30")
-	for _, flags := range []string{"", "--n_bits 2", "--n_bits 8 --kept_frac 0.5 --act_group 64 --act_stats fp32", "--act_fp --kept_frac 0.25", "--n_bits 4 --simulate"} {
+	for _, flags := range []string{"", "--n_bits 2", "--n_bits 8 --kept_frac 0.5 --act_group 64 --act_stats fp32", "--act_fp --kept_frac 0.25", "--n_bits 4 --simulate", "--transductive"} {
 		more := strings.Fields(flags)
 		lines := must(t, append([]string{
 			"train", "--gpu", "-1", "--debug_mem", "--test_speed", "--json", "--quiet", "--data_prefix", "synth:tiny", "--train_config", config,
@@ -94,6 +94,7 @@ func TestActivationFlagsRefused(t *testing.T) {
 		{base + "--act_stats fp32", "needs n_bits"},
 		{base + "--simulate", "needs n_bits"},
 		{base + "--grad_norm 0", "grad_norm is 0"},
+		{base + "--inductive --transductive", "want one of them"},
 		{base + "--n_bits 2 --dtype d", "single precision"},
 		{base + "--debug_mem --runs 2", "--runs"},
 		{base + "--debug_mem --baseline", "--baseline"},
