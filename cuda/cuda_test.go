@@ -31,6 +31,12 @@ func TestConformance(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kernels are interpreted, which takes long under the race detector")
 	}
-	t.Run("late", func(t *testing.T) { tensortest.Run(t, opener(fake.Options{})) })
-	t.Run("eager, reverse", func(t *testing.T) { tensortest.Run(t, opener(fake.Options{Eager: true, Reverse: true})) })
+	t.Run("late", func(t *testing.T) {
+		t.Parallel()
+		tensortest.RunSlow(t, opener(fake.Options{}))
+	})
+	t.Run("eager, reverse", func(t *testing.T) {
+		t.Parallel()
+		tensortest.RunSlow(t, opener(fake.Options{Eager: true, Reverse: true}))
+	})
 }

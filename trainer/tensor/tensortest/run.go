@@ -112,11 +112,17 @@ func (e *env) sync() {
 
 // Run runs the whole suite on the backends that open returns. It skips where the device is
 // not available.
-func Run(t *testing.T, open tensor.Opener) {
-	t.Run("Ops", func(t *testing.T) { runOps(t, open) })
-	t.Run("Threads", func(t *testing.T) { runThreads(t, open) })
+func Run(t *testing.T, open tensor.Opener) { run(t, open, false) }
+
+// RunSlow is Run for devices on which operations take long because they are interpreted: of what
+// differs by numbers of threads alone, and of the encodings at large shapes, it tries only a part.
+func RunSlow(t *testing.T, open tensor.Opener) { run(t, open, true) }
+
+func run(t *testing.T, open tensor.Opener, slow bool) {
+	t.Run("Ops", func(t *testing.T) { runOps(t, open, slow) })
+	t.Run("Threads", func(t *testing.T) { runThreads(t, open, slow) })
 	t.Run("Empty", func(t *testing.T) { runEmpty(newEnv(t, open, tensor.Options{})) })
-	t.Run("Quant", func(t *testing.T) { runQuant(t, open) })
+	t.Run("Quant", func(t *testing.T) { runQuant(t, open, slow) })
 	t.Run("Pairs", func(t *testing.T) { runPairs(t, open) })
 	t.Run("Dropout", func(t *testing.T) { runDropout(newEnv(t, open, tensor.Options{})) })
 	t.Run("NotFinite", func(t *testing.T) { runNotFinite(newEnv(t, open, tensor.Options{})) })
@@ -127,11 +133,22 @@ func Run(t *testing.T, open tensor.Opener) {
 	t.Run("Arena", func(t *testing.T) { runArena(t, open) })
 }
 
+// threadsOf returns the numbers of threads whose bits are compared.
+func threadsOf(slow bool) []int {
+	if slow {
+		return []int{1, 8}
+	}
+	return []int{1, 2, 3, 8}
+}
+
 // runOps compares every operation at every shape with its reference.
-func runOps(t *testing.T, open tensor.Opener) {
+func runOps(t *testing.T, open tensor.Opener, slow bool) {
 	for _, b := range builds() {
 		e := newEnv(t, open, tensor.Options{})
 		for _, s := range shapes {
+			if slow {
+				s.cols = min(s.cols, 2059)
+			}
 			c := b(e, s)
 			t.Run(c.Name+"/"+s.String(), func(t *testing.T) {
 				e.TB = t
@@ -146,10 +163,13 @@ func runOps(t *testing.T, open tensor.Opener) {
 }
 
 // runThreads compares the bits of every operation's outputs between numbers of threads.
-func runThreads(t *testing.T, open tensor.Opener) {
+func runThreads(t *testing.T, open tensor.Opener, slow bool) {
 	s := shape{300, 40, true}
+	if slow {
+		s.rows = 70
+	}
 	var want [][]byte
-	for _, threads := range []int{1, 2, 3, 8} {
+	for _, threads := range threadsOf(slow) {
 		e := newEnv(t, open, tensor.Options{Threads: threads})
 		i := 0
 		for _, b := range builds() {
