@@ -1,18 +1,21 @@
 package partition_test
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/saint-gnn/saint/internal/partition"
 )
 
 // BenchmarkKWay cuts the graphs of the folder SAINT_PARTITION_GRAPHS, which bench/peer_metis.py
-// fills: NAME.indptr of 64-bit and NAME.indices of 32-bit integers. It reports cut and weight
-// of the heaviest part over the mean.
+// fills: NAME.indptr of 64-bit and NAME.indices of 32-bit integers. SAINT_PARTITION_PARTS lists
+// numbers of parts. It reports cut and weight of the heaviest part over the mean.
 func BenchmarkKWay(b *testing.B) {
 	folder := os.Getenv("SAINT_PARTITION_GRAPHS")
 	if folder == "" {
@@ -22,14 +25,15 @@ func BenchmarkKWay(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	seed := uint64(numbers(b, "SAINT_PARTITION_SEED", "1")[0])
 	for _, name := range names {
 		name = name[:len(name)-len(".indptr")]
 		g := partition.Graph{Indptr: read[int64](b, name+".indptr"), Indices: read[int32](b, name+".indices")}
-		for _, parts := range []int{10, 100, 1000} {
+		for _, parts := range numbers(b, "SAINT_PARTITION_PARTS", "10,100,1000") {
 			b.Run(fmt.Sprintf("%s/%d", filepath.Base(name), parts), func(b *testing.B) {
 				var part []int32
 				for b.Loop() {
-					if part, err = partition.KWay(b.Context(), &g, partition.Options{Parts: parts, Seed: 1}); err != nil {
+					if part, err = partition.KWay(b.Context(), &g, partition.Options{Parts: parts, Seed: seed}); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -38,6 +42,20 @@ func BenchmarkKWay(b *testing.B) {
 			})
 		}
 	}
+}
+
+// numbers reads a list from the environment.
+func numbers(b *testing.B, variable, otherwise string) []int {
+	b.Helper()
+	var list []int
+	for _, word := range strings.Split(cmp.Or(os.Getenv(variable), otherwise), ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil {
+			b.Fatalf("%s: %v", variable, err)
+		}
+		list = append(list, n)
+	}
+	return list
 }
 
 func heaviest(part []int32, parts int) float64 {
