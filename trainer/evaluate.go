@@ -56,6 +56,7 @@ type Evaluator struct {
 	wholeInputs bool // no sums apart from layers, for tests
 
 	features tensor.Tensor
+	lent     tensor.Tensor // features of all nodes that are the device's already
 	tile     nn.RowTile
 	csr      tensor.CSR
 	indptr   []int32
@@ -84,6 +85,10 @@ func NewEvaluator(g *formats.Graph, feats formats.FeatureStore, b tensor.Backend
 
 // Close frees the evaluator's queue.
 func (e *Evaluator) Close() error { return e.q.Close() }
+
+// Lend makes evaluations read the features of all nodes from x, which lies on the device and
+// stays as it is, in place of a copy of their own.
+func (e *Evaluator) Lend(x tensor.Tensor) { e.lent = x }
 
 // Visit receives the output of rows [lo,hi) as a device tensor (hi-lo × OutDim) that is
 // valid during the call. It must not keep it.
@@ -164,6 +169,9 @@ type evalRun struct {
 // input returns the features of all nodes as a tensor, or the absent tensor if they do not
 // lie in memory: then rows are fetched tile by tile.
 func (r *evalRun) input() (x tensor.Tensor, owned bool, err error) {
+	if r.lent.Present() {
+		return r.lent, false, nil
+	}
 	if res, ok := r.feats.(formats.Resident); ok {
 		if r.b.Caps().SharedMemory {
 			err := r.b.Import(&r.features, tensor.F32, res.Rows(), res.Dim(), bytesOf(res.Matrix()))

@@ -264,10 +264,10 @@ func (e *Evaluator) wholeBytes(m *nn.Sequential, upTo int) int64 {
 	return e.elementBytes() * (n*int64(most) + temporaries*min(n, int64(e.tileRows(widest)))*int64(widest))
 }
 
-// inputBytes returns what the features of all nodes take of the device's memory.
+// inputBytes returns what the features of all nodes take of the arena.
 func (e *Evaluator) inputBytes(p *sumPlan) int64 {
 	_, resident := e.feats.(formats.Resident)
-	if resident && e.b.Caps().SharedMemory || !resident && !p.groups[0].chained {
+	if e.lent.Present() || resident && e.b.Caps().SharedMemory || !resident && !p.groups[0].chained {
 		return 0
 	}
 	return int64(e.feats.Rows()) * int64(e.feats.Dim()) * e.elementBytes()

@@ -279,6 +279,7 @@ func (r *run) buildModel() (err error) {
 	if r.eval, err = NewEvaluator(d.Full, d.Features, r.Backend, r.arena); err != nil {
 		return err
 	}
+	r.eval.Lend(r.stepper.feats)
 	r.eval.Bound(r.EvalMemory)
 	if err := r.eval.Check(r.model); err != nil {
 		return err
