@@ -40,8 +40,8 @@ type HeldTensor struct {
 }
 
 // Plan returns the memory of a step of c's model on a batch of that size: that of the device
-// b, which a step is run on. A device without data, "meta", gives what a run on the CPU takes,
-// to the byte, as long as nothing in the model depends on data.
+// b, which a step is run on. A device without data, "meta" or in double precision "meta64",
+// gives what a run on the CPU takes, to the byte, as long as nothing in the model depends on data.
 func Plan(c *trainconfig.Config, size Size, b tensor.Backend) (m *Memory, err error) {
 	if c.Params.Inputs.UseLabels {
 		if size.Rows {
@@ -123,11 +123,7 @@ func (s *Stepper) Measure(b *loader.Batch, index uint64) (*Memory, error) {
 			m.Gradients += p.Grad.Bytes()
 		}
 	}
-	m.Optimizer = s.model.arena.Bytes() - m.Parameters - m.Gradients
-	if s.model.Backend.Caps().SharedMemory || !s.feats.Present() {
-		return m, nil
-	}
-	m.Optimizer -= s.feats.Bytes() // they lie beside the model, but are data
+	m.Optimizer = s.model.arena.Bytes() - m.Parameters - m.Gradients - s.featBytes // which are data
 	return m, nil
 }
 

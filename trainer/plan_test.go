@@ -69,6 +69,21 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// TestPlanDouble: the plan of a step in double precision holds too.
+func TestPlanDouble(t *testing.T) {
+	d := generate(t, small)
+	cpu := doubleBackend(t, 2)
+	meta, err := tensor.Open("meta64", tensor.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, network := range networks() {
+		for _, resident := range []bool{true, false} {
+			testPlan(t, network, d, cpu, meta, "lr: 0.01; dropout: 0.2; dtype: d", network, resident)
+		}
+	}
+}
+
 func testPlan(t *testing.T, name string, d *formats.Dataset, cpu, meta tensor.Backend, params, network string, resident bool) {
 	t.Helper()
 	c := parse(t, yaml(network, params, stepPhase))

@@ -37,6 +37,8 @@ type Stepper struct {
 	ctx   nn.Context
 	feats tensor.Tensor // all rows on the device; absent: batches bring theirs
 
+	featBytes int64 // that they take of the model's memory
+
 	entries  entries
 	lossT    tensor.Tensor // the loss, then the squared norm of the gradients
 	lossHost scalar
@@ -104,7 +106,9 @@ func (s *Stepper) keepFeatures(feats formats.Resident) error {
 	if m.Backend.Caps().SharedMemory {
 		return m.Backend.Import(&s.feats, tensor.F32, feats.Rows(), feats.Dim(), bytesOf(feats.Matrix()))
 	}
+	before := m.arena.Bytes()
 	s.feats = m.arena.Alloc(tensor.F32, feats.Rows(), feats.Dim())
+	s.featBytes = m.arena.Bytes() - before
 	s.q.Upload(bytesOf(feats.Matrix()), s.feats)
 	return s.q.Sync()
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/saint-gnn/saint/formats"
-	_ "github.com/saint-gnn/saint/internal/meta" // registers the device without data
+	"github.com/saint-gnn/saint/internal/meta"
 	"github.com/saint-gnn/saint/loader"
 	"github.com/saint-gnn/saint/samplers"
 	trainconfig "github.com/saint-gnn/saint/train_config"
@@ -28,7 +28,7 @@ type planOptions struct {
 	seed                     uint64
 	workers                  int
 	over                     overrides
-	compat                   string
+	compat, dtype            string
 }
 
 func newPlanCommand(e *env) *cli.Command {
@@ -47,6 +47,7 @@ func newPlanCommand(e *env) *cli.Command {
 			&cli.IntFlag{Name: "classes", Usage: "`C` classes"},
 			&cli.BoolFlag{Name: "multi_label", Usage: "several labels a node"},
 			&cli.StringFlag{Name: "compat", Usage: "exact: also say what EXACT's own implementation would hold of activations"},
+			precisionFlag(),
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed `N` of the subgraphs drawn"},
 			&cli.IntFlag{Name: "num_cpu_core", Usage: "sampler goroutines `N`", DefaultText: "one a core"},
 		),
@@ -55,9 +56,13 @@ func newPlanCommand(e *env) *cli.Command {
 				config: c.String("train_config"), data: c.String("data_prefix"), edgeWeight: c.Bool("edge_weight"),
 				nodes: c.Int("nodes"), features: c.Int("features"), classes: c.Int("classes"), edges: c.Int64("edges"),
 				multi: c.Bool("multi_label"), seed: c.Uint64("seed"), workers: c.Int("num_cpu_core"), over: overridesOf(c), compat: c.String("compat"),
+				dtype: c.String("dtype"),
 			}
 			sizes := c.IsSet("nodes") || c.IsSet("edges") || c.IsSet("features") || c.IsSet("classes") || c.IsSet("multi_label")
 			if err := o.check(sizes); err != nil {
+				return err
+			}
+			if err := checkPrecision(o.dtype, c.IsSet("dtype")); err != nil {
 				return err
 			}
 			if err := checkWorkers(o.workers, c.IsSet("num_cpu_core")); err != nil {
@@ -101,7 +106,16 @@ func runPlan(ctx context.Context, o *planOptions, e *env) error {
 	if err := o.over.apply(cfg); err != nil {
 		return err
 	}
-	b, err := tensor.Open("meta", tensor.Options{})
+	if err := setPrecision(cfg, o.dtype, nil); err != nil {
+		return err
+	}
+	device := meta.Name
+	if cfg.Params.Double {
+		if device = meta.NameDouble; o.compat != "" {
+			return usagef("dtype d: EXACT computes in single precision; leave out --compat")
+		}
+	}
+	b, err := tensor.Open(device, tensor.Options{})
 	if err != nil {
 		return err
 	}
@@ -127,7 +141,7 @@ func runPlan(ctx context.Context, o *planOptions, e *env) error {
 		if len(cfg.Phases) > 1 {
 			e.log.Info(fmt.Sprintf("phase %d", i))
 		}
-		if err := o.step(e, cfg, size, b, dataBytes(ds)); err != nil {
+		if err := o.step(e, cfg, size, b, dataBytes(ds, cfg.Params.Double)); err != nil {
 			return err
 		}
 	}

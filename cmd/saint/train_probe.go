@@ -103,7 +103,7 @@ func (j *job) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := printMemory(j.env, newMemoryLine(&p.Memory, dataBytes(j.data)), false); err != nil || p.Steps == 0 {
+	if err := printMemory(j.env, newMemoryLine(&p.Memory, dataBytes(j.data, j.config.Params.Double)), false); err != nil || p.Steps == 0 {
 		return err
 	}
 	step := p.Seconds / float64(p.Steps)
@@ -115,9 +115,14 @@ func (j *job) probe(ctx context.Context) error {
 	return j.env.printf("%d steps: %.4g s/step, %.4g s/epoch, %.4g epoch/s\n", l.Steps, l.SecondsPerStep, l.SecondsPerEpoch, l.EpochsPerSecond)
 }
 
-// dataBytes returns the bytes of graphs, features and labels.
-func dataBytes(d *formats.Dataset) int64 {
-	n := 4*int64(d.Features.Rows())*int64(d.Features.Dim()) + 4*int64(len(d.Labels.Class)) + int64(len(d.Labels.Multi))
+// dataBytes returns the bytes of graphs, features and labels; double precision has the features
+// once more, converted.
+func dataBytes(d *formats.Dataset, double bool) int64 {
+	feature := int64(4)
+	if _, resident := d.Features.(formats.Resident); double && resident {
+		feature += 8
+	}
+	n := feature*int64(d.Features.Rows())*int64(d.Features.Dim()) + 4*int64(len(d.Labels.Class)) + int64(len(d.Labels.Multi))
 	for _, g := range []*formats.Graph{d.Full, d.Train} {
 		n += 8*int64(len(g.Indptr)) + 4*int64(len(g.Indices)) + 4*int64(len(g.Weights))
 	}

@@ -4,6 +4,7 @@
 package meta
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -11,34 +12,48 @@ import (
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
-// Name is the registered name of this backend.
-const Name = "meta"
+// Registered names: NameDouble counts as the CPU's backend of double precision does.
+const (
+	Name       = "meta"
+	NameDouble = "meta64"
+)
 
 func init() {
 	tensor.Register(Name, func(tensor.Options) (tensor.Backend, error) { return &Backend{}, nil })
+	tensor.Register(NameDouble, func(tensor.Options) (tensor.Backend, error) { return &Backend{double: true}, nil })
 }
 
 // Backend counts as the CPU does: memory of the host is shared, tensors are rounded up to its
-// alignment.
-type Backend struct{}
+// alignment. That of double precision has memory of its own, and F64 where F32 is asked for.
+type Backend struct{ double bool }
 
-// Name returns "meta".
-func (*Backend) Name() string { return Name }
+// Name returns "meta", or "meta64" for double precision.
+func (b *Backend) Name() string {
+	if b.double {
+		return NameDouble
+	}
+	return Name
+}
 
 // Device says that there is none.
 func (*Backend) Device() string { return "meta (no data)" }
 
-// Caps reports shared memory.
-func (*Backend) Caps() tensor.Caps { return tensor.Caps{SharedMemory: true} }
+// Caps reports shared memory in single precision.
+func (b *Backend) Caps() tensor.Caps { return tensor.Caps{SharedMemory: !b.double} }
 
 // NewArena returns an arena without memory.
-func (*Backend) NewArena() (tensor.Arena, error) { return &Arena{slots: map[uint64]*slot{}}, nil }
+func (b *Backend) NewArena() (tensor.Arena, error) {
+	return &Arena{double: b.double, slots: map[uint64]*slot{}}, nil
+}
 
 // NewQueue returns a queue that does nothing.
 func (*Backend) NewQueue() (tensor.Queue, error) { return &Queue{}, nil }
 
 // Import makes *t a tensor of that shape; src only has to have its size.
-func (*Backend) Import(t *tensor.Tensor, dt tensor.DType, rows, cols int, src []byte) error {
+func (b *Backend) Import(t *tensor.Tensor, dt tensor.DType, rows, cols int, src []byte) error {
+	if b.double {
+		return errors.New("meta64: memory is not shared; upload instead")
+	}
 	view := tensor.Tensor{Rows: rows, Cols: cols, Stride: cols, Type: dt, ID: ids.Add(1)}
 	if rows < 0 || cols < 0 || int64(len(src)) != view.Bytes() {
 		return fmt.Errorf("meta: import %s from %d bytes, want %d", view, len(src), view.Bytes())
@@ -59,6 +74,7 @@ type slot struct {
 
 // Arena is a tensor.Arena that counts bytes.
 type Arena struct {
+	double      bool
 	slots       map[uint64]*slot
 	bytes, peak int64
 }
@@ -67,6 +83,9 @@ type Arena struct {
 func (a *Arena) Alloc(dt tensor.DType, rows, cols int) tensor.Tensor {
 	if rows < 0 || cols < 0 {
 		panic(&tensor.ShapeError{Op: "Alloc", Got: fmt.Sprintf("%dx%d", rows, cols), Want: "no negative size"})
+	}
+	if a.double && dt == tensor.F32 {
+		dt = tensor.F64
 	}
 	t := tensor.Tensor{Rows: rows, Cols: cols, Stride: cols, Type: dt, ID: ids.Add(1)}
 	size := hostmem.Round(t.Bytes())
