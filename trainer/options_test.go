@@ -36,6 +36,7 @@ func TestOptionsKilled(t *testing.T) {
 	base := newLab(t)
 	for _, c := range optionRuns {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			l := base.with(c.params)
 			l.t = t
 			want, wantRes := l.first()
@@ -73,6 +74,7 @@ func TestOptionsInterrupted(t *testing.T) {
 	base := newLab(t)
 	for _, c := range optionRuns {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			l := base.with(c.params)
 			l.t = t
 			want, wantRes := l.first()
@@ -99,6 +101,7 @@ func TestOptionsCapped(t *testing.T) {
 	base := newLab(t)
 	for _, c := range optionRuns {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			l := base.with(c.params)
 			l.t = t
 			want, wantRes := l.first()

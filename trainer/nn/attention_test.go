@@ -14,7 +14,10 @@ func TestAttention(t *testing.T) {
 	one, four := open(t, 1), open(t, 4)
 	check := func(kind string, s nn.Spec) {
 		name := fmt.Sprintf("%s order %d heads %d %s %s act %d dropout %g", kind, s.Order, s.Heads, s.Bias, s.Aggr, s.Act, s.Dropout)
-		t.Run(name, func(t *testing.T) { nntest.Check(t, kind, s, one, four) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			nntest.Check(t, kind, s, one, four)
+		})
 	}
 	for _, kind := range []string{"gat", "gaan", "gat_tf", "gat_softmax"} {
 		for _, order := range []int{0, 1, 2} {

@@ -21,7 +21,10 @@ func TestBlock(t *testing.T) {
 					continue
 				}
 				s := nn.Spec{In: in, Dim: 4, Order: 1, Bias: "bias", Aggr: "mean", Act: tensor.LeakyReLU, Dropout: 0.3 * float32(1-k)}
-				t.Run(fmt.Sprintf("%s in %d dropout %g", name, in, s.Dropout), func(t *testing.T) { nntest.Check(t, name, s, one, four) })
+				t.Run(fmt.Sprintf("%s in %d dropout %g", name, in, s.Dropout), func(t *testing.T) {
+					t.Parallel()
+					nntest.Check(t, name, s, one, four)
+				})
 			}
 		}
 	}

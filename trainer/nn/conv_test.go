@@ -33,6 +33,7 @@ func checkConv(t *testing.T, kind string, specs []nn.Spec, extra nn.Decoder) {
 			s.Extra = extra
 		}
 		t.Run(fmt.Sprintf("in %d order %d %s act %d dropout %g", s.In, s.Order, s.Bias, s.Act, s.Dropout), func(t *testing.T) {
+			t.Parallel()
 			nntest.Check(t, kind, s, one, four)
 		})
 	}

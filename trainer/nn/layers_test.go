@@ -44,6 +44,7 @@ func TestHighOrder(t *testing.T) {
 	)
 	for _, s := range specs {
 		t.Run(fmt.Sprintf("order %d %s %s in %d act %d dropout %v", s.Order, s.Aggr, s.Bias, s.In, s.Act, s.Dropout), func(t *testing.T) {
+			t.Parallel()
 			nntest.Check(t, "high_order", s, one, four)
 		})
 	}
