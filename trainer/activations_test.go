@@ -79,3 +79,28 @@ func TestGradientsAreUnbiased(t *testing.T) {
 		})
 	}
 }
+
+// Attention whose scores are made of decoded features still learns: its weights sum to 1.
+func TestNoisyAttentionLearns(t *testing.T) {
+	d := generate(t, small)
+	resident := d.Features.(formats.Resident)
+	last := func(more string) float64 {
+		c := parse(t, yaml("layer: gatv2; attention: 2; dim: 32; arch: '1-1'; act: relu; norm: batch; head: none", "lr: 0.02"+more, "end: 1; sampler: full_batch"))
+		batch := draw(t, c, d, nil, 1)[0]
+		s := newBench(t, c, d, backend(t, 2), resident)
+		loss := 0.0
+		for i := range uint64(40) {
+			st, err := s.Step(batch, i, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			loss = st.Loss
+		}
+		return loss
+	}
+	plain, codes := last(""), last("; n_bits: 2")
+	t.Logf("loss after 40 updates: %.3f, with 2 bits %.3f", plain, codes)
+	if codes > plain+0.15 {
+		t.Errorf("the loss with 2 bits is %.3f, want about %.3f", codes, plain)
+	}
+}

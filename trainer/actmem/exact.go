@@ -88,6 +88,10 @@ func NewExact(c Config, a tensor.Arena, q tensor.Queue) (*Exact, error) {
 // Begin names the random numbers of a step.
 func (s *Exact) Begin(seed, step uint64) { s.seed, s.step = seed, step }
 
+// Lossy reports whether an Activation comes back changed; layers can then make again what must fit
+// it rather than save that too.
+func (s *Exact) Lossy() bool { return s.config.Bits != 0 }
+
 // MakesAgain says that make writes the contents of t anew, for the rest of the step: a tensor
 // that can be made again, such as gathered features, need not be kept.
 func (s *Exact) MakesAgain(t tensor.Tensor, make func(dst tensor.Tensor)) {

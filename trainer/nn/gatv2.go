@@ -25,6 +25,8 @@ func init() { Register("gatv2", newGATv2) }
 //
 // Saved for backward: X' (Factor), r with l and the heads (Activation), the largest scores and
 // the sums of softmax (Exact), and what follows h as for other layers. Nothing is kept for an edge.
+// Where r and l come back with noise, heads and softmax are made again of them: weights of noisy
+// scores and exact sums would not sum to 1.
 type GATv2 struct {
 	conv
 	loops             identity
@@ -134,9 +136,11 @@ func (l *GATv2) ForwardProjected(c *Context, g Graph, _, p tensor.Tensor) tensor
 	s.Top, s.Sum = c.Temp(tensor.F32, n, l.heads), c.Temp(tensor.F32, n, l.heads)
 	h := c.Temp(tensor.F32, n, l.all)
 	aggregatePairs(c, g, s, l.loops.of(c, n), r, h)
-	c.Save(gatv2Heads, h, Activation)
-	c.Save(gatv2Top, s.Top, Exact)
-	c.Save(gatv2Sum, s.Sum, Exact)
+	if !c.lossy() {
+		c.Save(gatv2Heads, h, Activation)
+		c.Save(gatv2Top, s.Top, Exact)
+		c.Save(gatv2Sum, s.Sum, Exact)
+	}
 	z := l.target(c, n)
 	if !l.mean {
 		c.Q.Axpby(1, h, 0, z)
@@ -165,11 +169,19 @@ func (l *GATv2) headsGrad(c *Context, dz tensor.Tensor) tensor.Tensor {
 
 // Backward returns dx (NumSrc×In) if needDX and adds the gradients of all parameters.
 func (l *GATv2) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tensor.Tensor {
-	x, p, h := c.Load(slotX), c.Load(gatv2Projected), c.Load(gatv2Heads)
+	x, p := c.Load(slotX), c.Load(gatv2Projected)
 	d := l.headsGrad(c, l.finishBack(c, dy))
 	r, own := l.parts(p)
 	s := l.pairs(c, g.Dst(own))
-	s.Top, s.Sum, s.Dot = c.Load(gatv2Top), c.Load(gatv2Sum), c.Temp(tensor.F32, d.Rows, l.heads)
+	s.Dot = c.Temp(tensor.F32, d.Rows, l.heads)
+	var h tensor.Tensor
+	if c.lossy() {
+		h = c.Temp(tensor.F32, d.Rows, l.all)
+		s.Top, s.Sum = c.Temp(tensor.F32, d.Rows, l.heads), c.Temp(tensor.F32, d.Rows, l.heads)
+		aggregatePairs(c, g, s, l.loops.of(c, d.Rows), r, h)
+	} else {
+		h, s.Top, s.Sum = c.Load(gatv2Heads), c.Load(gatv2Top), c.Load(gatv2Sum)
+	}
 	c.Q.HeadDots(tensor.Identity, d, h, tensor.Tensor{}, s.Dot)
 	dr, dl := c.Temp(tensor.F32, x.Rows, l.all), c.Temp(tensor.F32, d.Rows, l.all)
 	aggregatePairsBack(c, g, s, l.loops.of(c, d.Rows), r, d, dr, dl, l.atts.Grad)

@@ -122,6 +122,12 @@ func (c *Context) SaveScored(slot int, t tensor.Tensor, last int) {
 	}
 }
 
+// lossy reports whether activations come back changed.
+func (c *Context) lossy() bool {
+	l, ok := c.Store.(interface{ Lossy() bool })
+	return ok && l.Lossy()
+}
+
 // Load returns what Save got; it dies when the current Backward call returns.
 func (c *Context) Load(slot int) tensor.Tensor {
 	t := c.Store.Get(Key{c.Layer, slot})
