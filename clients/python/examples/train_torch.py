@@ -149,7 +149,8 @@ def main():
             epoch, rest = divmod(batch.index + 1, meta.batches_per_epoch)
             if rest:
                 continue
-            line = f"epoch {epoch}: loss {total / meta.batches_per_epoch:.4f}, {time.monotonic() - begin:.1f} s, waited {waited:.2f} s"
+            seconds = time.monotonic() - begin
+            line = f"epoch {epoch}: loss {total / meta.batches_per_epoch:.4f}, {seconds:.1f} s, waited {waited:.2f} s"
             if graph and (epoch % args.every == 0 or epoch == args.epochs):
                 line += f", F1-micro validation {graph.f1_micro(model, 'va'):.4f}, test {graph.f1_micro(model, 'te'):.4f}"
             print(line, flush=True)

@@ -174,9 +174,9 @@ def raises(h, what, kind, call, *words):
     return h.true(what, False, f"accepted as {str(got)[:200]}")
 
 
-def package(h, server, samples):
+def package(h, server, samples, shared_memory):
     """clients/python."""
-    client = sc.Client(server.source, token=TOKEN)
+    client = sc.Client(server.source, token=TOKEN, shared_memory=shared_memory)
     h.equal("client: flights", [(f.dataset, f.phase) for f in client.flights()], [(DATA, 0)])
     h.equal("client: health", client.health(), {server.address: "serving"})
     norm, meta = client.norm(DATA), client.meta(DATA, columns=["features"])
@@ -235,9 +235,13 @@ def arrays(h, what, b, record):
     h.equal(what + ": shape", (b.features is None or b.features.shape[0], b.num_edges), (b.features is None or b.num_nodes, b.indptr[-1]))
 
 
-def failures(h):
+def failures(h, shared_memory):
     """Servers that are killed, come back, or do not."""
-    count = 4000  # more than fits into what lies between server and client
+
+    def client_of(source):
+        return sc.Client(source, shared_memory=shared_memory)
+
+    count = 100 if shared_memory else 4000  # more than fits into what lies between server and client
     path = h.path(".arrows")
     h.saint("sample", "--data_prefix", DATA, "--train_config", CONFIG, "--count", count, "--no_edge_ids", "--out", path)
     with ipc.open_stream(path) as r:
@@ -253,7 +257,7 @@ def failures(h):
         h.true(what + ": noticed", batches.reconnects > 0)
 
     with serving(h) as first, serving(h) as second:
-        both = sc.Client(f"{first.source},{second.address}")
+        both = client_of(f"{first.source},{second.address}")
         with both.batches(DATA, stop=count, prefetch=1) as batches:
             rest("one of two is killed", batches, first.kill)
         h.equal("health of both", list(both.health().values()), ["unreachable", "serving"])
@@ -264,20 +268,20 @@ def failures(h):
             second.kill()
             restart.start()
 
-        with sc.Client(second.source).batches(DATA, stop=count, prefetch=1) as batches:
+        with client_of(second.source).batches(DATA, stop=count, prefetch=1) as batches:
             rest("killed and restarted", batches, kill)
         restart.join()
-        client = sc.Client(second.source)
+        client = client_of(second.source)
         client.drain(second.address)
         h.equal("drained by a client", back[0].process.wait(30), 0)
         back[0].close()
     server = Server(h)
-    with sc.Client(server.source).batches(DATA, prefetch=1, patience=0.3) as batches:
+    with client_of(server.source).batches(DATA, prefetch=1, patience=0.3) as batches:
         next(batches)
         h.equal("SIGTERM with a stream open", server.close(), 0)
         raises(h, "nobody any more", sc.UnreachableError, lambda: [None for _ in batches])
     with serving(h, "--max_streams", "1") as server:
-        client = sc.Client(server.source)
+        client = client_of(server.source)
         with client.batches(DATA) as batches:
             next(batches)
             raises(h, "a limit is no refusal", sc.UnreachableError, lambda: next(client.batches(DATA, patience=0.2)))
@@ -382,6 +386,50 @@ def lies(h, server, samples):
             raises(h, "lies: " + what, sc.MismatchError, lambda: list(batches))
 
 
+def held(h, server, samples):
+    """Shared memory is the client's as long as it holds any of it, and nothing waits for that."""
+    client = sc.Client(server.source, token=TOKEN)
+    with client.batches(DATA, stop=24) as batches:
+        whole = [b.record for b in batches]
+        samples.compare("all held at once", (), whole, range(24))
+    with client.batches(DATA, stop=24) as batches:
+        parts = [b.indices for b in batches]
+    for i, (part, record) in enumerate(zip(parts, samples.records((), range(24)))):
+        h.equal(f"one array held of batch {i}", part, record.column("indices")[0].values.to_numpy())
+
+
+def tensors(h, server, samples):
+    """PyTorch, where it is there."""
+    try:
+        import torch
+    except ImportError:
+        return
+    from saint_client.torch import StreamDataset
+
+    client = sc.Client(server.source, token=TOKEN)
+    columns = ("edge_ids", "features")
+    want = list(client.batches(DATA, stop=9, columns=columns))
+    for b in want:
+        t = b.torch()
+        parts = [torch.tensor(a) for a in (b.indptr, b.indices, b.adj_norm)]
+        adj = torch.sparse_csr_tensor(*parts, t.adj.shape, check_invariants=True)
+        h.equal(f"tensors: {b.index}: adj", t.adj.to_dense().numpy(), adj.to_dense().numpy())
+        for name in ("nodes", "loss_norm", "labels", "features", "edge_ids"):
+            h.equal(f"tensors: {b.index}: {name}", getattr(t, name).numpy(), getattr(b, name))
+            h.equal(f"tensors: {b.index}: {name} is a view", getattr(t, name).data_ptr(), getattr(b, name).__array_interface__["data"][0])
+    for workers in (0, 1, 3):
+        for shards in (1, 2):
+            data = StreamDataset(client, DATA, stop=9, shard=shards - 1, shards=shards, columns=columns)
+            how = {"num_workers": workers, "multiprocessing_context": "forkserver"} if workers else {}
+            got = list(torch.utils.data.DataLoader(data, batch_size=None, **how))
+            what = f"DataLoader: {workers} workers, {shards} shards"
+            h.equal(what, [t.index for t in got], [i for i in range(9) if i % shards == shards - 1])
+            for t in got:
+                b = want[t.index]
+                h.equal(f"{what}: {t.index}", (t.nodes.tolist(), t.features.tolist()), (b.nodes.tolist(), b.features.tolist()))
+                h.equal(f"{what}: {t.index}: adj", t.adj.values().numpy(), b.adj_norm)
+
+
 FORK = """
 import os, sys, warnings
 warnings.simplefilter("ignore")
@@ -407,11 +455,15 @@ def run(h):
         f.write(TOKEN + "\n")
     with serving(h, "--token_file", token) as server:
         raw(h, server, samples)
-        package(h, server, samples)
+        for shared_memory in (False, True):
+            package(h, server, samples, shared_memory)
+        held(h, server, samples)
+        tensors(h, server, samples)
         lies(h, server, samples)
         if hasattr(os, "fork"):
             args = [sys.executable, "-c", FORK, os.path.join(ROOT, "src"), server.source, TOKEN]
             said = subprocess.run(args, capture_output=True, text=True, timeout=60, check=False)
             h.true("a fork is refused", "forkserver" in said.stdout, said.stdout + said.stderr)
-    failures(h)
+    for shared_memory in (False, True):
+        failures(h, shared_memory)
     encrypted(h, samples)

@@ -154,7 +154,8 @@ class Batch:
         return f"Batch(index={self.index}, nodes={self.num_nodes}, edges={self.num_edges})"
 
     def _numpy(self, column: str) -> np.ndarray[Any, Any]:
-        return self.arrow(column).to_numpy(zero_copy_only=True)
+        values: np.ndarray[Any, Any] = self.arrow(column).to_numpy(zero_copy_only=True)
+        return values
 
 
 def _least_step(values: pa.Array) -> int:

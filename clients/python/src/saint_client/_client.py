@@ -65,13 +65,15 @@ class Client:
         tls_client_key: Pem | None = None,
         tls_server_name: str | None = None,
         timeout: float = 10.0,
+        shared_memory: bool = True,
     ) -> None:
         """source is grpc://host:port[,host2...], or grpcs://... for TLS, or a list of such texts.
 
         token is what the server's --token_file holds. Certificates are PEM: the path of a file, or its
         content as bytes; without tls_root_certs those of gRPC are trusted. tls_server_name is the name
         that the server's certificate is for, where it is not the host's. timeout is how many seconds a
-        call may take that only asks.
+        call may take that only asks. shared_memory lets a server on this machine (Linux) leave batches in
+        memory instead of sending them.
         """
         hosts: list[str] = []
         schemes = set()
@@ -94,7 +96,8 @@ class Client:
         if (tls_client_cert is None) != (tls_client_key is None):
             raise ValueError("tls_client_cert and tls_client_key go together")
         options.update(tls)
-        self._access = Access(tuple(hosts), True in schemes, None if token is None else check_token(token), options, timeout)
+        token = None if token is None else check_token(token)
+        self._access = Access(tuple(hosts), True in schemes, token, options, timeout, shared_memory)
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ class Access:
     token: str | None = field(repr=False)
     options: dict[str, Any] = field(repr=False)
     timeout: float
+    shared_memory: bool
 
     @contextlib.contextmanager
     def connect(self, host: str) -> Iterator[flight.FlightClient]:

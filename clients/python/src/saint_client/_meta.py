@@ -48,7 +48,7 @@ class Meta:
 
 def parse_schema(schema: pa.Schema) -> Meta:
     """Reads and checks a schema of batches."""
-    keys = {k.decode(errors="replace"): v.decode(errors="replace") for k, v in (schema.metadata or {}).items()}
+    keys: dict[str, str] = {k.decode(errors="replace"): v.decode(errors="replace") for k, v in (schema.metadata or {}).items()}
 
     def text(key: str) -> str:
         if "saint." + key not in keys:

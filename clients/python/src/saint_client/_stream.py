@@ -14,6 +14,7 @@ from types import TracebackType
 import pyarrow as pa
 import pyarrow.flight as flight
 
+from . import _shared
 from ._batch import Batch
 from ._connect import Access
 from ._errors import MismatchError, SaintError, UnreachableError, final, refused, said
@@ -34,7 +35,14 @@ class Stream(Iterator[Batch]):
     """
 
     def __init__(
-        self, access: Access, ticket: Ticket, *, data: str | None = None, norm: str | None = None, prefetch: int = 2, patience: float = 120.0
+        self,
+        access: Access,
+        ticket: Ticket,
+        *,
+        data: str | None = None,
+        norm: str | None = None,
+        prefetch: int = 2,
+        patience: float = 120.0,
     ) -> None:
         if prefetch < 1:
             raise ValueError(f"prefetch is {prefetch}, want 1 or more")
@@ -121,13 +129,16 @@ class _Shared:
     """What the threads of a stream have in common. It knows nothing of the stream, so that one
     nobody looks at any more can be collected."""
 
-    def __init__(self, access: Access, ticket: Ticket, data: str | None, norm: str | None, prefetch: int, patience: float) -> None:
+    def __init__(
+        self, access: Access, ticket: Ticket, data: str | None, norm: str | None, prefetch: int, patience: float
+    ) -> None:
         self.access, self.ticket, self.data, self.norm = access, ticket, data, norm
         self.prefetch, self.patience = prefetch, patience
         self.changed = threading.Condition(threading.RLock())  # a collector may run anywhere
         self.closed = False
         self.meta: Meta | None = None
         self.reconnects = 0
+        self.network_only: set[str] = set()  # hosts that were asked for shared memory in vain
         self.readers: dict[_Lane, flight.FlightStreamReader] = {}
         self.running: set[_Lane] = set()
 
@@ -225,15 +236,23 @@ class _Lane:
             self.shared.changed.wait_for(lambda: self.shared.closed, delay)
 
     def _attempt(self, host: str) -> None:
+        """Reads from a host by the fastest way there is to it."""
         shared = self.shared
         assert self.next is not None
+        ticket = self.ticket.at(self.next).encode()
         with shared.access.connect(host) as client:
-            reader = client.do_get(flight.Ticket(self.ticket.at(self.next).encode()), options=shared.access.call())
+            if shared.access.shared_memory and host not in shared.network_only and _shared.possible(host):
+                try:
+                    self._read_shared(host, _shared.read(client, ticket, shared.access.call()))
+                    return
+                except _shared.NoSharingError:
+                    shared.network_only.add(host)
+            reader = client.do_get(flight.Ticket(ticket), options=shared.access.call())
             with shared.changed:
                 shared.readers[self] = reader
             try:
                 meta = shared.verify(host, parse_schema(reader.schema))
-                while not shared.closed:
+                while self._room():
                     try:
                         record = reader.read_chunk().data
                     except StopIteration:
@@ -243,6 +262,18 @@ class _Lane:
                 with shared.changed:
                     del shared.readers[self]
                 reader.cancel()
+
+    def _read_shared(self, host: str, records: Iterator[pa.Schema | pa.RecordBatch]) -> None:
+        meta = self.shared.verify(host, parse_schema(next(records)))
+        while self._room() and (record := next(records, None)) is not None:
+            self._take(host, record, meta)
+
+    def _room(self) -> bool:
+        """Waits until another batch may wait for the consumer; False when nobody reads any more."""
+        with self.shared.changed:
+            while len(self.ready) >= self.shared.prefetch and not self.shared.closed:
+                self.shared.changed.wait()
+            return not self.shared.closed
 
     def _take(self, host: str, record: pa.RecordBatch, meta: Meta) -> None:
         if record.num_rows != 1:
@@ -255,8 +286,6 @@ class _Lane:
         except MismatchError as err:
             raise MismatchError(f"{host}: {err}") from None
         with self.shared.changed:
-            while len(self.ready) >= self.shared.prefetch and not self.shared.closed:
-                self.shared.changed.wait()
             self.ready.append(batch)
             self.next = self.ticket.after(batch.index)
             self.shared.changed.notify_all()

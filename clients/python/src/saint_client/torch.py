@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
@@ -12,8 +14,12 @@ from ._batch import Batch
 from ._client import Client
 from ._ticket import Ticket
 
+# PyTorch says so once in every process, of all that is in the CSR layout.
+warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
 
-class TorchBatch(NamedTuple):
+
+@dataclass(frozen=True)
+class TorchBatch:
     """A batch as tensors on the CPU which share the memory of its Arrow record.
 
     They must not be written to. to() makes copies on a device.
@@ -36,7 +42,11 @@ class TorchBatch(NamedTuple):
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> TorchBatch:
         """The batch on a device."""
-        return TorchBatch(*(x.to(device, non_blocking=non_blocking) if isinstance(x, torch.Tensor) else x for x in self))
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, value in values.items():
+            if isinstance(value, torch.Tensor):
+                values[name] = value.to(device, non_blocking=non_blocking)
+        return TorchBatch(**values)
 
 
 _EMPTY = {"int32": torch.int32, "int64": torch.int64, "float": torch.float32, "uint8": torch.uint8}
@@ -62,7 +72,7 @@ def to_torch(batch: Batch) -> TorchBatch:
     return TorchBatch(batch.index, flat("nodes"), adj, flat("loss_norm"), labels, features, edge_ids)
 
 
-class StreamDataset(IterableDataset[Any]):
+class StreamDataset(IterableDataset):  # type: ignore[type-arg,misc,unused-ignore]
     """The batches of a stream for a DataLoader (with batch_size=None), in the order of their indices.
 
     With W workers, worker w reads every W-th batch, and the loader puts them together again: what it
