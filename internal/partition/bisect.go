@@ -8,7 +8,7 @@ import (
 // Bisection.
 const (
 	bisectNodes = 120 // a graph of so many nodes is cut directly
-	growTries   = 8   // seeds that halves are grown from
+	growTries   = 20   // seeds that halves are grown from
 	fmPasses    = 8
 )
 
@@ -179,7 +179,7 @@ func (h *halves) pass(r *rand.Rand) bool {
 	}
 	startOver, startCut := h.over(), h.cut
 	bestOver, bestCut, best := startOver, startCut, 0
-	patience := min(max(h.n/100, 25), 150)
+	patience := min(max(h.n/20, 50), 500)
 	for len(h.moved)-best <= patience {
 		v := h.next()
 		if v < 0 {

@@ -5,8 +5,8 @@ import "math"
 // Refinement.
 const (
 	refinePasses  = 10
-	patienceLeast = 50 // moves in a row that win nothing before a pass ends
-	patienceMost  = 2000
+	patienceLeast = 400 // moves in a row that win nothing before a pass ends
+	patienceMost  = 5000
 )
 
 // refiner moves nodes between parts.
@@ -158,7 +158,7 @@ func (k *refiner) pass() int64 {
 		k.consider(v)
 	}
 	won, most, best := int64(0), int64(0), 0
-	patience := min(max(k.n/50, patienceLeast), patienceMost)
+	patience := min(max(k.n/10, patienceLeast), patienceMost)
 	k.log = k.log[:0]
 	for len(k.log)-best <= patience {
 		v, to, gain := k.next()
