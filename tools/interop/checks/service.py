@@ -1,6 +1,7 @@
 """The sampling service: 'saint serve' read by pyarrow's own Flight client and by clients/python, batches held
 against those of 'saint sample'; what is refused; servers that die."""
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -9,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 
@@ -386,6 +388,65 @@ def lies(h, server, samples):
             raises(h, "lies: " + what, sc.MismatchError, lambda: list(batches))
 
 
+class SharedLiar(Liar):
+    """Offers the memory of a folder, and says of its slots what it is told to."""
+
+    def __init__(self, records, offer, results):
+        super().__init__(records)
+        self.offer, self.results = offer, results
+
+    def do_action(self, context, action):
+        head = self.records[0].schema.serialize().to_pybytes()[8:]
+        yield flight.Result(json.dumps({"slots": 2, "schema": base64.b64encode(head).decode(), **self.offer}).encode())
+        for result in self.results:
+            yield flight.Result(result if isinstance(result, bytes) else json.dumps(result).encode())
+
+
+def shared_lies(h, server):
+    """Memory that is none, or holds no batch."""
+    if not os.path.isdir("/dev/shm"):
+        return
+    with sc.Client(server.source, token=TOKEN).batches(DATA, stop=1) as batches:
+        good = next(batches).record
+    sink = pa.BufferOutputStream()
+    with ipc.new_file(sink, good.schema.remove_metadata()) as w:
+        w.write_batch(good.replace_schema_metadata(None))
+    whole = sink.getvalue().to_pybytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) - 20] ^= 255
+    at = {"slot": 0, "bytes": len(whole), "index": 0}
+    cases = {  # what: slot 0, offer, results, what becomes of it
+        "right": (whole, {}, [at], True),
+        "a folder elsewhere": (whole, {"folder": h.folder}, [at], True),
+        "a folder with another name": (whole, {"folder": "/dev/shm/../" + h.folder}, [at], True),
+        "more slots than there are": (whole, {"slots": 3}, [at], True),
+        "no slots": (whole, {"slots": 0}, [at], True),
+        "no schema": (whole, {"schema": ""}, [at], False),
+        "a schema that is none": (whole, {"schema": "AAAAAAAAAAA="}, [at], False),
+        "bytes beyond": (whole, {}, [{**at, "bytes": len(whole) + 4096}], False),
+        "no bytes": (whole, {}, [{**at, "bytes": 0}], False),
+        "a slot that is not there": (whole, {}, [{**at, "slot": 2}], False),
+        "a slot below": (whole, {}, [{**at, "slot": -1}], False),
+        "no slot": (whole, {}, [{}], False),
+        "no JSON": (whole, {}, [b"hello"], False),
+        "no object": (whole, {}, [b"[]1"], False),
+        "garbage": (bytes(len(whole)), {}, [at], False),
+        "damage": (bytes(flipped), {}, [at], False),
+        "cut": (whole[:-64], {}, [{**at, "bytes": len(whole) - 64}], False),
+    }
+    for what, (content, offer, results, right) in cases.items():
+        with tempfile.TemporaryDirectory(prefix="saint-", dir="/dev/shm") as folder:
+            for name, data in {"control": bytes(3), "slot-0": content, "slot-1": whole}.items():
+                with open(os.path.join(folder, name), "wb") as f:
+                    f.write(data)
+            with SharedLiar([good], {"folder": folder, **offer}, results) as liar:
+                batches = sc.Client(f"grpc://127.0.0.1:{liar.port}").batches(DATA, stop=1, patience=2)
+                if right:
+                    h.true("shared lies: " + what, [b.record.equals(good) for b in batches] == [True])
+                else:
+                    raises(h, "shared lies: " + what, sc.MismatchError, lambda: list(batches))
+
+
 def held(h, server, samples):
     """Shared memory is the client's as long as it holds any of it, and nothing waits for that."""
     client = sc.Client(server.source, token=TOKEN)
@@ -460,6 +521,7 @@ def run(h):
         held(h, server, samples)
         tensors(h, server, samples)
         lies(h, server, samples)
+        shared_lies(h, server)
         if hasattr(os, "fork"):
             args = [sys.executable, "-c", FORK, os.path.join(ROOT, "src"), server.source, TOKEN]
             said = subprocess.run(args, capture_output=True, text=True, timeout=60, check=False)

@@ -55,7 +55,7 @@ def read(client: flight.FlightClient, ticket: bytes, options: flight.FlightCallO
     try:
         schema = pa.ipc.read_schema(_message(base64.b64decode(offer["schema"], validate=True)))
         ring = _Ring(str(offer["folder"]), int(offer["slots"]))
-    except (KeyError, TypeError, ValueError, binascii.Error) as err:
+    except (KeyError, TypeError, ValueError, OSError, binascii.Error) as err:
         raise MismatchError(f"shared memory: {err}") from None
     yield schema
     for result in results:
@@ -64,10 +64,13 @@ def read(client: flight.FlightClient, ticket: bytes, options: flight.FlightCallO
             memory = ring.take(int(at["slot"]), int(at["bytes"]))
         except (KeyError, TypeError, ValueError, OSError) as err:
             raise MismatchError(f"shared memory: {err}") from None
-        with pa.ipc.open_file(memory) as file:
-            if file.num_record_batches != 1 or not file.schema.equals(schema.remove_metadata()):
-                raise MismatchError("shared memory: a slot does not hold one record of the stream")
-            record = file.get_batch(0)
+        try:
+            with pa.ipc.open_file(memory) as file:
+                if file.num_record_batches != 1 or not file.schema.equals(schema.remove_metadata()):
+                    raise MismatchError("shared memory: a slot does not hold one record of the stream")
+                record = file.get_batch(0)
+        except (pa.ArrowException, OSError) as err:
+            raise MismatchError(f"shared memory: {err}") from None
         del memory  # a batch that nobody holds shall give its slot back
         yield record
         del record
