@@ -23,6 +23,7 @@ var noMemory = &memory{}
 // part is memory that tensors are placed in.
 type part struct {
 	mem   *memory
+	size  int64
 	space *hostmem.Space
 }
 
@@ -37,10 +38,9 @@ type slot struct {
 // memory may be given to the next while work that uses it is still queued: tensors of one arena
 // belong to one queue, whose order makes that right. Not safe for concurrent use.
 type Arena struct {
-	dev         driver.Device
+	b           *Backend
 	least       int64 // bytes of a part
 	parts       []*part
-	held        int64
 	bytes, peak int64
 	slots       map[uint64]*slot
 	unused      []*slot
@@ -48,8 +48,8 @@ type Arena struct {
 	released    map[uint64]bool // since the last Reset, under invariants
 }
 
-func newArena(dev driver.Device, least int64) *Arena {
-	a := &Arena{dev: dev, least: least, slots: map[uint64]*slot{}}
+func newArena(b *Backend) *Arena {
+	a := &Arena{b: b, least: b.part, slots: map[uint64]*slot{}}
 	if invariants.Enabled {
 		a.released = map[uint64]bool{}
 	}
@@ -104,33 +104,18 @@ func (a *Arena) place(size int64) (*part, int64, error) {
 		return nil, 0, errors.New("more bytes than any device has")
 	}
 	need := max(hostmem.Round(size), a.least)
-	base, err := a.dev.Alloc(need)
+	base, err := a.b.take(need)
 	if driver.IsOutOfMemory(err) && size < a.least {
 		need = max(hostmem.Round(size), 64)
-		base, err = a.dev.Alloc(need)
+		base, err = a.b.take(need)
 	}
 	if err != nil {
-		return nil, 0, a.explain(size, err)
+		return nil, 0, err
 	}
-	p := &part{mem: &memory{base}, space: hostmem.NewSpace(need)}
+	p := &part{mem: &memory{base}, size: need, space: hostmem.NewSpace(need)}
 	a.parts = append(a.parts, p)
-	a.held += need
 	off, err := p.space.Alloc(size)
 	return p, off, err
-}
-
-// explain says what there is and what to change when there is no more.
-func (a *Arena) explain(size int64, err error) error {
-	if !driver.IsOutOfMemory(err) {
-		return err
-	}
-	free, total, infoErr := a.dev.MemInfo()
-	if infoErr != nil {
-		return err
-	}
-	const mib = 1 << 20
-	return fmt.Errorf("out of memory on the GPU: %d MiB asked for, %d MiB held, %d of %d MiB free; use smaller subgraphs or the CPU: %w",
-		(size+mib-1)/mib, a.held/mib, free/mib, total/mib, err)
 }
 
 // Owns reports whether t, or what it is a view of, is a live tensor of this arena.
@@ -199,11 +184,11 @@ func (a *Arena) Close() error {
 	a.Reset()
 	var errs []error
 	if len(a.parts) > 0 {
-		errs = append(errs, a.dev.Sync())
+		errs = append(errs, a.b.dev.Sync())
 	}
 	for _, p := range a.parts {
-		errs = append(errs, a.dev.Free(p.mem.base))
+		errs = append(errs, a.b.give(p.mem.base, p.size))
 	}
-	a.parts, a.held = nil, 0
+	a.parts = nil
 	return errors.Join(errs...)
 }

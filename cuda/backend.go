@@ -19,6 +19,7 @@ type Backend struct {
 	dev   driver.Device
 	index int
 	part  int64 // bytes that arenas take from the device at a time, at least
+	held  atomic.Int64
 
 	mu        sync.Mutex
 	modules   map[string]driver.Module
@@ -69,7 +70,7 @@ func (b *Backend) Caps() tensor.Caps {
 }
 
 // NewArena returns an arena that takes memory from the device as it is needed.
-func (b *Backend) NewArena() (tensor.Arena, error) { return newArena(b.dev, b.part), nil }
+func (b *Backend) NewArena() (tensor.Arena, error) { return newArena(b), nil }
 
 // NewQueue returns a queue over a stream of its own.
 func (b *Backend) NewQueue() (tensor.Queue, error) {
@@ -97,6 +98,45 @@ func (b *Backend) Close() error {
 	clear(b.modules)
 	clear(b.functions)
 	return errors.Join(append(errs, b.dev.Close())...)
+}
+
+// name is how errors call the device.
+func (b *Backend) name() string { return fmt.Sprintf("%s:%d", Name, b.index) }
+
+// take allocates memory of the device.
+func (b *Backend) take(bytes int64) (driver.Ptr, error) {
+	p, err := b.dev.Alloc(bytes)
+	switch {
+	case err == nil:
+		b.held.Add(bytes)
+		return p, nil
+	case !driver.IsOutOfMemory(err):
+		return 0, b.explain(err)
+	}
+	few := &tensor.OutOfMemoryError{Device: b.name(), Asked: bytes, Held: b.held.Load(), Err: err}
+	var infoErr error
+	if few.Free, few.Total, infoErr = b.dev.MemInfo(); infoErr != nil {
+		return 0, b.explain(errors.Join(err, infoErr))
+	}
+	return 0, few
+}
+
+// give returns what take returned; it stays the device's while an error says so.
+func (b *Backend) give(p driver.Ptr, bytes int64) error {
+	if err := b.dev.Free(p); err != nil {
+		return b.explain(err)
+	}
+	b.held.Add(-bytes)
+	return nil
+}
+
+// explain says what an error means after which the device answers nothing.
+func (b *Backend) explain(err error) error {
+	var known *tensor.LostError
+	if !driver.Lost(err) || errors.As(err, &known) {
+		return err
+	}
+	return &tensor.LostError{Device: b.name(), Err: err}
 }
 
 // function returns a kernel, which the driver compiles when the first of its family is asked for.

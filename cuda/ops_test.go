@@ -251,7 +251,7 @@ func TestBadData(t *testing.T) {
 			m.Indptr = r.a.Alloc(tensor.I32, 2, 1)
 			r.q.Upload(raw([]int32{0, 1}), m.Indptr)
 			r.q.SpMM(1, m, x, 0, r.a.Alloc(tensor.F32, 1, 4))
-		}, "the GPU is lost"},
+		}, "cuda:0 is lost"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

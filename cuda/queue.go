@@ -33,15 +33,20 @@ type Queue struct {
 
 	// Memory of results that live within an operation. What was too small is freed when the
 	// stream has passed its users.
-	scratch driver.Ptr
-	size    int64
-	retired []driver.Ptr
+	scratch block
+	retired []block
 
 	// What kernels found wrong with data: common.cuh's report. checks is set if any of them
 	// may have since the last Sync.
 	fault   driver.Ptr
 	found   []byte
 	checked bool
+}
+
+// block is memory of the device.
+type block struct {
+	at   driver.Ptr
+	size int64
 }
 
 // faultBytes is the size of a report.
@@ -60,7 +65,7 @@ func (q *Queue) open() (err error) {
 	if q.stream, err = q.dev.NewStream(); err != nil {
 		return err
 	}
-	if q.fault, err = q.dev.Alloc(faultBytes); err != nil {
+	if q.fault, err = q.b.take(faultBytes); err != nil {
 		return err
 	}
 	if q.found, err = q.dev.AllocHost(faultBytes); err != nil {
@@ -72,7 +77,7 @@ func (q *Queue) open() (err error) {
 // fail keeps the first failure.
 func (q *Queue) fail(err error) {
 	if q.err == nil && err != nil {
-		q.err = err
+		q.err = q.b.explain(err)
 	}
 }
 
@@ -221,19 +226,19 @@ func (q *Queue) temporary(bytes int) driver.Ptr {
 	if q.err != nil {
 		return 0
 	}
-	if n := int64(bytes); n > q.size {
-		n = max(n, 2*q.size, 1<<16)
-		p, err := q.dev.Alloc(n)
+	if n := int64(bytes); n > q.scratch.size {
+		n = max(n, 2*q.scratch.size, 1<<16)
+		p, err := q.b.take(n)
 		if err != nil {
-			q.fail(fmt.Errorf("cuda: %d bytes of scratch memory: %w", n, err))
+			q.fail(fmt.Errorf("cuda: scratch memory of an operation: %w", err))
 			return 0
 		}
-		if q.scratch != 0 {
+		if q.scratch.at != 0 {
 			q.retired = append(q.retired, q.scratch)
 		}
-		q.scratch, q.size = p, n
+		q.scratch = block{p, n}
 	}
-	return q.scratch
+	return q.scratch.at
 }
 
 // Upload copies src to dst.
@@ -287,12 +292,12 @@ func (q *Queue) Sync() error {
 		q.fail(q.dev.Download(q.found, q.fault, q.stream))
 	}
 	if err := q.dev.SyncStream(q.stream); err != nil {
-		q.fail(fmt.Errorf("cuda: %w", explainLost(err)))
+		q.fail(fmt.Errorf("cuda: %w", err))
 		return q.err
 	}
 	for len(q.retired) > 0 && q.err == nil {
 		last := len(q.retired) - 1
-		if err := q.dev.Free(q.retired[last]); err != nil {
+		if err := q.b.give(q.retired[last].at, q.retired[last].size); err != nil {
 			q.fail(fmt.Errorf("cuda: %w", err)) // Close tries again
 			break
 		}
@@ -312,14 +317,6 @@ func (q *Queue) Sync() error {
 	return q.err
 }
 
-// explainLost says what an error means after which the device answers nothing.
-func explainLost(err error) error {
-	if !driver.Lost(err) {
-		return err
-	}
-	return fmt.Errorf("the GPU is lost, what was saved before is intact: %w", err)
-}
-
 // Err returns the first failure so far without waiting.
 func (q *Queue) Err() error { return q.err }
 
@@ -329,9 +326,9 @@ func (q *Queue) Close() error {
 	if q.stream != 0 {
 		errs = append(errs, q.dev.SyncStream(q.stream))
 	}
-	for _, p := range append(q.retired, q.scratch, q.fault) {
-		if p != 0 {
-			errs = append(errs, q.dev.Free(p))
+	for _, m := range append(q.retired, q.scratch, block{q.fault, faultBytes}) {
+		if m.at != 0 {
+			errs = append(errs, q.b.give(m.at, m.size))
 		}
 	}
 	if q.found != nil {

@@ -18,20 +18,11 @@ import (
 const paramFormat = "1"
 
 // metadata holds only what the same run reproduces: no time, path, host or device.
-func (r *run) metadata(epoch int) map[string]string {
+func (r *run) metadata(epoch int, step uint64) map[string]string {
 	return map[string]string{
-		"saint.format": paramFormat, "saint.epoch": strconv.Itoa(epoch), "saint.step": strconv.FormatUint(r.Step, 10),
+		"saint.format": paramFormat, "saint.epoch": strconv.Itoa(epoch), "saint.step": strconv.FormatUint(step, 10),
 		"saint.seed": strconv.FormatUint(r.Seed, 10), "saint.config": r.Identity.ConfigHash,
 	}
-}
-
-// saveParams writes the parameters alone.
-func (r *run) saveParams(path string, epoch int) error {
-	ts, err := r.download(nil, r.model.Seq.Params(), nil)
-	if err != nil {
-		return err
-	}
-	return safetensors.WriteFile(path, ts, r.metadata(epoch))
 }
 
 // save writes the state, complete in one file so that a kill between two renames cannot
@@ -49,13 +40,13 @@ func (r *run) save() error {
 	if err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
-	ts, err := r.download(nil, r.model.Seq.Params(), nil)
+	ts, err := download(r.stepper.q, nil, r.model.Seq.Params(), nil)
 	if err != nil {
 		return err
 	}
 	params := len(ts)
 	for _, n := range r.opt.State() {
-		if ts, err = r.download(ts, nil, &n.Value); err != nil {
+		if ts, err = download(r.stepper.q, ts, nil, &n.Value); err != nil {
 			return err
 		}
 		ts[len(ts)-1].Name = n.Name
@@ -65,25 +56,25 @@ func (r *run) save() error {
 	if r.InStep > 0 {
 		last = r.Epoch
 	}
-	meta := r.metadata(last)
+	meta := r.metadata(last, r.Step)
 	meta["saint.state"] = string(position)
 	if err := safetensors.WriteFile(r.Dir.StatePath(), ts, meta); err != nil {
 		return err
 	}
-	return safetensors.WriteFile(r.Dir.LastPath(), ts[:params], r.metadata(last))
+	return safetensors.WriteFile(r.Dir.LastPath(), ts[:params], r.metadata(last, r.Step))
 }
 
 // download appends host copies of parameters, or of one tensor, to ts.
-func (r *run) download(ts []safetensors.Tensor, params []*nn.Param, one *tensor.Tensor) ([]safetensors.Tensor, error) {
+func download(q tensor.Queue, ts []safetensors.Tensor, params []*nn.Param, one *tensor.Tensor) ([]safetensors.Tensor, error) {
 	fetch := func(name string, t tensor.Tensor) {
 		if t.Type == tensor.F64 {
 			host := make([]float64, t.Rows*t.Cols)
-			r.stepper.q.Download(t, bytesOf(host))
+			q.Download(t, bytesOf(host))
 			ts = append(ts, safetensors.Float64(name, []int{t.Rows, t.Cols}, host))
 			return
 		}
 		host := make([]float32, t.Rows*t.Cols)
-		r.stepper.q.Download(t, bytesOf(host))
+		q.Download(t, bytesOf(host))
 		ts = append(ts, safetensors.Float32(name, []int{t.Rows, t.Cols}, host))
 	}
 	for _, p := range params {
@@ -92,7 +83,7 @@ func (r *run) download(ts []safetensors.Tensor, params []*nn.Param, one *tensor.
 	if one != nil {
 		fetch("", *one)
 	}
-	if err := r.stepper.q.Sync(); err != nil {
+	if err := q.Sync(); err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
 	return ts, nil

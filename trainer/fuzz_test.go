@@ -90,12 +90,12 @@ func readState(f *testing.F, path string) (tensors []safetensors.Tensor, positio
 // checkRestored compares parameters and the state of the optimizer with the file's.
 func checkRestored(t *testing.T, r *run, file []safetensors.Tensor) {
 	t.Helper()
-	ts, err := r.download(nil, r.model.Seq.Params(), nil)
+	ts, err := download(r.stepper.q, nil, r.model.Seq.Params(), nil)
 	for _, n := range r.opt.State() {
 		if err != nil {
 			break
 		}
-		if ts, err = r.download(ts, nil, &n.Value); err == nil {
+		if ts, err = download(r.stepper.q, ts, nil, &n.Value); err == nil {
 			ts[len(ts)-1].Name = n.Name
 		}
 	}

@@ -93,7 +93,13 @@ func (r *run) epoch(ctx context.Context, i int, src loader.Source) error {
 		if err := r.step(ctx, i, src); err != nil {
 			return err
 		}
+		if err := r.collect(false); err != nil {
+			return err
+		}
 		if time.Since(r.saved) > r.CheckpointEvery {
+			if err := r.collect(true); err != nil {
+				return err
+			}
 			if err := r.save(); err != nil {
 				return err
 			}
@@ -116,7 +122,6 @@ func (r *run) epoch(ctx context.Context, i int, src loader.Source) error {
 		if err := r.validate(ctx, &e); err != nil {
 			return err
 		}
-		r.observe(&e)
 	}
 	r.Epoch++
 	r.InStep, r.LossSum, r.WeightSum, r.F1Sum, r.F1Count = 0, 0, 0, 0, 0
@@ -189,6 +194,12 @@ func (r *run) checkFirstLoss(st Step) {
 
 // validate scores the model on the whole graph and keeps the best.
 func (r *run) validate(ctx context.Context, e *Epoch) error {
+	if r.beside != nil {
+		if err := r.beside.begin(ctx, r, *e); err != nil || !r.mustKnow() {
+			return err
+		}
+		return r.collect(true)
+	}
 	begin := time.Now()
 	ev, err := r.scorer.Evaluate(ctx, r.model)
 	if err != nil {
@@ -196,22 +207,7 @@ func (r *run) validate(ctx context.Context, e *Epoch) error {
 	}
 	r.Times.Eval += time.Since(begin).Seconds()
 	r.span(LaneEvaluation, "validation", r.Epoch, begin)
-	e.Val, e.Test = ev.Val, ev.Test
-	// Without validation nodes nothing tells epochs apart: the latest counts as best.
-	e.Best = !r.HasBest || ev.Val.F1Micro > r.BestVal.F1Micro || ev.Val.Nodes == 0
-	r.LastTest, r.HasLast = ev.Test, true
-	if e.Best {
-		r.HasBest, r.Best, r.BestVal, r.BestTest = true, r.Epoch, ev.Val, ev.Test
-		if r.Dir != nil {
-			if err := r.saveParams(r.Dir.BestPath(), r.Epoch); err != nil {
-				return err
-			}
-		}
-	}
-	if r.OnEpoch != nil {
-		return r.OnEpoch(*e)
-	}
-	return nil
+	return r.accept(e, ev, r.Step)
 }
 
 // f1Counter scores training subgraphs; its memory is reused.

@@ -67,6 +67,10 @@ type Options struct {
 	Dir    RunDir // where checkpoints go; nil: nowhere
 	Resume bool   // go on from Dir's last checkpoint
 
+	// EvalBackend, if set, is another device, which validates while training goes on. Scores and
+	// checkpoints are those of validating on that device; they are told some steps later.
+	EvalBackend tensor.Backend
+
 	Log      *slog.Logger            // nil: nowhere
 	Progress *progress.Reporter      // nil: nowhere
 	OnEpoch  func(Epoch) error       // told every validation; may be nil
@@ -95,18 +99,22 @@ type RunDir interface {
 func Train(ctx context.Context, o Options) (*Result, error) {
 	r, err := newRun(o)
 	if err != nil {
-		return nil, err
+		return nil, plainly("before the first step", err)
 	}
 	defer r.close()
 	if err := r.start(); err != nil {
-		return nil, err
+		return nil, plainly("before the first step", err)
 	}
 	for i := range r.phases {
 		if err := r.phase(ctx, i); err != nil {
 			return nil, r.stop(err)
 		}
 	}
-	return r.finish(ctx)
+	res, err := r.finish(ctx)
+	if err != nil {
+		return nil, r.stop(err)
+	}
+	return res, nil
 }
 
 // run is a training run in progress.
@@ -119,6 +127,7 @@ type run struct {
 	stepper  *Stepper
 	eval     *Evaluator
 	scorer   *Scorer
+	beside   *beside // nil: the device that trains validates, too
 	phases   []phase
 	schedule schedule
 	began    time.Time
@@ -276,16 +285,7 @@ func (r *run) buildModel() (err error) {
 	if err := r.smoothLoss(); err != nil {
 		return err
 	}
-	if r.eval, err = NewEvaluator(d.Full, d.Features, r.Backend, r.arena); err != nil {
-		return err
-	}
-	r.eval.Lend(r.stepper.feats)
-	r.eval.Bound(r.EvalMemory)
-	if err := r.eval.Check(r.model); err != nil {
-		return err
-	}
-	r.scorer, err = NewScorer(d, r.eval, r.model.Loss, r.ROCAUC)
-	return err
+	return r.buildEvaluation()
 }
 
 func (r *run) buildOptimizer() error {
@@ -300,6 +300,9 @@ func (r *run) buildOptimizer() error {
 
 // close frees what newRun made; it may have made only part of it.
 func (r *run) close() {
+	if r.beside != nil {
+		r.beside.close()
+	}
 	if r.stepper != nil {
 		_ = r.stepper.Close() // nothing is queued, so nothing can fail
 	}
@@ -331,7 +334,10 @@ func (r *run) start() error {
 // stop ends a run early: an interrupted one is saved.
 func (r *run) stop(err error) error {
 	if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		return err
+		return plainly(fmt.Sprintf("epoch %d, step %d", r.Epoch, r.Step), err)
+	}
+	if err := r.collect(true); err != nil {
+		return fmt.Errorf("interrupted, but the validation under way failed: %w", err)
 	}
 	if e := r.save(); e != nil {
 		return fmt.Errorf("interrupted, but the state could not be saved: %w", e)
@@ -341,13 +347,14 @@ func (r *run) stop(err error) error {
 
 // finish saves the last state and gathers the result.
 func (r *run) finish(ctx context.Context) (*Result, error) {
+	if err := r.collect(true); err != nil {
+		return nil, err
+	}
 	if !r.HasLast {
 		// Every epoch was trained before, or there was none to train.
-		ev, err := r.scorer.Evaluate(ctx, r.model)
-		if err != nil {
-			return nil, r.stop(err)
+		if err := r.scoreLast(ctx); err != nil {
+			return nil, err
 		}
-		r.LastTest, r.HasLast = ev.Test, true
 	}
 	r.Done = true
 	if err := r.save(); err != nil {
