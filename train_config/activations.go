@@ -75,6 +75,9 @@ func (c *Config) readActivations(s *Section) error {
 	if key, msg := a.Check(); key != "" {
 		return s.Errorf(key, "%s", msg)
 	}
+	if c.Params.Double && a != (Activations{}) {
+		return s.Errorf("dtype", "dtype d: activations are compressed in single precision only; leave out dtype, or n_bits and kept_frac")
+	}
 	c.Params.Activations = a
 	return nil
 }

@@ -107,6 +107,7 @@ func TestTrainingErrors(t *testing.T) {
 		{"mask_rate: 0.5", "bad.yml:10:16: mask_rate is about labels as features and needs use_labels: true"},
 		{"use_labels: true; mask_rate: 1", "mask_rate is 1, want more than 0 and less than 1"},
 		{"transductive: 1", "transductive: want"},
+		{"dtype: d; n_bits: 2", "bad.yml:10:12: dtype d: activations are compressed in single precision only"},
 		{"class_weights: equal", `bad.yml:10:20: class_weights: want balanced or a list of one number for each class, got "equal"`},
 		{"class_weights: []", "class_weights: want balanced or a list"},
 		{"class_weights: {a: 1}", "class_weights: want balanced or a list of one number for each class, got a mapping"},

@@ -41,8 +41,8 @@ func Spec(c *trainconfig.Config, features, classes int) (nn.ModelSpec, error) {
 	if err != nil {
 		return nn.ModelSpec{}, n.Extra.Errorf("act", "%v", err)
 	}
-	if n.Layer != "" && !slices.Contains(nn.Names(), n.Layer) {
-		return nn.ModelSpec{}, n.Extra.Errorf("layer", "unknown layer %q; known are %s", n.Layer, strings.Join(nn.Names(), ", "))
+	if kinds := kinds(); n.Layer != "" && !slices.Contains(kinds, n.Layer) {
+		return nn.ModelSpec{}, n.Extra.Errorf("layer", "unknown layer %q; known are %s", n.Layer, strings.Join(kinds, ", "))
 	}
 	layer, err := layerKind(&n)
 	if err != nil {
@@ -57,6 +57,25 @@ func Spec(c *trainconfig.Config, features, classes int) (nn.ModelSpec, error) {
 		Norm: n.Norm, Residual: n.Residual, Head: n.Head, AttDropout: float32(c.Params.AttentionDropout),
 		InputDropout: single(c.Params.InputDropout),
 	}, nil
+}
+
+// kinds returns the registered layers that arch can be made of, sorted.
+func kinds() []string {
+	return slices.DeleteFunc(nn.Names(), func(name string) bool { return name == "l2norm" || name == "jk_max_pool" })
+}
+
+// CheckModel says what is wrong with the configuration of a model for data with that many features
+// and classes, without memory for one.
+func CheckModel(c *trainconfig.Config, features, classes int) error {
+	spec, err := Spec(c, features, classes)
+	if err != nil {
+		return err
+	}
+	var shapes nn.ShapeBuilder
+	if _, err := nn.Build(spec, &shapes); err != nil {
+		return modelError(c, err)
+	}
+	return nil
 }
 
 // single rounds an optional number.
@@ -140,7 +159,7 @@ func NewModel(c *trainconfig.Config, features, classes int, b tensor.Backend, se
 func modelError(c *trainconfig.Config, err error) error {
 	var placed *trainconfig.Error
 	if errors.As(err, &placed) {
-		return err
+		return placed
 	}
 	return c.Network.Extra.Errorf("arch", "%v", err)
 }

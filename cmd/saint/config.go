@@ -7,7 +7,6 @@ import (
 	"github.com/saint-gnn/saint/samplers"
 	trainconfig "github.com/saint-gnn/saint/train_config"
 	"github.com/saint-gnn/saint/trainer"
-	"github.com/saint-gnn/saint/trainer/nn"
 )
 
 func newConfigCommand(e *env) *cli.Command {
@@ -79,14 +78,9 @@ func checkConfig(e *env, name, data string) error {
 			return err
 		}
 	}
-	var shapes nn.ShapeBuilder
 	const features, classes = 16, 4 // any: only the keys are checked
-	spec, err := trainer.Spec(cfg, features, classes)
-	if err != nil {
+	if err := trainer.CheckModel(cfg, features, classes); err != nil {
 		return err
-	}
-	if _, err := nn.Build(spec, &shapes); err != nil {
-		return cfg.Network.Extra.Errorf("arch", "%v", err)
 	}
 	if err := cfg.CheckUsed(); err != nil {
 		return err
