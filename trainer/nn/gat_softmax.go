@@ -16,7 +16,7 @@ func init() { Register("gat_softmax", newGAT) }
 //	α_uv = exp(e_uv) / sum over w of exp(e_uw)                w the neighbours of u, and u
 //	y_u  = norm(act(sum over v of α_uv h[v] + b))             NumDst×Dim
 //
-// In training α goes through dropout if the specification says so.
+// With share_attention a2 is a1. In training α goes through dropout if the specification says so.
 // A node attends to itself once, besides what self loops the graph has; the values of A do not
 // count. Of a subgraph softmax takes the neighbours that are there, so training on samples is
 // biased where evaluation on the whole graph is not; GraphSAINT's own attention ("gat") is not.
@@ -43,10 +43,20 @@ const (
 	gatWeights // of the dropout of α
 )
 
+type gatKeys struct {
+	Share bool `yaml:"share_attention"`
+}
+
 func newGAT(b Builder, s Spec) (Layer, error) {
 	switch {
 	case s.Order == 0:
-		s.Heads = 0
+		if s.Extra != nil {
+			var keys gatKeys
+			if err := s.Extra.Decode(&keys); err != nil {
+				return nil, err
+			}
+		}
+		s.Heads, s.Extra = 0, nil
 		return newHighOrder(b, s)
 	case s.Order != 1:
 		return nil, fmt.Errorf("order %d: must be 0 or 1, softmax goes over neighbours", s.Order)
@@ -61,9 +71,9 @@ func newGAT(b Builder, s Spec) (Layer, error) {
 	if err != nil {
 		return nil, err
 	}
+	var keys gatKeys
 	if extra != nil {
-		var none struct{}
-		if err := extra.Decode(&none); err != nil {
+		if err := extra.Decode(&keys); err != nil {
 			return nil, err
 		}
 	}
@@ -72,7 +82,10 @@ func newGAT(b Builder, s Spec) (Layer, error) {
 	l.weight = l.add(b.Param(name+"weight", s.In, s.Dim, glorotOver(s.In+width)))
 	l.bias = l.add(b.Param(name+"bias", 1, s.Dim, initZeros))
 	l.self = l.add(b.Param(name+"attention_self", 1, s.Dim, glorotOver(1+2*width)))
-	l.neigh = l.add(b.Param(name+"attention_neigh", 1, s.Dim, glorotOver(1+2*width)))
+	l.neigh = l.self
+	if !keys.Share {
+		l.neigh = l.add(b.Param(name+"attention_neigh", 1, s.Dim, glorotOver(1+2*width)))
+	}
 	l.addNorm(b, s, 0)
 	l.addBatch(b, s)
 	return l, nil
