@@ -98,7 +98,7 @@ func newRig(t *testing.T, b tensor.Backend, layer string, spec nn.Spec, nodes, e
 		}
 		v := Values(r.q, p.Value)
 		for i := range v {
-			v[i] += 0.3 * rng.NormFloat64()
+			v[i] = float64(float32(v[i] + 0.3*rng.NormFloat64())) // the same in both precisions
 		}
 		SetValues(r.q, p.Value, v)
 	}
