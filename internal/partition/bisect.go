@@ -8,7 +8,7 @@ import (
 // Bisection.
 const (
 	bisectNodes = 120 // a graph of so many nodes is cut directly
-	growTries   = 20   // seeds that halves are grown from
+	growTries   = 8   // seeds that halves are grown from
 	fmPasses    = 8
 )
 

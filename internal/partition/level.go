@@ -98,7 +98,7 @@ func (l *level) contract(n, threads int) *level {
 	type piece struct{ adj, ew []int32 }
 	const mostPieces = 64
 	count := 1
-	if threads > 1 && len(l.adj) > 1<<16 {
+	if threads > 1 && len(l.adj) > 1<<14 {
 		count = min(mostPieces, n)
 	}
 	pieces := make([]piece, count)

@@ -1,7 +1,5 @@
 package partition
 
-import "math"
-
 // Refinement.
 const (
 	refinePasses  = 10
@@ -25,6 +23,7 @@ type refiner struct {
 	sum  []int64 // weight of the edges to it
 
 	queue *queue
+	light *queue // parts, the lightest first; only while balancing
 	done  []bool
 	log   []step
 }
@@ -115,6 +114,10 @@ func (k *refiner) move(v, to int32) {
 	k.weight[to] += w
 	k.count[from]--
 	k.count[to]++
+	if k.light != nil {
+		k.light.set(from, -k.weight[from])
+		k.light.set(to, -k.weight[to])
+	}
 	for e := k.xadj[v]; e < k.xadj[v+1]; e++ {
 		k.shift(k.adj[e], from, to, k.edgeWeight(e))
 	}
@@ -226,6 +229,28 @@ func (k *refiner) inner(v int32) bool {
 	return n == 0 || n == 1 && k.to[k.at[v]] == k.part[v]
 }
 
+// cut returns the weight of the edges between parts, each counted twice.
+func (k *refiner) cut() int64 {
+	cut := int64(0)
+	for v := range int32(k.n) {
+		for i := k.at[v]; i < k.at[v]+int64(k.have[v]); i++ {
+			if k.to[i] != k.part[v] {
+				cut += k.sum[i]
+			}
+		}
+	}
+	return cut
+}
+
+// over returns by how much parts are too heavy.
+func (k *refiner) over() int64 {
+	over := int64(0)
+	for _, w := range k.weight {
+		over += max(0, w-k.most)
+	}
+	return over
+}
+
 // balance makes parts that are too heavy lighter, at the least cost in edges.
 func (k *refiner) balance() {
 	over := false
@@ -234,6 +259,10 @@ func (k *refiner) balance() {
 	}
 	if !over {
 		return
+	}
+	k.light = newQueue(len(k.weight))
+	for p, w := range k.weight {
+		k.light.set(int32(p), -w)
 	}
 	for v := range int32(k.n) {
 		if k.weight[k.part[v]] > k.most {
@@ -261,6 +290,7 @@ func (k *refiner) balance() {
 		}
 	}
 	k.queue.clear()
+	k.light = nil
 }
 
 // away returns where v could go: to the best part with room, else to the lightest.
@@ -269,7 +299,8 @@ func (k *refiner) away(v int32) (to int32, gain int64) {
 	if ok {
 		return to, gain
 	}
-	return k.lightest(), -k.own(v)
+	to, _ = k.light.top()
+	return to, -k.own(v)
 }
 
 // own returns the weight of the edges of v within its part.
@@ -282,31 +313,30 @@ func (k *refiner) own(v int32) int64 {
 	return 0
 }
 
-func (k *refiner) lightest() int32 {
-	best := int32(0)
-	for p, w := range k.weight {
-		if w < k.weight[best] {
-			best = int32(p)
+// fill gives every empty part a node that costs little, from a part that has others.
+func (k *refiner) fill() {
+	empty := 0
+	for _, n := range k.count {
+		if n == 0 {
+			empty++
 		}
 	}
-	return best
-}
-
-// fill gives every empty part the node that costs least, from a part that has others.
-func (k *refiner) fill() {
-	for p := range k.count {
+	if empty == 0 {
+		return
+	}
+	for v := range int32(k.n) {
+		k.queue.set(v, -k.own(v))
+	}
+	for p := 0; p < len(k.count) && k.queue.len() > 0; {
 		if k.count[p] > 0 {
+			p++
 			continue
 		}
-		best, least := int32(-1), int64(math.MaxInt64)
-		for v := range int32(k.n) {
-			if k.count[k.part[v]] > 1 && k.own(v) < least {
-				best, least = v, k.own(v)
-			}
+		v, _ := k.queue.top()
+		k.queue.remove(v)
+		if k.count[k.part[v]] > 1 {
+			k.move(v, int32(p))
 		}
-		if best < 0 {
-			return
-		}
-		k.move(best, int32(p))
 	}
+	k.queue.clear()
 }

@@ -22,11 +22,17 @@ type solver struct {
 	total     int64
 }
 
-// Stages of progress, and the random streams of them.
+// Random streams.
 const (
 	streamCoarsen = iota
-	streamBisect
-	streamRefine
+	streamBisect  // and following: of each try
+)
+
+// The smallest graph is cut several times if that takes little: it meets tryNodes nodes in all the
+// levels of bisection, mostTries times at most.
+const (
+	tryNodes  = 12000
+	mostTries = 4
 )
 
 func (s *solver) stream(stage int, index uint64) *rand.Rand {
@@ -59,37 +65,43 @@ func (s *solver) kway(l *level, part []int32) error {
 		done += size(last) / 2
 		s.tell(done)
 	}
-	last := levels[len(levels)-1]
-	coarse := make([]int32, last.n)
-	nodes := make([]int32, last.n)
-	for v := range nodes {
-		nodes[v] = int32(v)
-	}
 	most := max(int64((1+s.imbalance)*float64(l.total)/float64(s.parts)), (l.total+int64(s.parts)-1)/int64(s.parts))
-	s.split(&task{l: last, nodes: nodes, parts: s.parts, path: 1, most: most}, coarse)
-	for i := len(levels) - 1; i >= 0; i-- {
+	coarse := s.first(levels[len(levels)-1], most)
+	for i := len(levels) - 2; i >= 0; i-- {
 		if err := s.ctx.Err(); err != nil {
 			return err
 		}
-		here := part
-		if i > 0 {
-			here = make([]int32, levels[i].n)
-		}
-		if i == len(levels)-1 {
-			copy(here, coarse)
-		} else {
-			for v, c := range levels[i].coarse {
-				here[v] = coarse[c]
-			}
-		}
-		k := newRefiner(s, levels[i], here, most)
-		k.refine()
-		coarse = here
-		done += size(levels[i])
+		done += size(levels[i+1])
 		s.tell(done)
+		fine := make([]int32, levels[i].n)
+		for v, c := range levels[i].coarse {
+			fine[v] = coarse[c]
+		}
+		newRefiner(s, levels[i], fine, most).refine()
+		coarse = fine
 	}
+	copy(part, coarse)
 	s.tell(s.total)
 	return s.ctx.Err()
+}
+
+// first cuts the smallest graph.
+func (s *solver) first(l *level, most int64) (best []int32) {
+	nodes := make([]int32, l.n)
+	for v := range nodes {
+		nodes[v] = int32(v)
+	}
+	var bestOver, bestCut int64
+	for try := range max(1, min(mostTries, tryNodes/(l.n*bits.Len(uint(s.parts))))) {
+		part := make([]int32, l.n)
+		s.split(&task{l: l, nodes: nodes, parts: s.parts, path: 1, most: most, stream: streamBisect + try}, part)
+		k := newRefiner(s, l, part, most)
+		k.refine()
+		if over, cut := k.over(), k.cut(); best == nil || over < bestOver || over == bestOver && cut < bestCut {
+			best, bestOver, bestCut = part, over, cut
+		}
+	}
+	return best
 }
 
 // task is a graph that recursive bisection has to cut.
@@ -100,6 +112,8 @@ type task struct {
 	first int32  // number of the first part
 	path  uint64 // 1, then a bit for each cut above
 	most  int64  // weight of a part
+
+	stream int // streamBisect + try
 }
 
 // split cuts t into its parts by recursive bisection. The halves are cut at the same time where
@@ -120,7 +134,7 @@ func (s *solver) split(t *task, part []int32) {
 		share := mean * float64(parts)
 		return max(int64(share*slack), int64(math.Ceil(share)))
 	}
-	side := s.bisect(t.l, [2]int64{limit(left), limit(right)}, s.stream(streamBisect, t.path))
+	side := s.bisect(t.l, [2]int64{limit(left), limit(right)}, s.stream(t.stream, t.path))
 	a, b := t.halves(side)
 	a.parts, b.parts = left, right
 	b.first += int32(left)
@@ -157,7 +171,7 @@ func (t *task) halves(side []int8) (a, b *task) {
 				n: int(counts[i]), xadj: make([]int64, 1, counts[i]+1), adj: make([]int32, 0, entries[i]),
 				ew: make([]int32, 0, entries[i]), vw: make([]int32, 0, counts[i]),
 			},
-			nodes: make([]int32, 0, counts[i]), first: t.first, path: t.path<<1 | uint64(i), most: t.most,
+			nodes: make([]int32, 0, counts[i]), first: t.first, path: t.path<<1 | uint64(i), most: t.most, stream: t.stream,
 		}
 	}
 	for v := range int32(l.n) {
