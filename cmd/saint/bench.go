@@ -278,7 +278,7 @@ func openBenchSet(ctx context.Context, e *env, o benchOptions, prefix string, co
 		s.close()
 		return nil, err
 	}
-	s.env = samplers.NewEnv(s.ds.Train, s.ds.TrainNodes)
+	s.env = samplers.NewEnv(trainer.TrainingGraph(config, s.ds), s.ds.TrainNodes)
 	return s, nil
 }
 
