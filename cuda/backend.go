@@ -169,6 +169,7 @@ var (
 	_ tensor.Arena   = (*Arena)(nil)
 	_ tensor.Queue   = (*Queue)(nil)
 
-	_ tensor.PairOps  = (*Queue)(nil)
-	_ tensor.QuantOps = (*Queue)(nil)
+	_ tensor.LogLossOps = (*Queue)(nil)
+	_ tensor.PairOps    = (*Queue)(nil)
+	_ tensor.QuantOps   = (*Queue)(nil)
 )

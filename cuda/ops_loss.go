@@ -11,6 +11,7 @@ type lossOp struct {
 	report int
 	smooth float32
 	share  tensor.Tensor
+	eps    float64 // of its logarithm; 0: the loss itself
 }
 
 func (q *Queue) xent(o lossOp, logits, target, weight, loss, dlogits tensor.Tensor) {
@@ -28,7 +29,11 @@ func (q *Queue) xent(o lossOp, logits, target, weight, loss, dlogits tensor.Tens
 		return
 	}
 	rows := q.temporary(8 * max(1, logits.Rows))
-	l := q.with().int(logits.Rows, logits.Cols).f32(o.smooth).row(o.share).mat(logits)
+	l := q.with().int(logits.Rows, logits.Cols).f32(o.smooth)
+	if o.kernel == "softmax_xent" {
+		l.f32(float32(o.eps))
+	}
+	l.row(o.share).mat(logits)
 	switch {
 	case o.kernel == "softmax_xent":
 		l.mat(target)
@@ -48,6 +53,12 @@ func (q *Queue) SoftmaxXent(logits, class, weight, loss, dlogits tensor.Tensor) 
 	q.xent(lossOp{name: "SoftmaxXent", kernel: "softmax_xent", report: reportSoftmax}, logits, class, weight, loss, dlogits)
 }
 
+// LogSoftmaxXent computes loss = sum_v weight[v] (ln(eps + CE(logits[v], class[v])) - ln eps); else as
+// SoftmaxXent.
+func (q *Queue) LogSoftmaxXent(eps float64, logits, class, weight, loss, dlogits tensor.Tensor) {
+	q.xent(lossOp{name: "LogSoftmaxXent", kernel: "softmax_xent", report: reportLogSoftmax, eps: eps}, logits, class, weight, loss, dlogits)
+}
+
 // SigmoidXent computes loss = sum_v weight[v] sum_c BCE(logits[v,c], target[v,c]); dlogits = its
 // gradient. Integer targets are classes, as in SoftmaxXent.
 func (q *Queue) SigmoidXent(logits, target, weight, loss, dlogits tensor.Tensor) {
@@ -58,12 +69,12 @@ func (q *Queue) SigmoidXent(logits, target, weight, loss, dlogits tensor.Tensor)
 func (q *Queue) SmoothSoftmaxXent(smooth float32, share, logits, class, weight, loss, dlogits tensor.Tensor) {
 	const op = "SmoothSoftmaxXent"
 	want(op, "share", share, tensor.F32, 1, logits.Cols)
-	q.xent(lossOp{op, "softmax_xent", reportSmoothSoftmax, smooth, share}, logits, class, weight, loss, dlogits)
+	q.xent(lossOp{op, "softmax_xent", reportSmoothSoftmax, smooth, share, 0}, logits, class, weight, loss, dlogits)
 }
 
 // SmoothSigmoidXent computes the loss of sigmoid with class weights and smoothed labels.
 func (q *Queue) SmoothSigmoidXent(smooth float32, share, logits, target, weight, loss, dlogits tensor.Tensor) {
 	const op = "SmoothSigmoidXent"
 	want(op, "share", share, tensor.F32, 1, logits.Cols)
-	q.xent(lossOp{op, "sigmoid_xent", reportSmoothSigmoid, smooth, share}, logits, target, weight, loss, dlogits)
+	q.xent(lossOp{op, "sigmoid_xent", reportSmoothSigmoid, smooth, share, 0}, logits, target, weight, loss, dlogits)
 }

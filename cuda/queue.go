@@ -56,7 +56,7 @@ func newQueue(b *Backend) (*Queue, error) {
 	q := &Queue{b: b, dev: b.dev}
 	err := q.open()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("cuda: new queue: %w", err), q.Close())
+		return nil, errors.Join(fmt.Errorf("cuda: new queue: %w", b.explain(err)), q.Close())
 	}
 	return q, nil
 }
@@ -276,7 +276,7 @@ func (q *Queue) Download(src tensor.Tensor, dst []byte) {
 }
 
 // reports are the operations whose kernels check data; a report has the number.
-var reports = []string{1: "GatherRows", 2: "SoftmaxXent", 3: "SigmoidXent", 4: "SmoothSoftmaxXent", 5: "SmoothSigmoidXent"}
+var reports = []string{1: "GatherRows", 2: "SoftmaxXent", 3: "SigmoidXent", 4: "SmoothSoftmaxXent", 5: "SmoothSigmoidXent", 6: "LogSoftmaxXent"}
 
 const (
 	reportGather = 1 + iota
@@ -284,6 +284,7 @@ const (
 	reportSigmoid
 	reportSmoothSoftmax
 	reportSmoothSigmoid
+	reportLogSoftmax
 )
 
 // Sync waits for the queue's work and returns its first failure.

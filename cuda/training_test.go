@@ -138,7 +138,7 @@ var trainings = []struct {
 	{"gatv2", "layer: gatv2; attention: 2; dim: 8; arch: '1-1'; act: relu", "lr: 0.01; dropout: 0.1; attention_dropout: 0.3", false},
 	{"gcn", "layer: gcn; dim: 8; arch: '1-1-0'; act: relu", "lr: 0.01; dropout: 0.1; edge_dropout: 0.2", false},
 	{"sage", "layer: sage; dim: 8; arch: '1-1'; act: relu; normalize: true", "lr: 0.01; dropout: 0.1; label_smoothing: 0.1; class_weights: balanced", false},
-	{"gin", "layer: gin; dim: 8; arch: '1-1'; act: relu; mlp_norm: batch; train_eps: true", "lr: 0.01; dropout: 0.1", false},
+	{"gin", "layer: gin; dim: 8; arch: '1-1'; act: relu; loss: softmax_log; mlp_norm: batch; train_eps: true", "lr: 0.01; dropout: 0.1", false},
 	{"gcnii", "layer: gcnii; dim: 8; arch: '0-1-1'; act: relu", "lr: 0.01; dropout: 0.1", false},
 	{"codes", "dim: 8; arch: '1-1-0'; act: relu; bias: norm", "lr: 0.01; dropout: 0.2; n_bits: 2", false},
 	{"codes, projected", "layer: gcn; dim: 8; arch: '1-1'; act: relu", "lr: 0.01; dropout: 0.1; n_bits: 4; kept_frac: 0.5", false},

@@ -16,7 +16,7 @@ const autoDevice = -2
 
 func deviceFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.IntFlag{Name: "gpu", Value: autoDevice, DefaultText: "a usable GPU, else the CPU", Usage: "`N`: that GPU; -1: the CPU"},
+		&cli.IntFlag{Name: "gpu", Value: autoDevice, DefaultText: "the usable GPU with most free memory, else the CPU", Usage: "`N`: that GPU; -1: the CPU"},
 		&cli.IntFlag{Name: "num_cpu_core", Usage: "sampler goroutines `N`", DefaultText: "one a core"},
 	}
 }
@@ -25,29 +25,58 @@ func deviceFlags() []cli.Flag {
 func openDevice(gpu int) (tensor.Backend, error) {
 	switch {
 	case gpu >= 0:
-		return nil, fmt.Errorf("--gpu %d: %w; use --gpu -1 for the CPU", gpu, gpuMissing(gpu))
+		b, err := openGPU(gpu)
+		if err != nil {
+			return nil, fmt.Errorf("--gpu %d: %w; use --gpu -1 for the CPU", gpu, err)
+		}
+		return b, nil
 	case gpu < autoDevice:
 		return nil, usagef("--gpu is %d, want -1 for the CPU or the number of a GPU", gpu)
+	case gpu == autoDevice:
+		if best, err := bestGPU(); err == nil {
+			return cuda.Open(tensor.Options{Device: best})
+		}
 	}
 	return tensor.Open("cpu", tensor.Options{})
 }
 
-// gpuMissing says in one line why that GPU cannot train, whichever it is if gpu is autoDevice.
-func gpuMissing(gpu int) error {
+// openGPU opens the GPU of that number.
+func openGPU(gpu int) (tensor.Backend, error) {
 	m, err := cuda.Devices()
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case gpu >= len(m.GPUs):
-		return fmt.Errorf("%w: the GPUs of this machine are 0 to %d", tensor.ErrUnavailable, len(m.GPUs)-1)
+		return nil, fmt.Errorf("%w: the GPUs of this machine are 0 to %d", tensor.ErrUnavailable, len(m.GPUs)-1)
 	}
-	return fmt.Errorf("%w: this version cannot train on a GPU yet", tensor.ErrUnavailable)
+	return cuda.Open(tensor.Options{Device: gpu})
+}
+
+// bestGPU returns the GPU with most free memory. The error says in one line why there is none.
+func bestGPU() (int, error) {
+	m, err := cuda.Devices()
+	if err != nil {
+		return 0, err
+	}
+	best := 0
+	for i, g := range m.GPUs {
+		if g.FreeBytes > m.GPUs[best].FreeBytes {
+			best = i
+		}
+	}
+	return best, nil
 }
 
 // deviceText says what runs the model, and why if nobody chose it.
 func deviceText(b tensor.Backend, gpu int) string {
-	if gpu == autoDevice && b.Name() != cpu64.Name {
-		return b.Device() + ": no GPU (" + reason(gpuMissing(gpu)) + ")"
+	if gpu != autoDevice || b.Name() == cpu64.Name {
+		return b.Device()
+	}
+	if b.Name() == cuda.Name {
+		return b.Device() + ": the GPU with most free memory; --gpu -1 chooses the CPU"
+	}
+	if _, err := bestGPU(); err != nil {
+		return b.Device() + ": no GPU (" + reason(err) + ")"
 	}
 	return b.Device()
 }
@@ -63,4 +92,13 @@ func checkWorkers(n int, given bool) error {
 		return usagef("--num_cpu_core is %d, want 1 or more", n)
 	}
 	return nil
+}
+
+// evaluator opens the device that validates beside the one that trains, nil where that is the same:
+// training on the CPU leaves nothing to do at the same time.
+func evaluator(training tensor.Backend, cpuEval bool) (tensor.Backend, error) {
+	if !cpuEval || training.Caps().SharedMemory {
+		return nil, nil
+	}
+	return tensor.Open("cpu", tensor.Options{})
 }

@@ -20,7 +20,7 @@ func newDevicesCommand(e *env) *cli.Command {
 		Action: func(*cli.Context) error {
 			c := cpuDevice()
 			m, err := cuda.Devices()
-			g := gpuDevices{Type: "gpus", Machine: m, Trainable: false}
+			g := gpuDevices{Type: "gpus", Machine: m, Trainable: err == nil}
 			if err != nil {
 				g.Missing = oneLine(reason(err))
 			}
@@ -111,9 +111,6 @@ func (g gpuDevices) text() string {
 	for _, i := range g.GPUs {
 		fmt.Fprintf(&b, "gpu %-2d %s, compute capability %s, CUDA %s\n       %d multiprocessors, %.1f of %.1f GiB of memory free\n",
 			i.Index, i.Name, i.Compute, g.Driver, i.SMs, gibibytes(i.FreeBytes), gibibytes(i.TotalBytes))
-	}
-	if !g.Trainable {
-		b.WriteString("       this version cannot train on a GPU yet\n")
 	}
 	return b.String()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/saint-gnn/saint/formats"
@@ -58,6 +59,23 @@ func exitCode(err error) int {
 	default:
 		return exitFailure
 	}
+}
+
+// advise says what to do about a device that failed a run, whose folder has what was saved.
+func advise(err error, dir *rundir.Dir) error {
+	var few *tensor.OutOfMemoryError
+	var lost *tensor.LostError
+	switch {
+	case errors.As(err, &few):
+		return fmt.Errorf("%w; less is taken with smaller subgraphs, --n_bits, --cpu_eval or --eval_memory, and --gpu -1 uses the CPU", err)
+	case errors.As(err, &lost):
+		next := "run it again"
+		if _, e := os.Stat(dir.StatePath()); e == nil {
+			next = "what was saved is intact, go on with: saint train --resume " + shellQuote(dir.Path)
+		}
+		return fmt.Errorf("%w; %s", err, next)
+	}
+	return err
 }
 
 // interrupted says how to go on after the state was saved.

@@ -32,6 +32,7 @@ type trainOptions struct {
 	Measure         probeOptions
 	Watch           watchOptions
 	EvalMemory      int64 // bytes; 0: no bound
+	CPUEval         bool
 	Source          sourceOptions
 }
 
@@ -50,7 +51,7 @@ func trainFlags() []cli.Flag {
 		&cli.IntFlag{Name: "eval_train_every", Value: 15, Usage: "score every `N`th training subgraph of an epoch"},
 		&cli.DurationFlag{Name: "checkpoint_every", Value: 5 * time.Minute, Usage: "save the state every `DURATION`"},
 		&cli.BoolFlag{Name: "no_cache", Usage: "neither read nor write normalisations shared between runs"},
-		&cli.BoolFlag{Name: "cpu_eval", Usage: "evaluate on the CPU (always so when training on the CPU)"},
+		&cli.BoolFlag{Name: "cpu_eval", Usage: "validate on the CPU while the GPU trains on (changes nothing when training on the CPU)"},
 		&cli.BoolFlag{Name: "log_device_placement", Usage: "log the device (always done)"},
 		evalMemoryFlag(),
 		precisionFlag(),
@@ -76,7 +77,7 @@ func newTrainCommand(e *env) *cli.Command {
 				EdgeWeight: c.Bool("edge_weight"), Seed: c.Uint64("seed"), SeedGiven: c.IsSet("seed"), ScoreGiven: c.IsSet("eval_train_every"), Epochs: c.Int("epochs"),
 				Runs: c.Int("runs"), RunDir: c.String("run_dir"), Resume: c.String("resume"), DType: c.String("dtype"),
 				CheckpointEvery: c.Duration("checkpoint_every"), NoCache: c.Bool("no_cache"), Baseline: c.Bool("baseline"), Over: overridesOf(c), Measure: probeOf(c),
-				Source: sourceFrom(c), Watch: watchFrom(c),
+				Source: sourceFrom(c), Watch: watchFrom(c), CPUEval: c.Bool("cpu_eval"),
 			}
 			if err := checkWorkers(o.Workers, c.IsSet("num_cpu_core")); err != nil {
 				return err

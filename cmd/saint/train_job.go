@@ -26,7 +26,8 @@ type job struct {
 	data    *formats.Dataset
 	config  *trainconfig.Config
 	backend tensor.Backend
-	load    float64 // seconds
+	beside  tensor.Backend // validates; nil: backend does
+	load    float64        // seconds
 	out     *trainOutput
 	watch   *watch // nil: nobody looks
 }
@@ -84,8 +85,12 @@ func newJob(ctx context.Context, o trainOptions, e *env, resumed *rundir.Dir) (*
 	if j.backend, err = openPrecise(o.GPU, j.config.Params.Double, "dtype d"); err != nil {
 		return nil, err
 	}
-	if j.data, j.load, err = loadData(ctx, e, o.DataPrefix, o.EdgeWeight); err != nil {
+	if j.beside, err = evaluator(j.backend, o.CPUEval); err != nil {
 		return nil, errors.Join(err, j.backend.Close())
+	}
+	if j.data, j.load, err = loadData(ctx, e, o.DataPrefix, o.EdgeWeight); err != nil {
+		j.close()
+		return nil, err
 	}
 	if err := j.check(resumed); err != nil {
 		j.close()
@@ -160,10 +165,13 @@ func (j *job) check(resumed *rundir.Dir) error {
 }
 
 func (j *job) close() {
-	if j.data.Close != nil {
+	if j.data != nil && j.data.Close != nil {
 		_ = j.data.Close() // opened for reading
 	}
-	_ = j.backend.Close() // every result is on disk by now
+	if j.beside != nil {
+		_ = j.beside.Close() // every result is on disk by now
+	}
+	_ = j.backend.Close() // likewise
 }
 
 // checkRunDir refuses a folder that cannot become that of a new run.
@@ -248,7 +256,7 @@ func (j *job) options(seed uint64, dir *rundir.Dir, resume bool) trainer.Options
 		Data: j.data, Config: j.config, Backend: j.backend, Seed: seed, MaxEpochs: j.Epochs, Workers: j.Workers,
 		EvalTrainEvery: j.EvalTrainEvery, CheckpointEvery: j.CheckpointEvery, ROCAUC: wantsROCAUC(j.data), InitFrom: j.InitFrom,
 		LoadSeconds: j.load, Started: j.env.started, Dir: dir, Resume: resume, Log: j.env.log, Progress: j.env.progress,
-		OnResume: dir.TrimMetrics, EvalMemory: j.EvalMemory,
+		OnResume: dir.TrimMetrics, EvalMemory: j.EvalMemory, EvalBackend: j.beside,
 	}
 	if !j.NoCache {
 		o.CacheDir = j.env.cacheDir()
@@ -270,6 +278,7 @@ func (j *job) failed(err error, dirs ...*rundir.Dir) error {
 	if errors.Is(err, trainer.ErrInterrupted) || errors.Is(err, context.Canceled) {
 		state, err = rundir.Interrupted, interrupted(err, dirs[0].Path)
 	}
+	err = advise(err, dirs[0])
 	for _, d := range dirs {
 		d.Info.Ended = time.Now().UTC().Format(time.RFC3339)
 		if e := d.SetState(state, err); e != nil {

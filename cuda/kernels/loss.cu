@@ -16,8 +16,8 @@ DEVICE void clearRow(float *d, int cols, int lane) {
 }
 
 // With q_c = smooth/C share[c], plus (1-smooth) share[y] for class y, and Q their sum: loss is Q
-// logsumexp(x) - sum_c q_c x_c, its gradient Q softmax(x) - q.
-KERNEL softmax_xent(int rows, int cols, float smooth, const float *share, const float *logits, i64 strideL, const int *cls,
+// logsumexp(x) - sum_c q_c x_c, its gradient Q softmax(x) - q. With eps above 0 it is ln(eps + loss) - ln eps.
+KERNEL softmax_xent(int rows, int cols, float smooth, float eps, const float *share, const float *logits, i64 strideL, const int *cls,
                     i64 strideClass, const float *weight, i64 strideW, double *rowLoss, float *dlogits, i64 strideD, int *fault, int op) {
   int lane = threadIdx.x & 31, i = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
   if (i >= rows) return;
@@ -52,16 +52,21 @@ KERNEL softmax_xent(int rows, int cols, float smooth, const float *share, const 
   float zy = x[y] - top;
   double own = (double)expf(zy), sum = others + own;
   double mass = (double)hard + (double)even * shares;
+  // log of the sum: where the class leads, log1p of the others keeps small losses exact.
+  double logSum = zy == 0.f ? (double)log1pf((float)others) : (double)logf((float)sum);
+  double value = mass * logSum - dot - (double)hard * (double)zy, scale = (double)w;
+  if (eps > 0.f) {
+    scale /= (double)eps + value;
+    value = (double)log1pf((float)(value / (double)eps));
+  }
   if (d)
     for (int j = lane; j < cols; j += 32) {
       double soft = j == y ? own : (double)expf(x[j] - top);
       double g = j == y ? (share ? mass * soft / sum - (double)hard : -others / sum) : mass * soft / sum;
       if (share) g -= (double)(even * share[j]);
-      d[j] = (float)((double)w * g);
+      d[j] = (float)(scale * g);
     }
-  // log of the sum: where the class leads, log1p of the others keeps small losses exact.
-  double logSum = zy == 0.f ? (double)log1pf((float)others) : (double)logf((float)sum);
-  if (lane == 0) rowLoss[i] = (double)w * (mass * logSum - dot - (double)hard * (double)zy);
+  if (lane == 0) rowLoss[i] = (double)w * value;
 }
 
 // sum_c share[c] (max(x,0) - x t + log(1+exp(-|x|))), t the smoothed target; its gradient (sigmoid(x)-t)

@@ -1,0 +1,7 @@
+//go:build cuda
+
+package cuda
+
+import "github.com/saint-gnn/saint/trainer/tensor"
+
+func init() { tensor.Register(Name, Open) }
