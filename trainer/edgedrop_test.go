@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/saint-gnn/saint/trainer/nn"
+	"github.com/saint-gnn/saint/trainer/nn/nntest"
 )
 
 // TestEdgeDropout: the share is right, both directions and the transpose agree, and every step
@@ -64,5 +65,28 @@ func TestEdgeDropout(t *testing.T) {
 		if w := again[p]; math.Abs(float64(w)-float64(v)/0.7) > 1e-3*float64(v)+1e-6 {
 			t.Fatalf("edge %v weighs %v rescaled, want %v", p, w, v/0.7)
 		}
+	}
+}
+
+// TestEdgeDropoutDirected: a directed graph and its transpose lose the same entries.
+func TestEdgeDropoutDirected(t *testing.T) {
+	g := randomGraph(200, 6, true, true)
+	m := nntest.CSR{Rows: g.NumNodes(), Cols: g.NumNodes(), Indices: g.Indices, Values: g.Weights}
+	nodes := make([]int32, g.NumNodes())
+	for v := range nodes {
+		nodes[v] = int32(7 * v)
+	}
+	for _, p := range g.Indptr {
+		m.Indptr = append(m.Indptr, int32(p))
+	}
+	trans := m.Transpose()
+	d := edgeDropout{share: 0.5, rescale: true}
+	f, b := d.left(&nn.Context{Seed: 3}, nodes, edges{m.Indptr, m.Indices, m.Values, nil}, edges{trans.Indptr, trans.Indices, trans.Values, nil})
+	left := nntest.CSR{Rows: m.Rows, Cols: m.Cols, Indptr: f.indptr, Indices: f.indices, Values: f.sampled}.Transpose()
+	if !slices.Equal(left.Indptr, b.indptr) || !slices.Equal(left.Indices, b.indices) || !slices.Equal(left.Values, b.sampled) {
+		t.Error("the transpose of what stays is not what stays of the transpose")
+	}
+	if n := len(f.indices); n == 0 || n == len(m.Indices) {
+		t.Errorf("%d of %d entries stay", n, len(m.Indices))
 	}
 }
