@@ -436,60 +436,123 @@ outer256_loop:
 	VZEROUPPER
 	RET
 
+DATA expNumbers<>+0(SB)/4, $0xc2ae0000
+DATA expNumbers<>+4(SB)/4, $0xc2ae0000
+DATA expNumbers<>+8(SB)/4, $0xc2ae0000
+DATA expNumbers<>+12(SB)/4, $0xc2ae0000
+DATA expNumbers<>+16(SB)/4, $0xc2ae0000
+DATA expNumbers<>+20(SB)/4, $0xc2ae0000
+DATA expNumbers<>+24(SB)/4, $0xc2ae0000
+DATA expNumbers<>+28(SB)/4, $0xc2ae0000
+DATA expNumbers<>+32(SB)/4, $0x3fb8aa3b
+DATA expNumbers<>+36(SB)/4, $0x3fb8aa3b
+DATA expNumbers<>+40(SB)/4, $0x3fb8aa3b
+DATA expNumbers<>+44(SB)/4, $0x3fb8aa3b
+DATA expNumbers<>+48(SB)/4, $0x3fb8aa3b
+DATA expNumbers<>+52(SB)/4, $0x3fb8aa3b
+DATA expNumbers<>+56(SB)/4, $0x3fb8aa3b
+DATA expNumbers<>+60(SB)/4, $0x3fb8aa3b
+DATA expNumbers<>+64(SB)/4, $0x3f318000
+DATA expNumbers<>+68(SB)/4, $0x3f318000
+DATA expNumbers<>+72(SB)/4, $0x3f318000
+DATA expNumbers<>+76(SB)/4, $0x3f318000
+DATA expNumbers<>+80(SB)/4, $0x3f318000
+DATA expNumbers<>+84(SB)/4, $0x3f318000
+DATA expNumbers<>+88(SB)/4, $0x3f318000
+DATA expNumbers<>+92(SB)/4, $0x3f318000
+DATA expNumbers<>+96(SB)/4, $0xb95e8083
+DATA expNumbers<>+100(SB)/4, $0xb95e8083
+DATA expNumbers<>+104(SB)/4, $0xb95e8083
+DATA expNumbers<>+108(SB)/4, $0xb95e8083
+DATA expNumbers<>+112(SB)/4, $0xb95e8083
+DATA expNumbers<>+116(SB)/4, $0xb95e8083
+DATA expNumbers<>+120(SB)/4, $0xb95e8083
+DATA expNumbers<>+124(SB)/4, $0xb95e8083
+DATA expNumbers<>+128(SB)/4, $0x3f800000
+DATA expNumbers<>+132(SB)/4, $0x3f800000
+DATA expNumbers<>+136(SB)/4, $0x3f800000
+DATA expNumbers<>+140(SB)/4, $0x3f800000
+DATA expNumbers<>+144(SB)/4, $0x3f800000
+DATA expNumbers<>+148(SB)/4, $0x3f800000
+DATA expNumbers<>+152(SB)/4, $0x3f800000
+DATA expNumbers<>+156(SB)/4, $0x3f800000
+DATA expNumbers<>+160(SB)/4, $0x3f800000
+DATA expNumbers<>+164(SB)/4, $0x3f800000
+DATA expNumbers<>+168(SB)/4, $0x3f800000
+DATA expNumbers<>+172(SB)/4, $0x3f800000
+DATA expNumbers<>+176(SB)/4, $0x3f800000
+DATA expNumbers<>+180(SB)/4, $0x3f800000
+DATA expNumbers<>+184(SB)/4, $0x3f800000
+DATA expNumbers<>+188(SB)/4, $0x3f800000
+DATA expNumbers<>+192(SB)/4, $0x3f000000
+DATA expNumbers<>+196(SB)/4, $0x3f000000
+DATA expNumbers<>+200(SB)/4, $0x3f000000
+DATA expNumbers<>+204(SB)/4, $0x3f000000
+DATA expNumbers<>+208(SB)/4, $0x3f000000
+DATA expNumbers<>+212(SB)/4, $0x3f000000
+DATA expNumbers<>+216(SB)/4, $0x3f000000
+DATA expNumbers<>+220(SB)/4, $0x3f000000
+DATA expNumbers<>+224(SB)/4, $0x3e2aaaab
+DATA expNumbers<>+228(SB)/4, $0x3e2aaaab
+DATA expNumbers<>+232(SB)/4, $0x3e2aaaab
+DATA expNumbers<>+236(SB)/4, $0x3e2aaaab
+DATA expNumbers<>+240(SB)/4, $0x3e2aaaab
+DATA expNumbers<>+244(SB)/4, $0x3e2aaaab
+DATA expNumbers<>+248(SB)/4, $0x3e2aaaab
+DATA expNumbers<>+252(SB)/4, $0x3e2aaaab
+DATA expNumbers<>+256(SB)/4, $0x3d2aaaab
+DATA expNumbers<>+260(SB)/4, $0x3d2aaaab
+DATA expNumbers<>+264(SB)/4, $0x3d2aaaab
+DATA expNumbers<>+268(SB)/4, $0x3d2aaaab
+DATA expNumbers<>+272(SB)/4, $0x3d2aaaab
+DATA expNumbers<>+276(SB)/4, $0x3d2aaaab
+DATA expNumbers<>+280(SB)/4, $0x3d2aaaab
+DATA expNumbers<>+284(SB)/4, $0x3d2aaaab
+DATA expNumbers<>+288(SB)/4, $0x3c088889
+DATA expNumbers<>+292(SB)/4, $0x3c088889
+DATA expNumbers<>+296(SB)/4, $0x3c088889
+DATA expNumbers<>+300(SB)/4, $0x3c088889
+DATA expNumbers<>+304(SB)/4, $0x3c088889
+DATA expNumbers<>+308(SB)/4, $0x3c088889
+DATA expNumbers<>+312(SB)/4, $0x3c088889
+DATA expNumbers<>+316(SB)/4, $0x3c088889
+DATA expNumbers<>+320(SB)/4, $0x3ab60b61
+DATA expNumbers<>+324(SB)/4, $0x3ab60b61
+DATA expNumbers<>+328(SB)/4, $0x3ab60b61
+DATA expNumbers<>+332(SB)/4, $0x3ab60b61
+DATA expNumbers<>+336(SB)/4, $0x3ab60b61
+DATA expNumbers<>+340(SB)/4, $0x3ab60b61
+DATA expNumbers<>+344(SB)/4, $0x3ab60b61
+DATA expNumbers<>+348(SB)/4, $0x3ab60b61
+DATA expNumbers<>+352(SB)/4, $0x39500d01
+DATA expNumbers<>+356(SB)/4, $0x39500d01
+DATA expNumbers<>+360(SB)/4, $0x39500d01
+DATA expNumbers<>+364(SB)/4, $0x39500d01
+DATA expNumbers<>+368(SB)/4, $0x39500d01
+DATA expNumbers<>+372(SB)/4, $0x39500d01
+DATA expNumbers<>+376(SB)/4, $0x39500d01
+DATA expNumbers<>+380(SB)/4, $0x39500d01
+GLOBL expNumbers<>(SB), RODATA|NOPTR, $384
+
 // func exps(x *float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·exps(SB), NOSPLIT, $0-8
 	MOVQ         x+0(FP), AX
-	MOVL         $0xc2ae0000, CX
-	VMOVD        CX, X1
-	VBROADCASTSS X1, Y1
 	VMOVUPS      (AX), Y0
+	VMOVUPS      expNumbers<>+0(SB), Y1
 	VMAXPS       Y0, Y1, Y0
-	MOVL         $0x3fb8aa3b, CX
-	VMOVD        CX, X1
-	VBROADCASTSS X1, Y1
-	VMULPS       Y1, Y0, Y1
+	VMULPS       expNumbers<>+32(SB), Y0, Y1
 	VROUNDPS     $0x00, Y1, Y1
-	MOVL         $0x3f318000, CX
-	VMOVD        CX, X2
-	VBROADCASTSS X2, Y2
-	VFNMADD231PS Y2, Y1, Y0
-	MOVL         $0xb95e8083, CX
-	VMOVD        CX, X2
-	VBROADCASTSS X2, Y2
-	VFNMADD231PS Y2, Y1, Y0
-	MOVL         $0x39500d01, CX
-	VMOVD        CX, X2
-	VBROADCASTSS X2, Y2
-	VMOVAPS      Y2, Y2
-	MOVL         $0x3ab60b61, CX
-	VMOVD        CX, X3
-	VBROADCASTSS X3, Y3
-	VFMADD213PS  Y3, Y0, Y2
-	MOVL         $0x3c088889, CX
-	VMOVD        CX, X3
-	VBROADCASTSS X3, Y3
-	VFMADD213PS  Y3, Y0, Y2
-	MOVL         $0x3d2aaaab, CX
-	VMOVD        CX, X3
-	VBROADCASTSS X3, Y3
-	VFMADD213PS  Y3, Y0, Y2
-	MOVL         $0x3e2aaaab, CX
-	VMOVD        CX, X3
-	VBROADCASTSS X3, Y3
-	VFMADD213PS  Y3, Y0, Y2
-	MOVL         $0x3f000000, CX
-	VMOVD        CX, X3
-	VBROADCASTSS X3, Y3
-	VFMADD213PS  Y3, Y0, Y2
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X3
-	VBROADCASTSS X3, Y3
-	VFMADD213PS  Y3, Y0, Y2
-	MOVL         $0x3f800000, CX
-	VMOVD        CX, X3
-	VBROADCASTSS X3, Y3
-	VFMADD213PS  Y3, Y0, Y2
+	VFNMADD231PS expNumbers<>+64(SB), Y1, Y0
+	VFNMADD231PS expNumbers<>+96(SB), Y1, Y0
+	VMOVUPS      expNumbers<>+352(SB), Y2
+	VFMADD213PS  expNumbers<>+320(SB), Y0, Y2
+	VFMADD213PS  expNumbers<>+288(SB), Y0, Y2
+	VFMADD213PS  expNumbers<>+256(SB), Y0, Y2
+	VFMADD213PS  expNumbers<>+224(SB), Y0, Y2
+	VFMADD213PS  expNumbers<>+192(SB), Y0, Y2
+	VFMADD213PS  expNumbers<>+160(SB), Y0, Y2
+	VFMADD213PS  expNumbers<>+128(SB), Y0, Y2
 	VCVTPS2DQ    Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
 	VPADDD       Y1, Y2, Y2

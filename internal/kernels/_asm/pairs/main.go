@@ -244,23 +244,34 @@ func outer(bits int) {
 // exps reduces x = n ln 2 + r with |r| <= ln2/2, ln 2 in two parts so that n times the first is
 // exact, and takes the Taylor polynomial of degree 7 of r, whose error is below that of float32.
 func exps() {
+	const degree = 7
+	numbers := []float64{-87, 1 / math.Ln2, 0.693359375, math.Ln2 - 0.693359375}
+	for i, factorial := 0, 1.0; i <= degree; i++ {
+		factorial *= max(1, float64(i))
+		numbers = append(numbers, 1/factorial)
+	}
+	table := GLOBL("expNumbers", RODATA|NOPTR)
+	for i, v := range numbers {
+		for j := range 8 {
+			DATA(32*i+4*j, U32(math.Float32bits(float32(v))))
+		}
+	}
+	number := func(i int) Mem { return table.Offset(32 * i) }
 	TEXT("exps", NOSPLIT, "func(x *float32)")
 	Doc("exps writes exp(max(x, -87)) over 8 numbers that are at most 0.")
 	Pragma("noescape")
-	k := &kernel{bits: 256}
 	p := Load(Param("x"), GP64())
-	x, n, y, low := YMM(), YMM(), YMM(), k.constant(-87)
+	x, n, y, low := YMM(), YMM(), YMM(), YMM()
 	VMOVUPS(Mem{Base: p}, x)
+	VMOVUPS(number(0), low)
 	VMAXPS(x, low, x) // of a number and none the second, x
-	VMULPS(k.constant(1/math.Ln2), x, n)
+	VMULPS(number(1), x, n)
 	VROUNDPS(Imm(0), n, n)
-	VFNMADD231PS(k.constant(0.693359375), n, x)
-	VFNMADD231PS(k.constant(math.Ln2-0.693359375), n, x)
-	factorial := 5040.0
-	VMOVAPS(k.constant(1/factorial), y)
-	for i := 7; i > 0; i-- {
-		factorial /= float64(i)
-		VFMADD213PS(k.constant(1/factorial), x, y)
+	VFNMADD231PS(number(2), n, x)
+	VFNMADD231PS(number(3), n, x)
+	VMOVUPS(number(4+degree), y)
+	for i := degree - 1; i >= 0; i-- {
+		VFMADD213PS(number(4+i), x, y)
 	}
 	VCVTPS2DQ(n, n)
 	VPSLLD(Imm(23), n, n)
