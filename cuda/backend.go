@@ -87,6 +87,15 @@ var errNotShared = errors.New("cuda: memory of the host cannot be imported, it h
 // Import returns an error: the memory is not shared.
 func (*Backend) Import(*tensor.Tensor, tensor.DType, int, int, []byte) error { return errNotShared }
 
+// AllocHost returns page-locked memory, which copies read and write without the driver's staging.
+func (b *Backend) AllocHost(bytes int64) ([]byte, error) {
+	m, err := b.dev.AllocHost(bytes)
+	return m, b.explain(err)
+}
+
+// FreeHost takes back what AllocHost returned.
+func (b *Backend) FreeHost(m []byte) error { return b.explain(b.dev.FreeHost(m)) }
+
 // Close unloads the kernels and releases the device. Queues and arenas must have been closed.
 func (b *Backend) Close() error {
 	b.mu.Lock()
@@ -168,6 +177,8 @@ var (
 	_ tensor.Backend = (*Backend)(nil)
 	_ tensor.Arena   = (*Arena)(nil)
 	_ tensor.Queue   = (*Queue)(nil)
+
+	_ tensor.HostAllocator = (*Backend)(nil)
 
 	_ tensor.LogLossOps = (*Queue)(nil)
 	_ tensor.PairOps    = (*Queue)(nil)

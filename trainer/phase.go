@@ -58,7 +58,7 @@ func (r *run) open(ctx context.Context, i int) (loader.Source, error) {
 		Env: r.env, Sampler: p.sampler, Labels: &r.Data.Labels, Features: feats, Symmetric: r.env.Symmetric(),
 		Workers: r.Workers, Prefetch: prefetch, Seed: r.Seed, Phase: i,
 		From: uint64(r.Epoch-p.first)*p.steps + r.InStep, To: uint64(p.end-p.first) * p.steps,
-		Tracer: r.loaderTracer(),
+		Tracer: r.loaderTracer(), Alloc: r.allocator(),
 	}
 	if r.Source != nil {
 		begin := time.Now()

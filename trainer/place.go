@@ -33,6 +33,7 @@ type placer struct {
 	b      tensor.Backend
 	slots  [numSlots]tensor.Tensor // descriptors, reused from step to step
 	copies []tensor.Tensor
+	keep   keeper
 }
 
 func (p *placer) put(a tensor.Arena, q tensor.Queue, slot int, dt tensor.DType, rows, cols int, src []byte) tensor.Tensor {
@@ -41,6 +42,15 @@ func (p *placer) put(a tensor.Arena, q tensor.Queue, slot int, dt tensor.DType, 
 			panic(fmt.Sprintf("trainer: %v", err)) // sizes are ours, so this is our bug
 		}
 		return p.slots[slot]
+	}
+	if p.keep.batch != nil && p.keep.may[slot] {
+		t, again := p.keep.kept(slot, rows, cols, dt)
+		if !again {
+			t = p.keep.arena.Alloc(dt, rows, cols)
+			q.Upload(src, t)
+			p.keep.held[slot] = t
+		}
+		return t
 	}
 	t := a.Alloc(dt, rows, cols)
 	q.Upload(src, t)

@@ -71,6 +71,8 @@ type Options struct {
 	// checkpoints are those of validating on that device; they are told some steps later.
 	EvalBackend tensor.Backend
 
+	Features Placement // where the features lie if Backend has memory of its own
+
 	Log      *slog.Logger            // nil: nowhere
 	Progress *progress.Reporter      // nil: nowhere
 	OnEpoch  func(Epoch) error       // told every validation; may be nil
@@ -128,6 +130,7 @@ type run struct {
 	eval     *Evaluator
 	scorer   *Scorer
 	beside   *beside // nil: the device that trains validates, too
+	pinned   *pinned // where batches live; nil: anywhere
 	phases   []phase
 	schedule schedule
 	began    time.Time
@@ -186,6 +189,9 @@ func newRun(o Options) (*run, error) {
 	}
 	var err error
 	if r.Data, err = withInputs(o.Config, o.Data); err != nil {
+		return nil, err
+	}
+	if err := r.placeFeatures(); err != nil {
 		return nil, err
 	}
 	if err := r.buildPhases(); err != nil {

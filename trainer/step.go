@@ -52,6 +52,7 @@ type Stepper struct {
 	drop      tensor.Drop
 	regather  func(dst tensor.Tensor)
 	makeAgain makesAgain // the store, if it can do without features
+	changing  []int      // slots whose contents differ from step to step though the batch does not
 }
 
 // makesAgain is a store that drops a tensor which can be made again.
@@ -83,6 +84,13 @@ func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats
 	s.ctx = nn.Context{Q: q, A: arena, Store: s.store, Train: true, Seed: seed}
 	s.makeAgain, _ = s.store.(makesAgain)
 	s.regather = s.gather
+	s.changing = append(s.changing, slotGiven)
+	if s.labels != nil {
+		s.changing = append(s.changing, slotWeight)
+	}
+	if m.edgeDropout > 0 {
+		s.changing = append(s.changing, slotIndptr, slotIndices, slotValues, slotTransIndptr, slotTransIndices, slotTransValues, slotOnes, slotSym, slotTransSym)
+	}
 	if err == nil && feats != nil {
 		err = s.keepFeatures(feats)
 	}
@@ -188,6 +196,7 @@ func (s *Stepper) Step(b *loader.Batch, index uint64, score Score) (st Step, err
 // inputs places the batch on the device.
 func (s *Stepper) inputs(b *loader.Batch) (tensor.Tensor, *nn.Batch) {
 	s.ctx.Layer = -1
+	s.place.forBatch(b, s.model.arena, s.changing...)
 	n := b.NumNodes()
 	var x tensor.Tensor
 	if s.feats.Present() {
@@ -205,7 +214,7 @@ func (s *Stepper) inputs(b *loader.Batch) (tensor.Tensor, *nn.Batch) {
 		}
 	} else {
 		x = s.place.put(s.arena, s.q, slotFeatures, tensor.F32, n, len(b.Features)/n, bytesOf(b.Features))
-		s.arena.Retain(x) // the placer has a reference of its own
+		s.arena.Retain(x) // the placer has a reference of its own, in this arena or in the model's
 	}
 	return x, s.entries.of(s, b)
 }
@@ -221,7 +230,7 @@ func (s *Stepper) target(b *loader.Batch) tensor.Tensor {
 // pays one round trip, which buys gradients that are still clean if the loss went wrong.
 func (s *Stepper) lossNow() (float64, error) {
 	v, err := s.lossHost.fetch(s.q, s.lossT)
-	return v, errors.Join(err, s.arena.Err())
+	return v, errors.Join(err, s.arena.Err(), s.model.arena.Err())
 }
 
 // gradNorm returns the squared norm of all gradients, before weight decay and clipping: a

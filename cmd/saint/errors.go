@@ -67,7 +67,7 @@ func advise(err error, dir *rundir.Dir) error {
 	var lost *tensor.LostError
 	switch {
 	case errors.As(err, &few):
-		return fmt.Errorf("%w; less is taken with smaller subgraphs, --n_bits, --cpu_eval or --eval_memory, and --gpu -1 uses the CPU", err)
+		return fmt.Errorf("%w; less is taken with --cpu_eval, --features host, smaller subgraphs, --n_bits or --eval_memory, and --gpu -1 uses the CPU", err)
 	case errors.As(err, &lost):
 		next := "run it again"
 		if _, e := os.Stat(dir.StatePath()); e == nil {

@@ -31,7 +31,7 @@ func TestAdvice(t *testing.T) {
 			t.Errorf("exitCode(%v) = %d, want %d", got, code, exitFailure)
 		}
 	}
-	check(few, "1024 MiB asked for", "--cpu_eval", "smaller subgraphs", "--n_bits", "--gpu -1")
+	check(few, "1024 MiB asked for", "--cpu_eval", "--features host", "smaller subgraphs", "--n_bits", "--gpu -1")
 	check(lost, "cuda:0 is lost: CUDA error 700", "run it again")
 	if err := os.WriteFile(dir.StatePath(), nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/saint-gnn/saint/trainer"
 	"github.com/saint-gnn/saint/trainer/rundir"
 )
 
@@ -33,6 +34,7 @@ type trainOptions struct {
 	Watch           watchOptions
 	EvalMemory      int64 // bytes; 0: no bound
 	CPUEval         bool
+	Features        trainer.Placement
 	Source          sourceOptions
 }
 
@@ -52,6 +54,7 @@ func trainFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "checkpoint_every", Value: 5 * time.Minute, Usage: "save the state every `DURATION`"},
 		&cli.BoolFlag{Name: "no_cache", Usage: "neither read nor write normalisations shared between runs"},
 		&cli.BoolFlag{Name: "cpu_eval", Usage: "validate on the CPU while the GPU trains on (changes nothing when training on the CPU)"},
+		&cli.StringFlag{Name: "features", Value: "auto", Usage: "where features lie while a GPU trains: `PLACE` device, host (the CPU gathers a step's rows), or auto: device if they take at most half of its memory"},
 		&cli.BoolFlag{Name: "log_device_placement", Usage: "log the device (always done)"},
 		evalMemoryFlag(),
 		precisionFlag(),
@@ -88,6 +91,9 @@ func newTrainCommand(e *env) *cli.Command {
 			var err error
 			if o.EvalMemory, err = evalMemoryOf(c); err != nil {
 				return err
+			}
+			if o.Features, err = trainer.ParsePlacement(c.String("features")); err != nil {
+				return usagef("--features is %v", err)
 			}
 			if c.IsSet("epochs") && o.Epochs < 1 {
 				return usagef("--epochs is %d, want 1 or more", o.Epochs)

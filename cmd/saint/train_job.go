@@ -256,7 +256,7 @@ func (j *job) options(seed uint64, dir *rundir.Dir, resume bool) trainer.Options
 		Data: j.data, Config: j.config, Backend: j.backend, Seed: seed, MaxEpochs: j.Epochs, Workers: j.Workers,
 		EvalTrainEvery: j.EvalTrainEvery, CheckpointEvery: j.CheckpointEvery, ROCAUC: wantsROCAUC(j.data), InitFrom: j.InitFrom,
 		LoadSeconds: j.load, Started: j.env.started, Dir: dir, Resume: resume, Log: j.env.log, Progress: j.env.progress,
-		OnResume: dir.TrimMetrics, EvalMemory: j.EvalMemory, EvalBackend: j.beside,
+		OnResume: dir.TrimMetrics, EvalMemory: j.EvalMemory, EvalBackend: j.beside, Features: j.Features,
 	}
 	if !j.NoCache {
 		o.CacheDir = j.env.cacheDir()

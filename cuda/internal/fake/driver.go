@@ -24,6 +24,7 @@ type Driver struct {
 
 	mu     sync.Mutex
 	calls  int
+	copied int // uploads
 	failAt int
 	code   driver.Code
 }
@@ -63,11 +64,29 @@ func (d *Driver) Calls() int {
 	return d.calls
 }
 
+// Uploads returns how many copies from the host there were.
+func (d *Driver) Uploads() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.copied
+}
+
+// Pinned returns how many pieces of page-locked memory were not freed.
+func (d *Driver) Pinned(device int) int {
+	dev := d.devices[device]
+	dev.mu.Lock()
+	defer dev.mu.Unlock()
+	return len(dev.pinned)
+}
+
 // call counts a call and says whether it is to fail.
 func (d *Driver) call(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.calls++
+	if name == "cuMemcpyHtoDAsync" {
+		d.copied++
+	}
 	if d.calls != d.failAt {
 		return nil
 	}

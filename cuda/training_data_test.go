@@ -1,0 +1,76 @@
+package cuda
+
+import (
+	"context"
+	"testing"
+
+	"github.com/saint-gnn/saint/cuda/internal/fake"
+	"github.com/saint-gnn/saint/trainer"
+)
+
+// Features may lie on the device or not, and validation may be the CPU's: the losses are the same.
+func TestTrainingPlaces(t *testing.T) {
+	d := graph(t, false)
+	network, params, phases := "dim: 8; arch: '1-1-0'; act: relu; bias: norm", "lr: 0.01; dropout: 0.2", "end: 2; sampler: rw; num_root: 20; depth: 1 | end: 4; sampler: full_batch"
+	host := cpuBackend(t)
+	want := train(t, host, d, parse(t, network, params, phases))
+	for _, c := range []struct {
+		name   string
+		change func(o *trainer.Options)
+	}{
+		{"device", func(o *trainer.Options) { o.Features = trainer.PlaceDevice }},
+		{"host", func(o *trainer.Options) { o.Features = trainer.PlaceHost }},
+		{"cpu_eval", func(o *trainer.Options) { o.EvalBackend = host }},
+		{"host, cpu_eval", func(o *trainer.Options) { o.Features, o.EvalBackend = trainer.PlaceHost, host }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			drv := fake.New(fake.Options{})
+			b, err := openOn(drv, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.part = 1 << 16
+			var h history
+			o := trainer.Options{
+				Data: d, Config: parse(t, network, params, phases), Backend: b, Seed: 1, Workers: 1, EvalTrainEvery: 1,
+				OnStep:  func(s trainer.StepReport) { h.losses = append(h.losses, s.Loss) },
+				OnEpoch: func(e trainer.Epoch) error { h.epochs = append(h.epochs, e); return nil },
+			}
+			c.change(&o)
+			if _, err := trainer.Train(context.Background(), o); err != nil {
+				t.Fatal(err)
+			}
+			h.compare(t, want)
+			if err := b.Close(); err != nil {
+				t.Error(err)
+			}
+			if n, pinned := drv.Memory(0).Live(), drv.Pinned(0); n != 0 || pinned != 0 {
+				t.Errorf("%d allocations and %d pieces of host memory are left", n, pinned)
+			}
+		})
+	}
+}
+
+// A batch that repeats is uploaded once.
+func TestRepeatedBatch(t *testing.T) {
+	d := graph(t, false)
+	drv := fake.New(fake.Options{})
+	b, err := openOn(drv, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.part = 1 << 16
+	defer b.Close()
+	var calls []int
+	_, err = trainer.Train(context.Background(), trainer.Options{
+		Data: d, Config: parse(t, "dim: 8; arch: '1-0'; act: relu", "lr: 0.01; dropout: 0; eval_val_every: 9", "end: 4; sampler: full_batch"),
+		Backend: b, Seed: 1, Workers: 1, EvalTrainEvery: 9,
+		OnStep: func(trainer.StepReport) { calls = append(calls, drv.Uploads()) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(calls); n < 4 || calls[n-1] != calls[0] {
+		t.Errorf("uploads after each step: %v, want none after the first", calls)
+	}
+}
