@@ -179,7 +179,7 @@ func (h *halves) pass(r *rand.Rand) bool {
 	}
 	startOver, startCut := h.over(), h.cut
 	bestOver, bestCut, best := startOver, startCut, 0
-	patience := min(max(h.n/20, 50), 500)
+	patience := min(max(h.n/100, 25), 150)
 	for len(h.moved)-best <= patience {
 		v := h.next()
 		if v < 0 {

@@ -179,7 +179,7 @@ func TestKnownCuts(t *testing.T) {
 	}{
 		{"path in 4", grid(1000, 1), 4, 3},
 		{"grid in 2", grid(50, 50), 2, 56},
-		{"grid in 4", grid(60, 60), 4, 145},
+		{"grid in 4", grid(60, 60), 4, 160},
 		{"communities", communities, 10, between},
 		{"components", build(40, [][2]int32{{0, 1}, {2, 3}, {4, 5}, {6, 7}}), 4, 0},
 	} {

@@ -3,8 +3,8 @@ package partition
 // Refinement.
 const (
 	refinePasses  = 10
-	patienceLeast = 400 // moves in a row that win nothing before a pass ends
-	patienceMost  = 5000
+	patienceLeast = 200 // moves in a row that win nothing before a pass ends
+	patienceMost  = 20000
 )
 
 // refiner moves nodes between parts.
@@ -227,28 +227,6 @@ func (k *refiner) next() (v, to int32, gain int64) {
 func (k *refiner) inner(v int32) bool {
 	n := k.have[v]
 	return n == 0 || n == 1 && k.to[k.at[v]] == k.part[v]
-}
-
-// cut returns the weight of the edges between parts, each counted twice.
-func (k *refiner) cut() int64 {
-	cut := int64(0)
-	for v := range int32(k.n) {
-		for i := k.at[v]; i < k.at[v]+int64(k.have[v]); i++ {
-			if k.to[i] != k.part[v] {
-				cut += k.sum[i]
-			}
-		}
-	}
-	return cut
-}
-
-// over returns by how much parts are too heavy.
-func (k *refiner) over() int64 {
-	over := int64(0)
-	for _, w := range k.weight {
-		over += max(0, w-k.most)
-	}
-	return over
 }
 
 // balance makes parts that are too heavy lighter, at the least cost in edges.

@@ -25,14 +25,7 @@ type solver struct {
 // Random streams.
 const (
 	streamCoarsen = iota
-	streamBisect  // and following: of each try
-)
-
-// The smallest graph is cut several times if that takes little: it meets tryNodes nodes in all the
-// levels of bisection, mostTries times at most.
-const (
-	tryNodes  = 12000
-	mostTries = 4
+	streamBisect
 )
 
 func (s *solver) stream(stage int, index uint64) *rand.Rand {
@@ -86,22 +79,14 @@ func (s *solver) kway(l *level, part []int32) error {
 }
 
 // first cuts the smallest graph.
-func (s *solver) first(l *level, most int64) (best []int32) {
-	nodes := make([]int32, l.n)
+func (s *solver) first(l *level, most int64) []int32 {
+	nodes, part := make([]int32, l.n), make([]int32, l.n)
 	for v := range nodes {
 		nodes[v] = int32(v)
 	}
-	var bestOver, bestCut int64
-	for try := range max(1, min(mostTries, tryNodes/(l.n*bits.Len(uint(s.parts))))) {
-		part := make([]int32, l.n)
-		s.split(&task{l: l, nodes: nodes, parts: s.parts, path: 1, most: most, stream: streamBisect + try}, part)
-		k := newRefiner(s, l, part, most)
-		k.refine()
-		if over, cut := k.over(), k.cut(); best == nil || over < bestOver || over == bestOver && cut < bestCut {
-			best, bestOver, bestCut = part, over, cut
-		}
-	}
-	return best
+	s.split(&task{l: l, nodes: nodes, parts: s.parts, path: 1, most: most}, part)
+	newRefiner(s, l, part, most).refine()
+	return part
 }
 
 // task is a graph that recursive bisection has to cut.
@@ -112,8 +97,6 @@ type task struct {
 	first int32  // number of the first part
 	path  uint64 // 1, then a bit for each cut above
 	most  int64  // weight of a part
-
-	stream int // streamBisect + try
 }
 
 // split cuts t into its parts by recursive bisection. The halves are cut at the same time where
@@ -134,7 +117,7 @@ func (s *solver) split(t *task, part []int32) {
 		share := mean * float64(parts)
 		return max(int64(share*slack), int64(math.Ceil(share)))
 	}
-	side := s.bisect(t.l, [2]int64{limit(left), limit(right)}, s.stream(t.stream, t.path))
+	side := s.bisect(t.l, [2]int64{limit(left), limit(right)}, s.stream(streamBisect, t.path))
 	a, b := t.halves(side)
 	a.parts, b.parts = left, right
 	b.first += int32(left)
@@ -171,7 +154,7 @@ func (t *task) halves(side []int8) (a, b *task) {
 				n: int(counts[i]), xadj: make([]int64, 1, counts[i]+1), adj: make([]int32, 0, entries[i]),
 				ew: make([]int32, 0, entries[i]), vw: make([]int32, 0, counts[i]),
 			},
-			nodes: make([]int32, 0, counts[i]), first: t.first, path: t.path<<1 | uint64(i), most: t.most, stream: t.stream,
+			nodes: make([]int32, 0, counts[i]), first: t.first, path: t.path<<1 | uint64(i), most: t.most,
 		}
 	}
 	for v := range int32(l.n) {
