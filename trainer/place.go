@@ -46,7 +46,9 @@ func (p *placer) put(a tensor.Arena, q tensor.Queue, slot int, dt tensor.DType, 
 	if p.keep.batch != nil && p.keep.may[slot] {
 		t, again := p.keep.kept(slot, rows, cols, dt)
 		if !again {
+			before := p.keep.arena.Bytes()
 			t = p.keep.arena.Alloc(dt, rows, cols)
+			p.keep.bytes += p.keep.arena.Bytes() - before
 			q.Upload(src, t)
 			p.keep.held[slot] = t
 		}

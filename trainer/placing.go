@@ -122,6 +122,7 @@ type keeper struct {
 	arena tensor.Arena
 	held  [numSlots]tensor.Tensor
 	may   [numSlots]bool // slots whose contents are the batch's own
+	bytes int64          // that held takes
 }
 
 // forBatch makes what is placed from now on that of b. Copies of a batch that repeats are kept in a, but
@@ -137,7 +138,7 @@ func (p *placer) forBatch(b *loader.Batch, a tensor.Arena, changing ...int) {
 		}
 		k.held[i], k.may[i] = tensor.Tensor{}, b.Repeats
 	}
-	k.arena, k.batch = a, nil
+	k.arena, k.batch, k.bytes = a, nil, 0
 	if b.Repeats {
 		k.batch = b
 	}

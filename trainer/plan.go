@@ -123,7 +123,9 @@ func (s *Stepper) Measure(b *loader.Batch, index uint64) (*Memory, error) {
 			m.Gradients += p.Grad.Bytes()
 		}
 	}
-	m.Optimizer = s.model.arena.Bytes() - m.Parameters - m.Gradients - s.featBytes // which are data
+	kept := s.place.keep.bytes // of a batch that repeats: a plan has them in the step's arena
+	m.Peak += kept
+	m.Optimizer = s.model.arena.Bytes() - m.Parameters - m.Gradients - kept - s.featBytes // which are data
 	return m, nil
 }
 

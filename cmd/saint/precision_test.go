@@ -76,3 +76,23 @@ func TestPrecisionOfConfiguration(t *testing.T) {
 	}
 	saint(t, "config", "check", double).fails(t, exitUsage, "double.yml", `dtype is "double", want one of s, d`)
 }
+
+// A plan in double precision is what the run takes, to the byte.
+func TestPlanDoublePrecision(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "c.yml")
+	text := "network:\n  - dim: 16\n    arch: '1-1'\n    aggr: mean\n    loss: softmax\n    act: relu\nparams:\n  - lr: 0.01\n    dropout: 0.1\nphase:\n  - end: 1\n    sampler: full_batch\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	data := []string{"--data_prefix", "synth:tiny", "--train_config", config, "--dtype", "d", "--json"}
+	plan := must(t, append([]string{"plan"}, data...)...).objects(t)[0]
+	took := must(t, append([]string{"train", "--debug_mem"}, data...)...).objects(t)[0]
+	for _, key := range []string{"parameter_bytes", "gradient_bytes", "optimizer_bytes", "data_bytes", "activation_bytes", "peak_bytes"} {
+		if plan[key] == nil || plan[key] != took[key] {
+			t.Errorf("plan: %s %v, the run took %v", key, plan[key], took[key])
+		}
+	}
+	saint(t, append([]string{"plan", "--n_bits", "2"}, data...)...).fails(t, exitUsage, "single precision only")
+	saint(t, append([]string{"plan", "--compat", "exact"}, data...)...).fails(t, exitUsage, "leave out --compat")
+	saint(t, append([]string{"plan"}, append(data, "--dtype", "q")...)...).fails(t, exitUsage, `--dtype is "q"`)
+}
