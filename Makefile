@@ -45,6 +45,8 @@ make test-release tests without the checks of -tags invariants: those of allocat
 make test-nocgo   all tests built without cgo
 make examples     vet and test the programs below examples, each a module of its own
 make build-all    compile every package, with and without cgo
+make test-cuda    tests and figures on a GPU, into docs/bench (bin/test-cuda/run.sh does it where there is no Go); exit code 4 without one
+make test-cuda-files  build what they need into bin/test-cuda
 make test-cuda-host  what 'make cuda' builds: vet, and tests of its host side, which need no GPU (skipped without gcc)
 make cross        vet for -tags noasm, linux/arm64, macOS and Windows
 make ptx-check    compare the PTX with its sources compiled anew, and assemble it (skipped where pip cannot install)
@@ -54,7 +56,7 @@ make tidy         go mod tidy
 make clean        remove bin and cover.out
 endef
 
-.PHONY: help demo build cuda cuda-header dist test-cuda-host ptx ptx-check test check bench bench-peer bench-table cover generate fuzz interop golden test-race test-noasm test-isa \
+.PHONY: help demo build cuda cuda-header dist test-cuda test-cuda-files test-cuda-host ptx ptx-check test check bench bench-peer bench-table cover generate fuzz interop golden test-race test-noasm test-isa \
 	test-release test-nocgo examples build-all cross lint fmt tidy tidy-check generate-check clean
 
 help:
@@ -91,6 +93,17 @@ test-cuda-host:
 		$(CUDA_ENV) $(GO) run ./tools/testsum -race -short -tags cuda,invariants ./cuda/... && \
 		$(CUDA_ENV) $(GO) test -tags cuda -run Device ./cmd/saint; \
 	else echo "skipped: the CUDA build needs Linux and a C compiler"; fi
+
+test-cuda: test-cuda-files
+	sh bin/test-cuda/run.sh docs/bench
+
+# All that 'sh bin/test-cuda/run.sh' needs on a machine with a driver but without Go or network.
+test-cuda-files: cuda-header
+	@mkdir -p bin/test-cuda/kernels
+	$(CUDA_ENV) $(GO) build -tags cuda -ldflags '-s -w' -o bin/test-cuda/saint ./cmd/saint
+	$(CUDA_ENV) $(GO) test -tags cuda -ldflags '-s -w' -c -o bin/test-cuda/cuda.test ./cuda
+	cp cuda/kernels/*.ptx bin/test-cuda/kernels
+	cp tools/testcuda/run.sh bin/test-cuda
 
 test:
 	@$(GO) run ./tools/testsum -tags invariants $(PKG)
