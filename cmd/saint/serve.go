@@ -38,6 +38,7 @@ type serveOptions struct {
 
 	Cert, Key, ClientCA, TokenFile string
 	Insecure                       bool
+	Metrics                        string // address; "": none
 }
 
 func newServeCommand(e *env) *cli.Command {
@@ -65,6 +66,7 @@ func newServeCommand(e *env) *cli.Command {
 			&cli.StringFlag{Name: "tls_client_ca", Usage: "`FILE` with authorities (PEM): clients must show a certificate of theirs"},
 			&cli.StringFlag{Name: "token_file", Usage: "`FILE` with a token that every call must carry"},
 			&cli.BoolFlag{Name: "insecure", Usage: "listen beyond this machine without encryption or token"},
+			metricsFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			o := serveOptions{
@@ -72,7 +74,7 @@ func newServeCommand(e *env) *cli.Command {
 				Workers: c.Int("num_cpu_core"), Prefetch: c.Int("prefetch"), MaxStreams: c.Int("max_streams"), MaxMemory: c.Int("max_memory"),
 				IdleTimeout: c.Duration("idle_timeout"), DrainTimeout: c.Duration("drain_timeout"), NoCache: c.Bool("no_cache"),
 				NoSharing: c.Bool("no_shared_memory"), Cert: c.String("tls_cert"), Key: c.String("tls_key"), ClientCA: c.String("tls_client_ca"), TokenFile: c.String("token_file"),
-				Insecure: c.Bool("insecure"),
+				Insecure: c.Bool("insecure"), Metrics: c.String("metrics_listen"),
 			}
 			if err := checkWorkers(o.Workers, c.IsSet("num_cpu_core")); err != nil {
 				return err
@@ -107,6 +109,9 @@ func (o *serveOptions) check() error {
 			return err
 		}
 	}
+	if err := checkMetrics(o.Metrics); err != nil {
+		return err
+	}
 	addr, outside, err := telemetry.Address(o.Listen)
 	if err != nil {
 		return usagef("--listen %v", err)
@@ -139,6 +144,14 @@ func runServe(ctx context.Context, o serveOptions, e *env) error {
 	if config.Token, err = readToken(o.TokenFile); err != nil {
 		return err
 	}
+	m, err := newMetrics(o.Metrics, e)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	if err := tryAddress(o.Listen); err != nil {
+		return err
+	}
 	offers := offerer{options: o, env: e}
 	defer offers.close()
 	for _, prefix := range o.Data {
@@ -153,11 +166,23 @@ func runServe(ctx context.Context, o serveOptions, e *env) error {
 		return usagef("%v", err)
 	}
 	defer s.Close() //nolint:errcheck // it always returns nil
-	return listen(ctx, e, s, o.Listen, config.TLS != nil)
+	m.of(s)
+	return listen(ctx, e, s, m, o.Listen, config.TLS != nil)
+}
+
+// tryAddress finds out before the data is loaded whether somebody else listens there. Nobody is
+// let in yet: clients go elsewhere, or try again, when a connection is refused, while an open
+// one that says nothing would have them wait.
+func tryAddress(address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return usagef("--listen %s: %v", address, err)
+	}
+	return l.Close()
 }
 
 // listen serves until ctx ends or a client drains the server.
-func listen(ctx context.Context, e *env, s *remote.Server, address string, secure bool) error {
+func listen(ctx context.Context, e *env, s *remote.Server, m *metrics, address string, secure bool) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return usagef("--listen %s: %v", address, err)
@@ -169,6 +194,7 @@ func listen(ctx context.Context, e *env, s *remote.Server, address string, secur
 	source := scheme + l.Addr().String()
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
+	m.ready()
 	e.log.Info("serving at " + source)
 	if e.json {
 		err = e.printJSON(serveLine{"serving", source})
@@ -184,6 +210,7 @@ func listen(ctx context.Context, e *env, s *remote.Server, address string, secur
 	case <-ctx.Done():
 	case <-s.Draining():
 	}
+	m.notReady("draining")
 	e.log.Info("draining")
 	s.Drain()
 	st := s.Stats()

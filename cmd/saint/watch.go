@@ -12,7 +12,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/saint-gnn/saint/internal/atomicfile"
-	"github.com/saint-gnn/saint/internal/cpufeat"
 	"github.com/saint-gnn/saint/internal/telemetry"
 	"github.com/saint-gnn/saint/internal/telemetry/timeline"
 	trainconfig "github.com/saint-gnn/saint/train_config"
@@ -33,7 +32,7 @@ func watchFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "tensorboard", Usage: "write event files for TensorBoard into the folder tensorboard of the run"},
 		&cli.StringFlag{Name: "tensorboard_dir", Usage: "write them into `FOLDER`"},
 		&cli.StringFlag{Name: "timeline", Usage: "write what samplers and trainer did when to `FILE`, for ui.perfetto.dev"},
-		&cli.StringFlag{Name: "metrics_listen", Usage: "serve /metrics (Prometheus), /healthz and /readyz at `ADDRESS`, for example 127.0.0.1:9464"},
+		metricsFlag(),
 	}
 }
 
@@ -49,10 +48,8 @@ func (o *watchOptions) check() error {
 	if err := checkOut(o.Timeline); err != nil {
 		return usagef("%s", strings.Replace(err.Error(), "--out", "--timeline", 1))
 	}
-	if o.Metrics != "" {
-		if _, _, err := telemetry.Address(o.Metrics); err != nil {
-			return usagef("--metrics_listen: %v", err)
-		}
+	if err := checkMetrics(o.Metrics); err != nil {
+		return err
 	}
 	if info, err := os.Stat(o.TensorBoardDir); o.TensorBoardDir != "" && err == nil && !info.IsDir() {
 		return usagef("--tensorboard_dir %s is a file, want a folder", o.TensorBoardDir)
@@ -67,7 +64,7 @@ type watch struct {
 	timeline *timeline.Timeline
 	exporter *telemetry.Exporter
 	metrics  *telemetry.Train
-	server   *telemetry.Server
+	server   *metrics
 	ready    bool
 }
 
@@ -80,20 +77,12 @@ func newWatch(o watchOptions, e *env) (*watch, error) {
 	if o.Metrics == "" {
 		return w, nil
 	}
-	w.exporter = telemetry.NewExporter(version, cpufeat.Chosen().String())
-	w.exporter.NotReady("loading data")
-	w.metrics = telemetry.NewTrain(w.exporter.Registerer())
-	addr, outside, err := telemetry.Address(o.Metrics)
-	if err != nil {
+	var err error
+	if w.server, err = newMetrics(o.Metrics, e); err != nil {
 		return nil, err
 	}
-	if w.server, err = telemetry.Listen(addr, w.exporter.Handler()); err != nil {
-		return nil, fmt.Errorf("--metrics_listen: %w", err)
-	}
-	if outside {
-		e.log.Warn("metrics are offered beyond this machine, without encryption or password", "address", w.server.Addr())
-	}
-	e.log.Info("metrics at http://" + w.server.Addr() + "/metrics")
+	w.exporter = w.server.exporter
+	w.metrics = telemetry.NewTrain(w.exporter.Registerer())
 	return w, nil
 }
 
@@ -102,11 +91,7 @@ func (w *watch) close() error {
 	if w == nil {
 		return nil
 	}
-	if w.server != nil {
-		if err := w.server.Close(); err != nil {
-			w.env.log.Warn("metrics", "error", err)
-		}
-	}
+	w.server.close()
 	if w.timeline == nil {
 		return nil
 	}

@@ -156,8 +156,16 @@ func (n *norms) close() {
 	n.run.Wait()
 }
 
-func (n *norms) counts() (kept int, made uint64) {
+// counts says how many are kept, how many of those are not computed yet, and how many were.
+func (n *norms) counts() (kept, pending int, made uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return len(n.kept), n.made
+	for _, e := range n.kept {
+		select {
+		case <-e.ready:
+		default:
+			pending++
+		}
+	}
+	return len(n.kept), pending, n.made
 }

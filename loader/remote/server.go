@@ -141,6 +141,8 @@ type Server struct {
 	stopped chan struct{} // closed when the last call has ended
 
 	total struct{ streams, batches, bytes, refused, failed, cut atomic.Uint64 }
+	spent struct{ making, sending atomic.Int64 } // nanoseconds of all streams
+	calls outcomes
 }
 
 // Stats counts what a server has done so far and what it holds now.
@@ -158,6 +160,13 @@ type Stats struct {
 	BatchBytes     int64   `json:"batch_bytes"` // held by pipelines now
 	Norms          int     `json:"norms"`       // normalisations kept
 	NormsMade      uint64  `json:"norms_made"`
+	NormsPending   int     `json:"norms_pending"` // of those kept, not computed yet
+	// WaitSeconds is the time of all streams that waited for batches to be made, and
+	// SendSeconds that which waited for clients to take them.
+	WaitSeconds float64 `json:"wait_seconds"`
+	SendSeconds float64 `json:"send_seconds"`
+	// Errors counts the calls that ended in an error, by gRPC code.
+	Errors map[string]uint64 `json:"errors"`
 }
 
 // NewServer returns a server that is not listening yet. Call Close in every case.
@@ -174,9 +183,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		sweep(cfg.SharedFolder)
 	}
 	s.memory = budget{Allocator: cfg.Alloc, limit: cfg.MaxMemory}
-	g := newGate(cfg.Token)
+	g, w := newGate(cfg.Token), watcher{&s.calls, cfg.Log}
 	options := []grpc.ServerOption{
-		grpc.ForceServerCodecV2(newCodec()), grpc.ChainUnaryInterceptor(g.unary), grpc.ChainStreamInterceptor(g.stream),
+		grpc.ForceServerCodecV2(newCodec()), grpc.ChainUnaryInterceptor(w.unary, g.unary), grpc.ChainStreamInterceptor(w.stream, g.stream),
 		grpc.MaxRecvMsgSize(maxRequest), grpc.MaxSendMsgSize(maxMessageBytes), grpc.MaxHeaderListSize(maxHeaders),
 		grpc.MaxConcurrentStreams(streamsPerConn), grpc.ConnectionTimeout(handshakeTime),
 		grpc.WriteBufferSize(socketBuffer), grpc.ReadBufferSize(32 << 10),
@@ -251,7 +260,9 @@ func (s *Server) Stats() Stats {
 		st.Connections += c.count()
 	}
 	s.mu.Unlock()
-	st.Norms, st.NormsMade = s.norms.counts()
+	st.Norms, st.NormsPending, st.NormsMade = s.norms.counts()
+	st.WaitSeconds, st.SendSeconds = time.Duration(s.spent.making.Load()).Seconds(), time.Duration(s.spent.sending.Load()).Seconds()
+	st.Errors = s.calls.errors()
 	return st
 }
 

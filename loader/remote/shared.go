@@ -103,7 +103,9 @@ func (s *Server) fill(ctx context.Context, o *offer, r *ring, p *loader.Pipeline
 		pieces, err := arrowrec.FileParts(rec)
 		var k int
 		if err == nil {
+			done := stopwatch(&s.spent.sending)
 			k, err = r.acquire(ctx, s.serving)
+			done()
 		}
 		var n int64
 		if err == nil {

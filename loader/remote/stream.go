@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow/flight"
@@ -175,7 +176,9 @@ func (s *Server) send(ctx context.Context, o *offer, out grpc.ServerStream) erro
 			break
 		}
 		idle.Reset(s.cfg.IdleTimeout)
+		done := stopwatch(&s.spent.sending)
 		err = s.sendBatch(out, h, encoder, b)
+		done()
 	}
 	idle.Reset(s.cfg.IdleTimeout) // for the last batches to land
 	if errors.Is(err, io.EOF) {
@@ -189,7 +192,14 @@ func (s *Server) next(ctx context.Context, p *loader.Pipeline) (*loader.Batch, e
 	if s.isDraining() {
 		return nil, errDraining
 	}
+	defer stopwatch(&s.spent.making)()
 	return p.Next(ctx)
+}
+
+// stopwatch adds the time until the function it returns is called.
+func stopwatch(to *atomic.Int64) func() {
+	begin := time.Now()
+	return func() { to.Add(int64(time.Since(begin))) }
 }
 
 func (s *Server) sendBatch(out grpc.ServerStream, h *hold, e *arrowrec.Encoder, b *loader.Batch) error {
