@@ -42,33 +42,29 @@ func TestEvaluatorBound(t *testing.T) {
 	b := backend(t, 2)
 	for _, c := range []struct {
 		arch, rest string
-		in         int
+		in, n      int
 	}{
-		{"1-1-0", "aggr: concat; bias: norm; act: relu", 40},
-		{"1-0-1-0", "aggr: mean; bias: norm-nn; act: leaky_relu", 20},
-		{"3-0-2-1", "aggr: concat; bias: bias", 70},
-		{"2-1-0", "aggr: mean; bias: norm", 10},
-		{"0-1", "aggr: concat; bias: norm", 40},
-		{"0-0", "aggr: concat; bias: norm", 40},
-		{"1-1-0", "aggr: concat; bias: norm", 4200}, // long rows
+		{"1-1-0", "aggr: concat; bias: norm; act: relu", 40, 900},
+		{"1-0-1-0", "aggr: mean; bias: norm-nn; act: leaky_relu", 20, 900},
+		{"3-0-2-1", "aggr: concat; bias: bias", 70, 900},
+		{"2-1-0", "aggr: mean; bias: norm", 10, 900},
+		{"0-1", "aggr: concat; bias: norm", 40, 900},
+		{"0-0", "aggr: concat; bias: norm", 40, 900},
+		{"1-1-0", "aggr: concat; bias: norm", 4200, 3000}, // long rows
 	} {
 		if c.in > 1000 && (testing.Short() || invariants.Enabled) {
 			continue
 		}
-		n := 900
-		if c.in > 1000 {
-			n = 3000
-		}
-		few, many := randomGraph(n, 9, true, true), randomGraph(n, 70, true, false)
+		few, many := randomGraph(c.n, 9, true, true), randomGraph(c.n, 70, true, false)
 		conf := parse(t, yaml("dim: 32; arch: '"+c.arch+"'; "+c.rest, "lr: 0.01", "end: 1; sampler: full_batch"))
 		for what, m := range map[string]*Model{"shared": newModel(t, conf, c.in, 4, b), "apart": newModel(t, conf, c.in, 4, discrete{b})} {
-			x := randomFeatures(n, c.in)
+			x := randomFeatures(c.n, c.in)
 			for _, feats := range []formats.FeatureStore{x, rows{FeatureStore: x}} {
 				for _, g := range []*formats.Graph{few, many} {
 					if c.in > 1000 && (g == many || what == "apart" || feats != formats.FeatureStore(x)) {
 						continue // once is enough
 					}
-					t.Run(fmt.Sprintf("%s/%d/%s/%T/%d", c.arch, c.in, what, feats, g.NumEdges()/int64(n)), func(t *testing.T) { checkBounds(t, m, g, feats) })
+					t.Run(fmt.Sprintf("%s/%d/%s/%T/%d", c.arch, c.in, what, feats, g.NumEdges()/int64(c.n)), func(t *testing.T) { checkBounds(t, m, g, feats) })
 				}
 			}
 		}
