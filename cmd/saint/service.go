@@ -63,7 +63,7 @@ func (o *sourceOptions) check() (err error) {
 	if o.hosts, o.secure, err = remote.ParseSource(o.URL); err != nil {
 		return usagef("--source: %v; want grpc://host:port[,host2…] or grpcs://…", err)
 	}
-	if o.token, err = readToken(o.TokenFile); err != nil {
+	if o.token, err = readToken("source_token_file", o.TokenFile); err != nil {
 		return err
 	}
 	if !o.secure {
@@ -150,12 +150,12 @@ func readCredential(flag, path string) ([]byte, error) {
 	return data, nil
 }
 
-// readToken reads a token; "" names none.
-func readToken(path string) (string, error) {
+// readToken reads a token from the file that a flag names; "" names none.
+func readToken(flag, path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	data, err := readCredential("token_file", path)
+	data, err := readCredential(flag, path)
 	if err != nil {
 		return "", err
 	}

@@ -24,6 +24,9 @@ const (
 	staleAfter = time.Minute
 )
 
+// allocate makes room in a file; tests replace it.
+var allocate = unix.Fallocate
+
 // ring is the server's end of a ring of files: slots and a control file, whose byte 0 the
 // client sets when it has all of them open, and whose byte 1+k is 1 as long as slot k is the
 // client's. The control file is read and written and never mapped, and a fault in a slot is an
@@ -199,17 +202,17 @@ func (s *ringSlot) grow(n int64, memory *budget) error {
 	size := n + n/8
 	if held := memory.held.Add(size); memory.limit > 0 && held > memory.limit {
 		memory.held.Add(-size)
-		return &LimitError{fmt.Sprintf("the batches of all streams would hold more than the server's %d MiB", memory.limit>>20)}
+		return fmt.Errorf("%w: the batches of all streams would hold more than the server's %d MiB", errRingFull, memory.limit>>20)
 	}
 	fd := int(s.file.Fd())
 	// Allocated here, a full file system is an error and not a fault.
-	err := unix.Fallocate(fd, 0, 0, size)
+	err := allocate(fd, 0, 0, size)
 	if err == nil {
 		s.mapped, err = unix.Mmap(fd, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	}
 	if err != nil {
 		memory.held.Add(-size)
-		return &LimitError{fmt.Sprintf("shared memory of %d bytes: %v", size, err)}
+		return fmt.Errorf("%w: %d bytes: %w", errRingFull, size, err)
 	}
 	return nil
 }

@@ -33,6 +33,10 @@ const (
 // errNoSharing says that a stream must go over the network.
 var errNoSharing = errors.New("batches cannot be shared through memory")
 
+// errRingFull says that there is no room for a batch. The network needs none: the client goes on
+// there, as the memory of a container is often too small for subgraphs.
+var errRingFull = errors.New("no room in shared memory")
+
 // ringOffer is the first result of the action shm.
 type ringOffer struct {
 	Folder string `json:"folder"` // holds the files control and slot-0, slot-1, …
@@ -73,6 +77,10 @@ func (s *Server) share(body []byte, out flight.FlightService_DoActionServer) err
 		err = s.fill(ctx, o, r, p, out)
 		if errors.Is(err, io.EOF) {
 			return nil
+		}
+		if errors.Is(err, errRingFull) {
+			s.cfg.Log.Warn("a stream goes over the network", "client", o.client, "error", err)
+			return status.Error(codes.FailedPrecondition, err.Error())
 		}
 		return s.failure(ctx, err)
 	})
@@ -157,8 +165,11 @@ func (l *lane) streamShared(ctx context.Context) error {
 	for {
 		var at ringBatch
 		if err := recvJSON(s, &at); err != nil {
-			if errors.Is(err, io.EOF) {
+			switch {
+			case errors.Is(err, io.EOF):
 				return nil
+			case status.Code(err) == codes.FailedPrecondition:
+				return errNoSharing
 			}
 			return err
 		}
