@@ -29,8 +29,10 @@ func TestTransductive(t *testing.T) {
 			hidden.Labels.Class[v] = (d.Labels.Class[v] + 1) % int32(d.Labels.NumClasses)
 		}
 	}
-	for _, phase := range []string{"end: 2; sampler: full_batch", "end: 2; sampler: rw; num_root: 20; depth: 2", "end: 2; sampler: edge; size_subg_edge: 60", "end: 2; sampler: node; size_subgraph: 60",
-		"end: 2; sampler: cluster_gcn; parts: 12; clusters_per_batch: 3", "end: 1; sampler: cluster_gcn; parts: 200; clusters_per_batch: 1"} {
+	for _, phase := range []string{
+		"end: 2; sampler: full_batch", "end: 2; sampler: rw; num_root: 20; depth: 2", "end: 2; sampler: edge; size_subg_edge: 60", "end: 2; sampler: node; size_subgraph: 60",
+		"end: 2; sampler: cluster_gcn; parts: 12; clusters_per_batch: 3", "end: 1; sampler: cluster_gcn; parts: 200; clusters_per_batch: 1",
+	} {
 		c := parse(t, yaml(transductiveNet, "lr: 0.02; transductive: true; sample_coverage: 5", phase))
 		got, most := trained(t, c, d)
 		want, _ := trained(t, c, &hidden)
