@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow/flight"
@@ -156,9 +158,36 @@ func passing(err error) bool {
 func explain(host string, err error) error {
 	var input *formats.InputError
 	if st, ok := status.FromError(err); ok && !errors.As(err, &input) {
-		return &CallError{Host: host, Code: st.Code(), Message: st.Message()}
+		return &CallError{Host: host, Code: st.Code(), Message: plainly(st.Message())}
 	}
 	return err
+}
+
+// hints say what to look at when a connection does not come about.
+var hints = []struct{ symptom, hint string }{
+	{"connection refused", "is 'saint serve' running there?"},
+	{"server preface", "no service of this kind answers there, or it wants TLS: grpcs://"},
+	{"does not look like a TLS handshake", "it does not encrypt: grpc://"},
+	{"cannot validate certificate for", "its certificate must name the host of the source"},
+	{"certificate is valid for", "its certificate must name the host of the source"},
+	{"unknown authority", "its authority goes into --source_ca"},
+	{"certificate required", "it wants a certificate of the client: --source_cert"},
+}
+
+// plainly takes the wrapping off a message of gRPC about connections and adds a hint.
+func plainly(message string) string {
+	const wrapping, dialing = "connection error: desc = ", "transport: "
+	if quoted, ok := strings.CutPrefix(message, wrapping); ok {
+		if text, err := strconv.Unquote(quoted); err == nil {
+			message = strings.TrimPrefix(strings.TrimPrefix(text, dialing), "Error while dialing: ")
+		}
+	}
+	for _, h := range hints {
+		if strings.Contains(message, h.symptom) {
+			return message + "; " + h.hint
+		}
+	}
+	return message
 }
 
 // CallError is a refusal of a server, or a server that cannot be reached.
