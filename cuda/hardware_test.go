@@ -60,7 +60,7 @@ func TestHardwareTraining(t *testing.T) {
 	t.Log(b.Device())
 	for _, c := range trainings {
 		t.Run(c.name, func(t *testing.T) {
-			d, phases := graph(t, c.multi), "end: 24; sampler: rw; num_root: 8; depth: 2 | end: 26; sampler: full_batch"
+			d, phases := graph(t, c.multi), "end: 15; sampler: rw; num_root: 8; depth: 2 | end: 20; sampler: full_batch"
 			if small() {
 				phases = "end: 1; sampler: rw; num_root: 20; depth: 1"
 			}

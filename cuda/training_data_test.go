@@ -11,7 +11,7 @@ import (
 // Features may lie on the device or not, and validation may be the CPU's: the losses are the same.
 func TestTrainingPlaces(t *testing.T) {
 	d := graph(t, false)
-	network, params, phases := "dim: 8; arch: '1-1-0'; act: relu; bias: norm", "lr: 0.01; dropout: 0.2", "end: 2; sampler: rw; num_root: 20; depth: 1 | end: 4; sampler: full_batch"
+	network, params, phases := "dim: 8; arch: '1-1-0'; act: relu; bias: norm", "lr: 0.01; dropout: 0.2", "end: 1; sampler: rw; num_root: 20; depth: 1 | end: 2; sampler: full_batch"
 	host := cpuBackend(t)
 	want := train(t, host, d, parse(t, network, params, phases))
 	for _, c := range []struct {
@@ -23,6 +23,9 @@ func TestTrainingPlaces(t *testing.T) {
 		{"cpu_eval", func(o *trainer.Options) { o.EvalBackend = host }},
 		{"host, cpu_eval", func(o *trainer.Options) { o.Features, o.EvalBackend = trainer.PlaceHost, host }},
 	} {
+		if testing.Short() && c.name != "host, cpu_eval" {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			drv := fake.New(fake.Options{})
 			b, err := openOn(drv, 0)
@@ -53,6 +56,9 @@ func TestTrainingPlaces(t *testing.T) {
 
 // A batch that repeats is uploaded once.
 func TestRepeatedBatch(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kernels are interpreted")
+	}
 	d := graph(t, false)
 	drv := fake.New(fake.Options{})
 	b, err := openOn(drv, 0)

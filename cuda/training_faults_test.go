@@ -27,7 +27,7 @@ func TestTrainingLost(t *testing.T) {
 		}
 		b.part = 1 << 18
 		t.Cleanup(func() { b.Close() })
-		c := parse(t, "dim: 8; arch: '1-0'; act: relu", "lr: 0.01; dropout: 0.1", "end: 2; sampler: rw; num_root: 20; depth: 1")
+		c := parse(t, "dim: 8; arch: '1-0'; act: relu", "lr: 0.01; dropout: 0.1", "end: 1; sampler: rw; num_root: 20; depth: 1")
 		return trainer.Options{
 			Data: d, Config: c, Backend: b, Seed: 1, Workers: 1, EvalTrainEvery: 1, Dir: dir, CheckpointEvery: time.Nanosecond,
 		}
@@ -48,7 +48,7 @@ func TestTrainingLost(t *testing.T) {
 	calls := whole.Calls() - opened
 	parts := 12
 	if testing.Short() {
-		parts = 4
+		parts = 2
 	}
 	saved := 0
 	for part := range parts {
@@ -91,6 +91,9 @@ func TestTrainingOutOfMemory(t *testing.T) {
 	d := graph(t, false)
 	c := parse(t, "dim: 64; arch: '1-0'; act: relu", "lr: 0.01; dropout: 0.1", "end: 1; sampler: rw; num_root: 20; depth: 1")
 	for _, memory := range []int64{4 << 10, 48 << 10, 100 << 10, 150 << 10} {
+		if testing.Short() && memory > 48<<10 {
+			continue
+		}
 		b, err := openOn(fake.New(fake.Options{Memory: memory}), 0)
 		if err != nil {
 			t.Fatal(err)

@@ -120,7 +120,9 @@ func (h history) compare(t testing.TB, want history) {
 	}
 }
 
-// trainings has a network of every kind of layer, loss, optimizer and way of keeping activations.
+// trainings has a network of every kind of layer, loss, optimizer and way of keeping activations. Those
+// with scores of both ends have no norm: it multiplies the gradients of a head without neighbours, a row
+// of zeros, by 1/sqrt(1e-9), which drives any two precisions apart.
 var trainings = []struct {
 	name, network, params string
 	multi                 bool
@@ -129,11 +131,9 @@ var trainings = []struct {
 	{"high order, multi", "dim: 8; arch: '2-0'; act: leaky_relu; aggr: mean; loss: sigmoid", "lr: 0.01; dropout: 0.1; weight_decay: 0.01", true},
 	{"batch norm, jk, sgd", "dim: 8; arch: '1-0-1'; act: relu; norm: batch; jk: concat", "lr: 0.05; dropout: 0; optimizer: sgd; momentum: 0.9", false},
 	{"layer norm, max pool, rmsprop", "dim: 8; arch: '1-1'; act: relu; jk: max_pool; bias: norm", "lr: 0.01; dropout: 0.1; optimizer: rmsprop", false},
-	{"gat", "attention: 2; dim: 8; arch: '1-0'; act: relu", "lr: 0.01; dropout: 0.1", false},
-	// Under Adam its loss moves by 2e-4 with the last bits of anything: the CPU's single and double
-	// precision are as far apart.
-	{"gat_tf", "attention: 2; attention_variant: tf; dim: 8; arch: '1-1'; act: relu; bias: norm", "lr: 0.05; dropout: 0.1; optimizer: sgd", false},
-	{"gaan", "attention: 2; gated_attention: true; dim: 8; arch: '1-0'; act: relu", "lr: 0.01; dropout: 0.1", false},
+	{"gat", "attention: 2; dim: 8; arch: '1-0'; act: relu; bias: bias", "lr: 0.01; dropout: 0.1", false},
+	{"gat_tf", "attention: 2; attention_variant: tf; dim: 8; arch: '1-1'; act: relu; bias: bias", "lr: 0.01; dropout: 0.1", false},
+	{"gaan", "attention: 2; gated_attention: true; dim: 8; arch: '1-0'; act: relu; bias: bias", "lr: 0.01; dropout: 0.1", false},
 	{"gat_softmax", "layer: gat_softmax; attention: 2; dim: 8; arch: '1-1'; act: relu; residual: identity", "lr: 0.01; dropout: 0.1; attention_dropout: 0.3", false},
 	{"gatv2", "layer: gatv2; attention: 2; dim: 8; arch: '1-1'; act: relu", "lr: 0.01; dropout: 0.1; attention_dropout: 0.3", false},
 	{"gcn", "layer: gcn; dim: 8; arch: '1-1-0'; act: relu", "lr: 0.01; dropout: 0.1; edge_dropout: 0.2", false},
@@ -154,10 +154,13 @@ func TestTraining(t *testing.T) {
 		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if testing.Short() && c.name != "sage concat" && c.name != "gatv2" {
+			if testing.Short() && c.name != "gatv2" {
 				t.Skip("kernels are interpreted")
 			}
 			d, phases := graph(t, c.multi), "end: 2; sampler: rw; num_root: 8; depth: 2 | end: 3; sampler: full_batch"
+			if testing.Short() {
+				phases = "end: 1; sampler: full_batch"
+			}
 			want := train(t, cpuBackend(t), d, parse(t, c.network, c.params, phases))
 			b := fakeBackend(t, fake.Options{Workers: 1})
 			train(t, b, d, parse(t, c.network, c.params, phases)).compare(t, want)
