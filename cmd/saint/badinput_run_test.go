@@ -102,6 +102,7 @@ var badRuns = []badInput{
 	{"resume: run.json damaged", "train --resume IN/run", func(b *spoiler) { b.put("run/run.json", "[]") }, exitInput, "IN/run/run.json"},
 	{"resume: another configuration", "train --resume IN/run", func(b *spoiler) { b.swap("run/config.yml", "lr: 0.01", "lr: 0.02") }, exitUsage, "IN/run/config.yml"},
 	{"resume: other data", "train --resume IN/run --quiet", func(b *spoiler) { b.swap("data/class_map.json", `"5":2`, `"5":1`) }, exitUsage, "IN/data does not hold the data … IN/run"},
+	{"features: no place", "train --data_prefix IN/data --train_config IN/small.yml --run_dir OUT/x --features gpu", nil, exitUsage, "--features is … device, host or auto"},
 	{"resume: fewer epochs", "train --resume IN/run --epochs 1", nil, exitUsage, "--epochs 1 … IN/run"},
 	{"resume: other seed", "train --resume IN/run --seed 2", nil, exitUsage, "--seed 2 … IN/run"},
 
