@@ -19,7 +19,7 @@ func TestEnvSymmetric(t *testing.T) {
 		if got, again := once.Symmetric(), literal.Symmetric(); got == directed || again == directed {
 			t.Errorf("directed %t: Symmetric() = %t and %t, want %t", directed, got, again, !directed)
 		}
-		g.Indices[1] = int32(1 - g.Indices[1]) // no user of an Env may do this: it shows who looks again
+		g.Indices[1] = 1 - g.Indices[1] // no user of an Env may do this: it shows who looks again
 		copied := once
 		if got, again := copied.Symmetric(), literal.Symmetric(); got == directed || again != directed {
 			t.Errorf("directed %t, after a change: Symmetric() = %t and %t, want %t and %t", directed, got, again, !directed, directed)
