@@ -67,18 +67,17 @@ func openPrecise(gpu int, double bool, what string) (tensor.Backend, error) {
 	return tensor.Open(cpu64.Name, tensor.Options{})
 }
 
-// savedDouble reports whether a parameter file holds double precision. What is wrong with the
-// file is said when it is loaded.
-func savedDouble(path string) bool {
+// savedDouble reports whether a parameter file holds double precision.
+func savedDouble(path string) (bool, error) {
 	f, err := safetensors.Open(path)
 	if err != nil {
-		return false
+		return false, err
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
 	for _, name := range f.Names() {
-		if t, err := f.Tensor(name); err == nil && t.DType == safetensors.F64 {
-			return true
+		if t, err := f.Tensor(name); err != nil || t.DType == safetensors.F64 {
+			return err == nil, err
 		}
 	}
-	return false
+	return false, nil
 }

@@ -71,7 +71,11 @@ func openSaved(c *cli.Context, e *env) (_ *saved, err error) {
 			s.close()
 		}
 	}()
-	if s.backend, err = openPrecise(c.Int("gpu"), savedDouble(s.path), s.path); err != nil {
+	double, err := savedDouble(s.path)
+	if err != nil {
+		return nil, err
+	}
+	if s.backend, err = openPrecise(c.Int("gpu"), double, s.path); err != nil {
 		return nil, err
 	}
 	bound, err := evalMemoryOf(c)
