@@ -1,9 +1,7 @@
 package trainer
 
 import (
-	"slices"
 	"testing"
-	"time"
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/trainer/actmem"
@@ -50,37 +48,12 @@ func benchActivations(b *testing.B, data, config string) {
 		}
 		defer steppers[i].Close()
 	}
-	seconds := make([][]float64, len(kept))
-	last := make([]Step, len(kept))
-	round := 0
-	step := func() {
-		for i, s := range steppers {
-			begin := time.Now()
-			var err error
-			if last[i], err = s.Step(batches[round%len(batches)], uint64(round), nil); err != nil {
-				b.Fatal(err)
-			}
-			seconds[i] = append(seconds[i], time.Since(begin).Seconds())
-		}
-		round++
-	}
-	for range 3 {
-		step()
-	}
-	for i := range seconds {
-		seconds[i] = nil
-	}
-	for b.Loop() {
-		step()
-	}
+	names := make([]string, len(kept))
 	for i, k := range kept {
-		ratios := make([]float64, len(seconds[i]))
-		for j, s := range seconds[i] {
-			ratios[j] = s / seconds[0][j]
-		}
-		slices.Sort(ratios)
-		b.ReportMetric(1e3*slices.Min(seconds[i]), k.name+"-ms")
-		b.ReportMetric(ratios[len(ratios)/2], k.name+"-ratio")
+		names[i] = k.name
+	}
+	last := stepsInTurn(b, names, steppers, batches)
+	for i, k := range kept {
 		b.ReportMetric(float64(last[i].SavedBytes)/(1<<20), k.name+"-MiB")
 	}
 }

@@ -1,0 +1,81 @@
+package trainer
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/loader"
+	"github.com/saint-gnn/saint/trainer/optim"
+)
+
+// BenchmarkAttention measures weight updates of attention layers and of the plain layer, in
+// turn, on subgraphs of Flickr's size.
+func BenchmarkAttention(b *testing.B) {
+	w := workloads[0]
+	d, device := benchData(b, w.data), backend(b, 0)
+	names := []string{"plain", "gat", "gaan"}
+	batches := benchBatches(b, d, benchConfig(b, w.config), 3)
+	steppers := make([]*Stepper, len(names))
+	for i, name := range names {
+		c := *benchConfig(b, w.config)
+		if i > 0 {
+			c.Network.Attention, c.Network.GatedAttention = 8, name == "gaan"
+		}
+		model, err := NewModel(&c, d.Features.Dim(), d.Labels.NumClasses, device, 1)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer model.Close()
+		opt, err := optim.NewAdam(optim.DefaultAdam(), model.arena, newQueue(b, device), model.Seq.Params())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if steppers[i], err = NewStepper(model, opt, newArena(b, device), d.Features.(formats.Resident), 1); err != nil {
+			b.Fatal(err)
+		}
+		defer steppers[i].Close()
+	}
+	stepsInTurn(b, names, steppers, batches)
+}
+
+// stepsInTurn measures a step of each stepper in each round, so that whatever else the machine
+// does hits all of them. It reports the least time of each and the median of its ratio to the
+// first one of the same round, and returns the last steps.
+func stepsInTurn(b *testing.B, names []string, steppers []*Stepper, batches []*loader.Batch) []Step {
+	b.Helper()
+	seconds := make([][]float64, len(steppers))
+	last := make([]Step, len(steppers))
+	round := 0
+	step := func() {
+		for i, s := range steppers {
+			begin := time.Now()
+			var err error
+			if last[i], err = s.Step(batches[round%len(batches)], uint64(round), nil); err != nil {
+				b.Fatal(err)
+			}
+			seconds[i] = append(seconds[i], time.Since(begin).Seconds())
+		}
+		round++
+	}
+	for range 3 {
+		step()
+	}
+	for i := range seconds {
+		seconds[i] = nil
+	}
+	for b.Loop() {
+		step()
+	}
+	for i, name := range names {
+		ratios := make([]float64, len(seconds[i]))
+		for j, s := range seconds[i] {
+			ratios[j] = s / seconds[0][j]
+		}
+		slices.Sort(ratios)
+		b.ReportMetric(1e3*slices.Min(seconds[i]), name+"-ms")
+		b.ReportMetric(ratios[len(ratios)/2], name+"-ratio")
+	}
+	return last
+}
