@@ -20,6 +20,7 @@ type Backend struct {
 	index int
 	part  int64 // bytes that arenas take from the device at a time, at least
 	held  atomic.Int64
+	lib   library
 
 	mu        sync.Mutex
 	modules   map[string]driver.Module
@@ -35,7 +36,12 @@ func Open(o tensor.Options) (tensor.Backend, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return openOn(drv, o.Device)
+	b, err := openOn(drv, o.Device)
+	if err != nil {
+		return nil, err
+	}
+	b.useLibrary(o.Matmul)
+	return b, nil
 }
 
 func openOn(drv driver.Driver, device int) (*Backend, error) {
@@ -100,7 +106,7 @@ func (b *Backend) FreeHost(m []byte) error { return b.explain(b.dev.FreeHost(m))
 func (b *Backend) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var errs []error
+	errs := []error{b.lib.close()}
 	for _, m := range b.modules {
 		errs = append(errs, b.dev.UnloadModule(m))
 	}

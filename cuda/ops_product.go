@@ -37,6 +37,9 @@ func (q *Queue) Gemm(transA, transB bool, alpha float32, a, b tensor.Tensor, bet
 	if !q.ready(a, b, c) || m == 0 || n == 0 {
 		return
 	}
+	if q.libraryGemm(transA, transB, alpha, a, b, beta, c, k) {
+		return
+	}
 	down, across := ceil(m, gemmTile), ceil(n, gemmTile)
 	parts := min(gemmBlocks/(down*across), ceil(k, gemmRange))
 	if parts <= 1 {

@@ -31,6 +31,8 @@ type Queue struct {
 	err    error
 	args   args
 
+	multiplier multiplier
+
 	// Memory of results that live within an operation. What was too small is freed when the
 	// stream has passed its users.
 	scratch block
@@ -332,6 +334,7 @@ func (q *Queue) Close() error {
 			errs = append(errs, q.b.give(m.at, m.size))
 		}
 	}
+	errs = append(errs, q.multiplier.close(q))
 	if q.found != nil {
 		errs = append(errs, q.dev.FreeHost(q.found))
 	}

@@ -148,8 +148,9 @@ type AdamStep struct {
 
 // Options of opening a backend.
 type Options struct {
-	Threads int // CPU threads; 0: all that the process may use
-	Device  int // which GPU
+	Threads int    // CPU threads; 0: all that the process may use
+	Device  int    // which GPU
+	Matmul  Matmul // how a GPU multiplies dense matrices
 }
 
 // Opener opens a device.

@@ -25,7 +25,7 @@ enum {
 typedef int (*set_current_fn)(void *);
 typedef int (*launch_fn)(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **, void **);
 
-static int set_current(void *ctx) {
+int saint_cu_set_current(void *ctx) {
   ENTRY(set_current_fn, "cuCtxSetCurrent");
   return entry(ctx);
 }
@@ -35,7 +35,7 @@ int saint_cu_launch(void *ctx, void *function, const uint32_t *g, void *stream, 
   void *p[MAX_ARGS];
   if (n > MAX_ARGS) return INVALID_VALUE;
   for (int i = 0; i < n; i++) p[i] = (void *)&args[i];
-  int code = set_current(ctx);
+  int code = saint_cu_set_current(ctx);
   return code ? code : entry(function, g[0], g[1], g[2], g[3], g[4], g[5], g[6], stream, p, NULL);
 }
 

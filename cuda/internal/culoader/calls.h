@@ -3,6 +3,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// saint_cu_set_current makes ctx current on this thread.
+int saint_cu_set_current(void *ctx);
+
 // saint_cu_launch makes ctx current on this thread and launches. geometry has grid x y z, block
 // x y z and the bytes of dynamic shared memory; args has n values of 64 bits, of which the kernel
 // reads as many low bytes as its parameters have.

@@ -3,7 +3,9 @@
 package driver
 
 import (
+	"encoding/binary"
 	"errors"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,12 +25,18 @@ func TestBinding(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	cc := exec.Command("gcc", "-O1", "-shared", "-fPIC", "-o", filepath.Join(dir, "libcuda.so.1"), "testdata/driver.c")
-	if out, err := cc.CombinedOutput(); err != nil {
-		t.Skipf("no C compiler: %v\n%s", err, out)
+	wheel := filepath.Join(dir, "nvidia", "cublas", "lib") // as Python packages lay them out
+	if err := os.MkdirAll(wheel, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for source, to := range map[string]string{"driver.c": filepath.Join(dir, "libcuda.so.1"), "cublas.c": filepath.Join(wheel, "libcublas.so.12")} {
+		cc := exec.Command("gcc", "-O1", "-shared", "-fPIC", "-o", to, filepath.Join("testdata", source))
+		if out, err := cc.CombinedOutput(); err != nil {
+			t.Skipf("no C compiler: %v\n%s", err, out)
+		}
 	}
 	again := exec.Command(os.Args[0], "-test.run", "^TestBinding$", "-test.v")
-	again.Env = append(os.Environ(), insideEnv+"=1", "LD_LIBRARY_PATH="+dir)
+	again.Env = append(os.Environ(), insideEnv+"=1", "LD_LIBRARY_PATH="+dir, "SAINT_CUDA_LIBS="+filepath.Join(dir, "nvidia"))
 	if out, err := again.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -89,6 +97,7 @@ func bindingWorks(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	multiplies(t, d)
 	// What the driver lacks is an error, not a crash.
 	s, err := d.NewStream()
 	must(err)
@@ -123,6 +132,59 @@ func launches(t *testing.T, d Device, f Function, v uint32) {
 		t.Errorf("%d, want %d", b[0], want)
 	}
 	if err = errors.Join(err, d.FreeHost(b), d.Free(p), d.DestroyStream(s)); err != nil {
+		t.Error(err)
+	}
+}
+
+// multiplies tries the library of dense products: transposed, padded, as bfloat16.
+func multiplies(t *testing.T, d Device) {
+	p, err := d.(Multiplier).NewProducts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Library() != "libcublas.so.12 12.4.5" {
+		t.Errorf("Library() = %q", p.Library())
+	}
+	s, err1 := d.NewStream()
+	mem, err2 := d.Alloc(4096)
+	if err := errors.Join(err1, err2, p.Use(s, mem+1024, 2048)); err != nil {
+		t.Fatal(err)
+	}
+	// a is 2x3 in columns of 4, b is 3x2 given as its transpose in columns of 2.
+	a, b := []float32{1, 2, 0, 0, 3, 4, 0, 0, 5, 6, 0, 0}, []float32{1, 10, 2, 20, 3, 30}
+	var brain []byte
+	for _, v := range append(append([]float32{}, a...), b...) {
+		brain = binary.LittleEndian.AppendUint16(brain, uint16(math.Float32bits(v)>>16))
+	}
+	var single []byte
+	for _, v := range append(append([]float32{}, a...), b...) {
+		single = binary.LittleEndian.AppendUint32(single, math.Float32bits(v))
+	}
+	out := make([]byte, 16)
+	for _, c := range []struct {
+		elements Element
+		bytes    []byte
+		size     Ptr
+	}{{SingleElement, single, 4}, {TensorElement, single, 4}, {BrainElement, brain, 2}} {
+		g := &Product{TransB: true, Elements: c.elements, M: 2, N: 2, K: 3, Alpha: 2, Beta: 0, A: mem, B: mem + 12*c.size, C: mem + 512, LDA: 4, LDB: 2, LDC: 2}
+		if err := errors.Join(d.Upload(mem, c.bytes, s), p.Gemm(g), d.Download(out, mem+512, s), d.SyncStream(s)); err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []float32{44, 56, 440, 560} {
+			if got := math.Float32frombits(binary.LittleEndian.Uint32(out[4*i:])); got != want {
+				t.Errorf("elements %d: c[%d] = %g, want %g", c.elements, i, got, want)
+			}
+		}
+	}
+	if err := p.Gemm(&Product{M: 2, N: 2, K: 3, A: mem, B: mem, C: mem, LDA: 1, LDB: 3, LDC: 2}); err == nil ||
+		!strings.Contains(err.Error(), "cublasGemmEx: the library does not like an argument (status 7)") {
+		t.Errorf("Gemm with a wrong leading dimension = %v", err)
+	}
+	g := &Product{M: 1, N: 1, K: 1, A: mem, B: mem, C: mem, LDA: 1, LDB: 1, LDC: 1}
+	if n := testing.AllocsPerRun(10, func() { _ = p.Gemm(g) }); n > 0 {
+		t.Errorf("Gemm allocates %g objects", n)
+	}
+	if err := errors.Join(p.Close(), d.Free(mem), d.DestroyStream(s)); err != nil {
 		t.Error(err)
 	}
 }

@@ -26,6 +26,7 @@ type Device struct {
 	events    map[driver.Event]*event
 	graphs    map[driver.Graph][]work
 	pinned    map[*byte]int
+	handles   int // of libraries
 	clock     float32
 }
 
@@ -65,7 +66,7 @@ func (d *Device) open() {
 	if d.opened++; d.opened > 1 {
 		return
 	}
-	d.lost, d.next = nil, 1
+	d.lost, d.next, d.handles = nil, 1, 0
 	d.modules, d.functions = map[driver.Module]*ptx.Module{}, map[driver.Function]*function{}
 	d.streams, d.events = map[driver.Stream]*stream{}, map[driver.Event]*event{}
 	d.graphs, d.pinned = map[driver.Graph][]work{}, map[*byte]int{}
@@ -160,7 +161,7 @@ func (d *Device) Close() error {
 	var left []error
 	for what, n := range map[string]int{
 		"modules": len(d.modules), "streams": len(d.streams), "events": len(d.events), "graphs": len(d.graphs),
-		"page-locked buffers": len(d.pinned), "allocations": d.mem.Live(),
+		"page-locked buffers": len(d.pinned), "allocations": d.mem.Live(), "handles of libraries": d.handles,
 	} {
 		if n > 0 {
 			left = append(left, fmt.Errorf("fake: %d %s were not destroyed", n, what))

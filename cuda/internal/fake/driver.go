@@ -14,6 +14,7 @@ type Options struct {
 	Memory  int64 // bytes of each device; 0: 1 GiB
 	Eager   bool  // run work when it is given, instead of when it is waited for
 	Reverse bool  // run blocks, and the warps of each, last first
+	Library bool  // there is a library of dense products
 	Workers int   // blocks of a kernel run at a time; 0: as many as there are processors
 }
 
@@ -32,6 +33,8 @@ type Driver struct {
 var (
 	_ driver.Driver = (*Driver)(nil)
 	_ driver.Device = (*Device)(nil)
+
+	_ driver.Multiplier = (*Device)(nil)
 )
 
 // New returns a driver.

@@ -1,0 +1,175 @@
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"github.com/saint-gnn/saint/cuda/internal/driver"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// library is a device's use of cuBLAS.
+type library struct {
+	mode tensor.Matmul
+	name string // "": own kernels
+	why  error  // why there is none
+
+	mu   sync.Mutex
+	idle []driver.Products
+}
+
+// workspace is what a handle of cuBLAS may use: what NVIDIA recommends for the architecture.
+func workspace(p driver.Properties) int64 {
+	if p.Major >= 9 {
+		return 32 << 20
+	}
+	return 4 << 20
+}
+
+// useLibrary looks for cuBLAS. Where there is none, products go to the kernels that ship.
+func (b *Backend) useLibrary(mode tensor.Matmul) {
+	l := &b.lib
+	l.mode = mode
+	m, ok := b.dev.(driver.Multiplier)
+	if !ok {
+		l.why = driver.ErrNoLibrary
+		return
+	}
+	p, err := m.NewProducts()
+	if err != nil {
+		l.why = err
+		return
+	}
+	l.name, l.idle = p.Library(), append(l.idle, p)
+}
+
+// Matmul says what multiplies dense matrices, and how. missing says why that is not what the backend
+// was opened for, nil if it is.
+func (b *Backend) Matmul() (text string, missing error) {
+	l := &b.lib
+	if l.name == "" {
+		return "own kernels, " + tensor.MatmulFP32.String(), l.why
+	}
+	return l.name + ", " + l.mode.String(), nil
+}
+
+// take returns a handle that nobody uses.
+func (l *library) take(d driver.Device) (driver.Products, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.idle); n > 0 {
+		p := l.idle[n-1]
+		l.idle = l.idle[:n-1]
+		return p, nil
+	}
+	return d.(driver.Multiplier).NewProducts()
+}
+
+func (l *library) give(p driver.Products) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.idle = append(l.idle, p)
+}
+
+// close destroys all handles; queues have given theirs back.
+func (l *library) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var errs []error
+	for _, p := range l.idle {
+		errs = append(errs, p.Close())
+	}
+	l.idle = nil
+	return errors.Join(errs...)
+}
+
+// multiplier is a queue's handle of cuBLAS; zero where it has not multiplied yet.
+type multiplier struct {
+	products  driver.Products
+	workspace block
+	call      driver.Product // kept because the driver's interface would make it escape
+}
+
+// open gets a handle for the queue's stream. Stream and memory are the queue's own, which is what
+// makes cuBLAS give the same bits again.
+func (m *multiplier) open(q *Queue) error {
+	size := workspace(q.dev.Properties())
+	at, err := q.b.take(size)
+	if err != nil {
+		return fmt.Errorf("memory of dense products: %w", err)
+	}
+	m.workspace = block{at, size}
+	p, err := q.b.lib.take(q.dev)
+	if err != nil {
+		return err
+	}
+	m.products = p
+	return p.Use(q.stream, at, size)
+}
+
+// close gives back what open took; the stream has nothing left to do.
+func (m *multiplier) close(q *Queue) error {
+	if m.products != nil {
+		q.b.lib.give(m.products)
+	}
+	if m.workspace.at == 0 {
+		return nil
+	}
+	return q.b.give(m.workspace.at, m.workspace.size)
+}
+
+// brainWidth is a multiple of the columns of a bfloat16 matrix's rows, which makes them begin where
+// the fastest products want it.
+const brainWidth = 8
+
+// libraryGemm leaves a product that Gemm has checked to cuBLAS, if it is there and takes it. The
+// library's matrices are stored column after column: ours are their transposes, and so is the result.
+func (q *Queue) libraryGemm(transA, transB bool, alpha float32, a, b tensor.Tensor, beta float32, c tensor.Tensor, k int) bool {
+	if q.b.lib.name == "" || k == 0 || max(a.Stride, b.Stride, c.Stride) > math.MaxInt32 {
+		return false
+	}
+	m := &q.multiplier
+	if m.products == nil {
+		if err := m.open(q); err != nil {
+			q.fail(fmt.Errorf("cuda: %w", err))
+			return true
+		}
+	}
+	p := &m.call
+	*p = driver.Product{
+		TransA: transB, TransB: transA, M: c.Cols, N: c.Rows, K: k, Alpha: alpha, Beta: beta,
+		A: address(b), LDA: stride(b), B: address(a), LDB: stride(a), C: address(c), LDC: stride(c),
+	}
+	switch q.b.lib.mode {
+	case tensor.MatmulTF32:
+		p.Elements = driver.TensorElement
+	case tensor.MatmulBF16:
+		p.Elements = driver.BrainElement
+		q.toBrain(p, a, b)
+	}
+	if q.err == nil {
+		if err := m.products.Gemm(p); err != nil {
+			q.fail(fmt.Errorf("cuda: Gemm: %w", err))
+		}
+	}
+	return true
+}
+
+// stride is t's for cuBLAS, which wants that of a single row to cover the row, too.
+func stride(t tensor.Tensor) int { return max(t.Stride, t.Cols, 1) }
+
+// toBrain rounds the operands to bfloat16 and makes them p's.
+func (q *Queue) toBrain(p *driver.Product, a, b tensor.Tensor) {
+	width := func(t tensor.Tensor) int { return ceil(t.Cols, brainWidth) * brainWidth }
+	first := ceil(2*a.Rows*width(a), 256) * 256
+	at := q.temporary(first + 2*b.Rows*width(b))
+	p.A, p.LDA = at+driver.Ptr(first), width(b)
+	p.B, p.LDB = at, width(a)
+	convert := func(t tensor.Tensor, to driver.Ptr) {
+		q.elements(kernel{"convert", "to_bf16"}, t.Rows*width(t)/4, q.with().int(t.Rows, t.Cols, width(t)).mat(t).ptr(to).flag(aligned(t)))
+	}
+	convert(a, p.B)
+	convert(b, p.A)
+}
