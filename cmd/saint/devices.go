@@ -74,6 +74,7 @@ func cpuFeatures() []string {
 		{"avx512vnni", x.HasAVX512VNNI},
 		{"avx512bf16", x.HasAVX512BF16},
 		{"amx-tile", x.HasAMXTile},
+		{"amx-bf16", x.HasAMXBF16},
 		{"asimd", a.HasASIMD},
 		{"asimddp", a.HasASIMDDP},
 		{"sve", a.HasSVE},

@@ -2,8 +2,8 @@
 // best that the processor, the operating system and the build support, or a lower one
 // that the environment asks for.
 //
-//	SAINT_ISA=avx512|avx2|generic          use no more than this
-//	SAINT_REQUIRE_ISA=avx512|avx2|generic  Err reports it if less than this was chosen
+//	SAINT_ISA=amx|avx512|avx2|generic          use no more than this
+//	SAINT_REQUIRE_ISA=amx|avx512|avx2|generic  Err reports it if less than this was chosen
 package cpufeat
 
 import (
@@ -26,11 +26,14 @@ const (
 	Generic Level = iota // portable Go, every architecture
 	AVX2                 // amd64 with AVX2 and FMA
 	AVX512               // amd64 with AVX-512 F, DQ, BW and VL, and what AVX2 asks for
+	AMX                  // Linux on amd64 with AMX-TILE and AMX-BF16, the system's leave to use them, and AVX512
 )
 
 // String returns the word of the level as SAINT_ISA takes it.
 func (l Level) String() string {
 	switch l {
+	case AMX:
+		return "amx"
 	case AVX512:
 		return "avx512"
 	case AVX2:
@@ -58,12 +61,12 @@ func Err() error { return initErr }
 
 // Parse returns the level of a word.
 func Parse(word string) (Level, error) {
-	for _, l := range []Level{Generic, AVX2, AVX512} {
+	for _, l := range []Level{Generic, AVX2, AVX512, AMX} {
 		if word == l.String() {
 			return l, nil
 		}
 	}
-	return Generic, fmt.Errorf("unknown instruction set %q, want avx512, avx2 or generic", word)
+	return Generic, fmt.Errorf("unknown instruction set %q, want amx, avx512, avx2 or generic", word)
 }
 
 func choose(best Level, isa, require string) (Level, error) {

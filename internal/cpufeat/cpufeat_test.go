@@ -18,6 +18,9 @@ func TestChoose(t *testing.T) {
 		{"lowered to Go", AVX512, "generic", "", Generic, ""},
 		{"the same", AVX512, "avx512", "", AVX512, ""},
 		{"too much", AVX2, "avx512", "", AVX2, "SAINT_ISA: this processor or build has no avx512, the best it has is avx2"},
+		{"AMX lowered", AMX, "avx512", "", AVX512, ""},
+		{"AMX on AVX-512", AVX512, "amx", "", AVX512, "SAINT_ISA: this processor or build has no amx, the best it has is avx512"},
+		{"AMX required", AVX512, "", "amx", AVX512, "SAINT_REQUIRE_ISA: amx is required but avx512 is in use"},
 		{"unknown word", AVX2, "sse9", "", AVX2, `SAINT_ISA: unknown instruction set "sse9"`},
 		{"required and there", AVX512, "", "avx2", AVX512, ""},
 		{"required but lowered", AVX512, "avx2", "avx512", AVX2, "SAINT_REQUIRE_ISA: avx512 is required but avx2 is in use"},
@@ -44,7 +47,7 @@ func errText(err error) string {
 }
 
 func TestParse(t *testing.T) {
-	for _, l := range []Level{Generic, AVX2, AVX512} {
+	for _, l := range []Level{Generic, AVX2, AVX512, AMX} {
 		if got, err := Parse(l.String()); got != l || err != nil {
 			t.Errorf("Parse(%q) = %v, %v, want %v", l.String(), got, err, l)
 		}

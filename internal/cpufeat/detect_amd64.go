@@ -14,5 +14,8 @@ func detect() Level {
 	if !x.HasAVX512F || !x.HasAVX512DQ || !x.HasAVX512BW || !x.HasAVX512VL {
 		return AVX2
 	}
-	return AVX512
+	if !x.HasAMXTile || !x.HasAMXBF16 || !permitTiles() {
+		return AVX512
+	}
+	return AMX
 }

@@ -14,7 +14,7 @@ func tile(a, b []float64, sums *[Rows * Cols]float64) { tileAt(cpufeat.Chosen(),
 
 func tileAt(level cpufeat.Level, a, b []float64, sums *[Rows * Cols]float64) {
 	switch level {
-	case cpufeat.AVX512:
+	case cpufeat.AVX512, cpufeat.AMX:
 		tile512(&a[0], &b[0], len(a)/Rows, &sums[0])
 	case cpufeat.AVX2:
 		tile256(&a[0], &b[0], len(a)/Rows, &sums[0])
@@ -28,7 +28,7 @@ func axpy(f float64, x, y []float64) (done int) { return axpyAt(cpufeat.Chosen()
 // axpyAt does the elements of whole vectors and returns their number.
 func axpyAt(level cpufeat.Level, f float64, x, y []float64) (done int) {
 	switch level {
-	case cpufeat.AVX512:
+	case cpufeat.AVX512, cpufeat.AMX:
 		if done = len(y) &^ 7; done > 0 {
 			axpy512(f, unsafe.SliceData(x), unsafe.SliceData(y), done)
 		}

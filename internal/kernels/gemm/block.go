@@ -1,31 +1,81 @@
 package gemm
 
-// multiply computes one block of c, or of a partial product, over the chunks of a slab.
+// multiply does one task of the phase.
 func (ws *Workspace) multiply(worker, task int) {
-	j, s := &ws.job, &ws.scratch[worker]
-	p := j.part(&ws.kern, task)
-	dst := target{c: j.c, ld: j.ldc, alpha: j.alpha, beta: j.beta}
-	if j.slabs > 1 {
-		dst = target{c: ws.partial[p.slab*j.m*j.n : (p.slab+1)*j.m*j.n], ld: j.n, alpha: j.alpha}
+	j := &ws.job
+	blocks := j.mb * j.nb
+	switch j.grouping {
+	case ofRows:
+		for bj := range j.nb {
+			next := j.mb*j.nb + 1 // of the next task, none is known
+			if bj+1 < j.nb {
+				next = task + (bj+1)*j.mb
+			}
+			ws.chunks(worker, task+bj*j.mb, next)
+		}
+		j.done.RowsDone(worker, task*j.mc, min(j.m, (task+1)*j.mc))
+	case ofColumns:
+		ws.columns(worker, task/j.nb*blocks+task%j.nb*j.mb)
+	default:
+		// A guess at what this worker does next: its turn comes when all others had theirs.
+		ws.chunks(worker, task, task+len(ws.scratch))
 	}
+}
+
+// chunks computes one block of c, or of a partial product, over the chunks of a slab. next
+// is a block that is likely to follow.
+func (ws *Workspace) chunks(worker, block, next int) {
+	j, s := &ws.job, &ws.scratch[worker]
+	p := j.part(&ws.kern, block)
+	dst := ws.target(p)
 	for ; p.ch < p.ch1; p.ch++ {
-		next := p
-		if next.ch++; next.ch == next.ch1 {
-			// A guess at what this worker does next: its turn comes when all others had theirs.
-			next = part{}
-			if t := task + len(ws.scratch); t < ws.tasks() {
-				next = j.part(&ws.kern, t)
+		then := p
+		if then.ch++; then.ch == then.ch1 {
+			then = part{}
+			if next < j.slabs*j.mb*j.nb {
+				then = j.part(&ws.kern, next)
 			}
 		}
 		s.ahead.reset(&s.tile)
 		if j.private {
 			k0, kc := j.chunk(p.ch)
 			ws.packPrivate(s, p, k0, kc)
-			s.ahead.long(j, &s.tile, next, ws.kern.nr)
+			s.ahead.long(j, &s.tile, then, ws.kern.nr)
 		}
-		ws.block(s, dst, p, next)
+		ws.block(s, dst, p, then)
 		dst.beta = 1
 	}
+}
+
+// columns computes all blocks of c, or of a partial product, in the columns of the given one,
+// which is the first of them. Rows of a are made once for all.
+func (ws *Workspace) columns(worker, first int) {
+	j, s := &ws.job, &ws.scratch[worker]
+	top := j.part(&ws.kern, first)
+	for ch := top.ch; ch < top.ch1; ch++ {
+		k0, kc := j.chunk(ch)
+		j.left.Read(worker, s.left, j.lda, k0, k0+kc)
+		ws.packPrivate(s, top, k0, kc)
+		for bi := range j.mb {
+			p := j.part(&ws.kern, first+bi)
+			p.ch = ch
+			dst := ws.target(p)
+			if ch > top.ch {
+				dst.beta = 1
+			}
+			s.ahead.reset(&s.tile)
+			ws.block(s, dst, p, part{})
+		}
+	}
+}
+
+// target returns where a task's result goes.
+func (ws *Workspace) target(p part) target {
+	j := &ws.job
+	if j.slabs > 1 {
+		return target{c: ws.partial[p.slab*j.m*j.n : (p.slab+1)*j.m*j.n], ld: j.n, alpha: j.alpha}
+	}
+	return target{c: j.c, ld: j.ldc, alpha: j.alpha, beta: j.beta}
 }
 
 // target is where a block goes: c = alpha product + beta c.
@@ -79,12 +129,16 @@ func (ws *Workspace) block(s *scratch, dst target, p, next part) {
 func (ws *Workspace) strip(s *scratch, i, rows, k0, kc int) {
 	j, mr, t := &ws.job, ws.kern.mr, &s.tile
 	direct := j.directA && rows == mr
+	a, at := j.a, k0*j.lda
+	if j.left != nil {
+		a, at = s.left, 0
+	}
 	switch {
 	case j.transA && direct:
-		t.a, t.rs, t.cs = &j.a[k0*j.lda+i], 1, j.lda
+		t.a, t.rs, t.cs = &a[at+i], 1, j.lda
 	case j.transA:
 		// Columns of the next strip cost nothing, and whole vectors are faster to copy.
-		ws.kern.pack(kc, min(ws.kern.apitch, j.m-i), j.a[k0*j.lda+i:], j.lda, s.a, ws.kern.apitch)
+		ws.kern.pack(kc, min(ws.kern.apitch, j.m-i), a[at+i:], j.lda, s.a, ws.kern.apitch)
 		t.a, t.rs, t.cs = &s.a[0], 1, ws.kern.apitch
 	case direct:
 		t.a, t.rs, t.cs = &j.a[i*j.lda+k0], j.lda, 1

@@ -7,6 +7,8 @@ type job struct {
 	alpha, beta    float32
 	a, b, c        []float32
 	lda, ldb, ldc  int
+	left           Rows     // instead of a
+	done           RowsDone // may be nil
 
 	phase    phase
 	kc       int // inner dimension of a chunk; the last one may be shorter
@@ -20,7 +22,17 @@ type job struct {
 	narrowed bool // the last panel has the width of the narrow kernel
 	directA  bool // a is read in place, but for rows over the edge
 	private  bool // every task packs its part of op(b) for itself
+	grouping grouping
 }
+
+// grouping says which blocks of c belong to one task.
+type grouping int
+
+const (
+	oneBlock  grouping = iota
+	ofRows             // all blocks of the same rows, which somebody waits for
+	ofColumns          // all blocks of the same columns, which share rows of a that are made for them
+)
 
 type phase int
 
@@ -41,11 +53,17 @@ const (
 	maxPartial = 16 << 20
 
 	reduceRows = 16
+
+	// doneThreads cuts a product whose rows somebody waits for, on any number of threads.
+	doneThreads = 8
 )
 
 // cut chooses the sizes. Threads may change only mc, which decides who computes an
 // element and not how.
 func (j *job) cut(kern *kernels, threads int) {
+	if j.done != nil {
+		threads = doneThreads
+	}
 	j.panels = ceil(j.n, kern.nr)
 	j.padded = j.panels * kern.nr
 	if j.narrowed = j.padded-j.n >= kern.nr-kern.narrow; j.narrowed {
@@ -66,6 +84,7 @@ func (j *job) cut(kern *kernels, threads int) {
 	}
 	if j.private {
 		j.cutLong(kern)
+		j.group()
 		return
 	}
 	j.nc = max(4, kern.cache/j.k/kern.nr) * kern.nr
@@ -81,6 +100,17 @@ func (j *job) cut(kern *kernels, threads int) {
 	}
 	j.mc = ceil(ceil(j.m, j.mb), kern.mr) * kern.mr
 	j.mb = ceil(j.m, j.mc)
+	j.group()
+}
+
+// group chooses what a task is. Blocks are the same for every choice, and so are results.
+func (j *job) group() {
+	switch {
+	case j.left != nil:
+		j.grouping = ofColumns
+	case j.done != nil && j.slabs == 1:
+		j.grouping = ofRows
+	}
 }
 
 // cutK cuts the inner dimension into chunks of at most limit, by whole cache lines.
@@ -150,9 +180,13 @@ func (ws *Workspace) tasks() int {
 		return 0
 	case j.phase == packing:
 		return j.chunks * j.panels
+	case j.phase == multiplying && j.grouping == ofRows:
+		return j.mb
+	case j.phase == multiplying && j.grouping == ofColumns:
+		return j.slabs * j.nb
 	case j.phase == multiplying:
 		return j.slabs * j.mb * j.nb
-	case j.slabs > 1:
+	case j.slabs > 1 || j.done != nil && j.grouping != ofRows:
 		return ceil(j.m, reduceRows)
 	}
 	return 0
@@ -166,6 +200,6 @@ func (ws *Workspace) RunTask(worker, task int) {
 	case multiplying:
 		ws.multiply(worker, task)
 	case reducing:
-		ws.reduce(task)
+		ws.reduce(worker, task)
 	}
 }

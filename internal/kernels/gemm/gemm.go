@@ -32,17 +32,62 @@ import (
 func Gemm(g *workers.Group, ws *Workspace, transA, transB bool, m, n, k int,
 	alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int,
 ) {
+	Fused(g, ws, Around{}, transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+}
+
+// Around is the work that a product does on its operands while they are in the cache: on rows
+// of a right before they are used and on rows of c right after they are written.
+type Around struct {
+	// Left gives the rows of a, which must be transposed and b not (a weight gradient); the
+	// slice a is then not read. The result is the same bits as with the rows in a slice.
+	Left Rows
+	// Done is told of rows of c as soon as nothing of the product is missing in them.
+	Done RowsDone
+}
+
+// Rows is a matrix that is made up row by row when it is needed, for example decoded.
+type Rows interface {
+	// Read writes rows [lo,hi) to dst, row r beginning at dst[(r-lo)*ld]. It is called from
+	// several goroutines at once, with a worker below the group's number of threads that no
+	// other call at the same time has, in any order, and may be asked for the same rows again.
+	// It must give the same numbers every time and not depend on the worker.
+	Read(worker int, dst []float32, ld, lo, hi int)
+}
+
+// RowsDone continues with finished rows of a product.
+type RowsDone interface {
+	// RowsDone is called once for every block of rows [lo,hi) of c, which together are all
+	// rows, from several goroutines at once, with a worker below the group's number of threads
+	// that no other call at the same time has. It may change these rows. Blocks are
+	// functions of the shape of the product and the instruction set alone.
+	RowsDone(worker, lo, hi int)
+}
+
+// Fused is Gemm with work on the operands around it. It does not allocate either if around
+// holds pointers.
+func Fused(g *workers.Group, ws *Workspace, around Around, transA, transB bool, m, n, k int,
+	alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int,
+) {
 	if m == 0 || n == 0 {
 		return
 	}
 	check("c", c, m, n, ldc)
 	if k == 0 || alpha == 0 {
 		scale(m, n, beta, c, ldc)
+		if around.Done != nil {
+			around.Done.RowsDone(0, 0, m)
+		}
 		return
 	}
-	if transA {
+	switch {
+	case around.Left != nil:
+		if !transA || transB {
+			panic("gemm: rows are given one by one only of a transposed left operand, and beside a right one that is not")
+		}
+		a, lda = nil, leftLD(m)
+	case transA:
 		check("a", a, k, m, lda)
-	} else {
+	default:
 		check("a", a, m, k, lda)
 	}
 	if transB {
@@ -54,6 +99,7 @@ func Gemm(g *workers.Group, ws *Workspace, transA, transB bool, m, n, k int,
 	*j = job{
 		transA: transA, transB: transB, m: m, n: n, k: k,
 		alpha: alpha, a: a, lda: lda, b: b, ldb: ldb, beta: beta, c: c, ldc: ldc,
+		left: around.Left, done: around.Done,
 	}
 	j.cut(&ws.kern, g.Threads())
 	ws.reserve(g.Threads())
@@ -62,6 +108,16 @@ func Gemm(g *workers.Group, ws *Workspace, transA, transB bool, m, n, k int,
 		g.Do(ws.tasks(), ws)
 	}
 	ws.forget()
+}
+
+// leftLD returns the elements from one to the next of rows of m that are made for a chunk:
+// whole cache lines, and not a page.
+func leftLD(m int) int {
+	ld := ceil(m, 16) * 16
+	if ld%1024 == 0 {
+		ld += 16
+	}
+	return ld
 }
 
 func check(name string, x []float32, rows, cols, ld int) {

@@ -29,7 +29,7 @@ var _ = [1]struct{}{}[unsafe.Offsetof(tile{}.kc)-0+
 // asmKernels returns the kernels of a level, if it has any.
 func asmKernels(level cpufeat.Level) (kernels, bool) {
 	switch level {
-	case cpufeat.AVX512:
+	case cpufeat.AVX512, cpufeat.AMX:
 		return kernels{
 			mr: 14, nr: 32, narrow: 16, masked: true, apitch: 16, round: 4, slots: 2,
 			krows: 512, kcols: 128, cache: 256 << 10, strips: 18, longNC: 512,

@@ -2,13 +2,25 @@ package gemm
 
 import "github.com/saint-gnn/saint/internal/kernels/f32"
 
-// reduce sums rows of the partial products into c, in order.
-func (ws *Workspace) reduce(task int) {
+// reduce sums rows of the partial products into c, in order, if there are several, and tells
+// that they are done.
+func (ws *Workspace) reduce(worker, task int) {
 	j := &ws.job
-	for i := task * reduceRows; i < min(j.m, (task+1)*reduceRows); i++ {
+	lo, hi := task*reduceRows, min(j.m, (task+1)*reduceRows)
+	if j.slabs > 1 {
+		j.sum(ws.partial, lo, hi)
+	}
+	if j.done != nil {
+		j.done.RowsDone(worker, lo, hi)
+	}
+}
+
+// sum computes rows [lo,hi) of c.
+func (j *job) sum(partial []float32, lo, hi int) {
+	for i := lo; i < hi; i++ {
 		row := j.c[i*j.ldc : i*j.ldc+j.n]
 		for slab := range j.slabs {
-			part := ws.partial[slab*j.m*j.n+i*j.n:][:len(row)]
+			part := partial[slab*j.m*j.n+i*j.n:][:len(row)]
 			if slab == 0 {
 				addFirst(part, j.beta, row)
 			} else {

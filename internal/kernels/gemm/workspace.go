@@ -20,6 +20,7 @@ type scratch struct {
 	a     []float32 // a strip of op(a)
 	b     []float32 // panels of op(b), if every task packs for itself
 	edge  []float32 // a tile over the edge of c
+	left  []float32 // rows of a that are made for a chunk
 	ahead ahead
 	tile  tile // here and not on the stack because calls through kernels.run make it escape
 }
@@ -33,7 +34,7 @@ func newWorkspace(level cpufeat.Level) *Workspace { return &Workspace{kern: kern
 func (ws *Workspace) Bytes() int64 {
 	n := len(ws.packedB) + len(ws.partial)
 	for i := range ws.scratch {
-		n += len(ws.scratch[i].a) + len(ws.scratch[i].b) + len(ws.scratch[i].edge)
+		n += len(ws.scratch[i].a) + len(ws.scratch[i].b) + len(ws.scratch[i].edge) + len(ws.scratch[i].left)
 	}
 	return 4 * int64(n)
 }
@@ -56,6 +57,9 @@ func (ws *Workspace) reserve(threads int) {
 		grow(&s.edge, kern.mr*kern.nr)
 		if j.private {
 			grow(&s.b, j.kc*j.nc)
+		}
+		if j.left != nil {
+			grow(&s.left, j.kc*j.lda)
 		}
 	}
 }

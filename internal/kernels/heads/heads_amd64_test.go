@@ -31,7 +31,7 @@ func compare(t *testing.T, what string, got, want []float32) {
 // Kernels of every instruction set agree with plain Go and touch nothing beside their columns.
 func TestKernels(t *testing.T) {
 	defer func(l cpufeat.Level) { level = l }(level)
-	for _, l := range []cpufeat.Level{cpufeat.AVX512, cpufeat.AVX2, cpufeat.Generic} {
+	for _, l := range []cpufeat.Level{cpufeat.AMX, cpufeat.AVX512, cpufeat.AVX2, cpufeat.Generic} {
 		if l > cpufeat.Best() {
 			continue
 		}

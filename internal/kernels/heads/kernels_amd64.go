@@ -13,7 +13,7 @@ var level = cpufeat.Chosen()
 // one vector.
 func planOf() (columns, heads int) {
 	switch level {
-	case cpufeat.AVX512:
+	case cpufeat.AVX512, cpufeat.AMX:
 		return 8 * 16, 16
 	case cpufeat.AVX2:
 		return 4 * 8, 8
@@ -71,7 +71,7 @@ func (p *Pair) row(i int, b block, sum, dot []float32) {
 	col, val := p.Col[e:e+n], p.Val[e:e+n]
 	x, r, lanes := p.X[b.from:], p.R[b.head:], &p.lanes[b.from]
 	switch level {
-	case cpufeat.AVX512:
+	case cpufeat.AVX512, cpufeat.AMX:
 		v := (cols + 15) / 16
 		pairs512[v-1](n, &col[0], &val[0], &x[0], 4*p.LDX, &r[0], 4*p.LDR, lanes, &sum[b.from], &dot[b.from],
 			0xffff>>(16*v-cols), 0xffff>>max(0, 16-(p.Heads-b.head)))

@@ -9,7 +9,7 @@ import "github.com/saint-gnn/saint/internal/cpufeat"
 // kernel returns a function that runs n rounds, and the operations of a round.
 func kernel(level cpufeat.Level) (flops int, run func(n int)) {
 	switch level {
-	case cpufeat.AVX512:
+	case cpufeat.AVX512, cpufeat.AMX:
 		return 2 * 16 * 24, fma512
 	case cpufeat.AVX2:
 		return 2 * 8 * 12, fma256

@@ -28,7 +28,7 @@ const (
 // cacheOf returns how many elements a panel may have.
 func cacheOf(level cpufeat.Level) int {
 	switch level {
-	case cpufeat.AVX512:
+	case cpufeat.AVX512, cpufeat.AMX:
 		return 7 << 16 // 1.75 MiB of 2
 	case cpufeat.AVX2:
 		return 1 << 17

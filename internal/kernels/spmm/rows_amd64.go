@@ -13,7 +13,7 @@ import (
 // asmRows returns the row function of a level, nil if there is none.
 func asmRows(level cpufeat.Level) rowsFunc {
 	switch level {
-	case cpufeat.AVX512:
+	case cpufeat.AVX512, cpufeat.AMX:
 		return rowsAVX512
 	case cpufeat.AVX2:
 		return rowsAVX2
