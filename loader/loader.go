@@ -113,6 +113,17 @@ type Config struct {
 	Alloc memory.Allocator
 	// Tracer, if set, learns where the workers' time goes.
 	Tracer Tracer
+	// Finish, if set, is the last stage of a batch, run by the worker that made it, so that
+	// batches are finished in parallel. slot, below [Config.Slots], is the batch's alone from
+	// here until Release: whoever passes batches on can have memory of its own for each slot.
+	// What Finish puts into the batch is delivered with it.
+	Finish func(slot int, b *Batch) error
+}
+
+// Slots returns how many batches a pipeline of c holds at the most.
+func (c Config) Slots() (int, error) {
+	err := c.complete()
+	return c.Workers + c.Prefetch + 1, err
 }
 
 // Meta describes the batches that c makes, for [Batch.Record]. The data set's name and the

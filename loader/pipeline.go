@@ -76,8 +76,8 @@ func Open(ctx context.Context, cfg Config) (*Pipeline, error) {
 	p.arena.mem = cfg.Alloc
 	p.failedAt.Store(math.MaxUint64)
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
-	for range n {
-		s := &slot{}
+	for k := range n {
+		s := &slot{number: k}
 		s.release = func(*Batch) { p.recycle(s) }
 		p.free <- s
 	}

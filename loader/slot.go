@@ -74,6 +74,7 @@ func (a *arena) free(b []byte) {
 
 // slot is the memory of one batch. It goes round: free list, worker, consumer, free list.
 type slot struct {
+	number  int // from 0
 	batch   *Batch
 	release func(*Batch)
 

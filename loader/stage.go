@@ -15,7 +15,7 @@ import (
 type StageError struct {
 	Phase int
 	Index uint64
-	Stage string // sample, normalise, transpose, labels or features
+	Stage string // sample, normalise, transpose, labels, features or finish
 	Err   error  // the cause; a *PanicError if the stage panicked
 }
 
@@ -118,6 +118,12 @@ func (p *Pipeline) stages(w *worker, b *Batch) error {
 	if invariants.Enabled {
 		p.enter(w, "invariants")
 		if err := b.row().Check(&p.meta); err != nil {
+			return err
+		}
+	}
+	if c.Finish != nil {
+		p.enter(w, "finish")
+		if err := c.Finish(s.number, b); err != nil {
 			return err
 		}
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/ipc"
 )
 
-// smallPiece is the size below which FileParts copies: scratch memory of the Arrow library is
+// SmallPiece is the size below which FileParts copies: scratch memory of the Arrow library is
 // smaller, columns worth aliasing are larger.
-const smallPiece = 64 << 10
+const SmallPiece = 64 << 10
 
 // catcher is a file that keeps what is written to it in pieces.
 type catcher struct {
@@ -24,7 +24,7 @@ func (c *catcher) Write(b []byte) (int, error) {
 	c.pos += int64(len(b))
 	last := len(c.pieces) - 1
 	switch {
-	case len(b) >= smallPiece:
+	case len(b) >= SmallPiece:
 		c.pieces = append(c.pieces, b[:len(b):len(b)], nil)
 	case last < 0:
 		c.pieces = append(c.pieces, append([]byte(nil), b...))
@@ -43,7 +43,8 @@ func (c *catcher) Seek(offset int64, whence int) (int64, error) {
 }
 
 // FileParts returns the bytes of an Arrow IPC file (the random-access format) that holds one
-// record, in pieces. Large columns are not copied: they are the memory of rec.
+// record, in pieces. Columns of SmallPiece bytes and more are not copied: each is a piece
+// of its own, the memory of rec, which is not read.
 func FileParts(rec arrow.Record) ([][]byte, error) {
 	var c catcher
 	w, err := ipc.NewFileWriter(&c, ipc.WithSchema(rec.Schema()))

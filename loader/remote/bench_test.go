@@ -3,6 +3,7 @@ package remote_test
 import (
 	"context"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/formats/arrowrec"
+	"github.com/saint-gnn/saint/formats/saintdir"
 	"github.com/saint-gnn/saint/loader"
 	"github.com/saint-gnn/saint/loader/loadertest"
 	"github.com/saint-gnn/saint/loader/remote"
@@ -21,17 +23,32 @@ import (
 	"github.com/saint-gnn/saint/samplers/samplertest"
 )
 
-// redditLike is a configuration with the sizes of Reddit's subgraphs: 602 features, about 7
-// thousand nodes a batch.
-func redditLike() loader.Config {
-	const n, m, width = 120_000, 2_000_000, 602
-	env := samplertest.Env(samplertest.PowerLaw(n, m, 1))
-	cfg := loader.Config{
-		Env: env, Sampler: loadertest.Walk{Env: env, Roots: 4000}, Symmetric: true, Workers: 4, Prefetch: 2,
-		Norm:     &samplers.Norm{Loss: make([]float32, n), Aggr: make([]float32, env.Graph.NumEdges())},
-		Labels:   &formats.Labels{NumClasses: 41, Class: make([]int32, n)},
-		Features: &loadertest.Matrix{Width: width, Values: make([]float32, n*width)},
+// redditLike is what benchmarks read: the walks of table2/reddit2_rw.yml on the data folder that
+// $SAINT_BENCH_DATA names, or else subgraphs of a similar size on a smaller graph.
+func redditLike(t testing.TB) loader.Config {
+	cfg := loader.Config{Workers: 4, Prefetch: 2, Symmetric: true}
+	if folder := os.Getenv("SAINT_BENCH_DATA"); folder != "" {
+		d, err := saintdir.Load(folder, saintdir.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Env = samplers.Env{Graph: d.Train, Train: d.TrainNodes}
+		cfg.Labels, cfg.Features = &d.Labels, d.Features
+		if cfg.Sampler, err = samplers.New("rw", cfg.Env, samplertest.Params{"num_root": 2000, "depth": 4}); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		const n, m, width = 120_000, 2_000_000, 602
+		x := make([]float32, n*width)
+		for i := range x {
+			x[i] = float32(i) // memory that was never written to is one page
+		}
+		cfg.Env = samplertest.Env(samplertest.PowerLaw(n, m, 1))
+		cfg.Labels = &formats.Labels{NumClasses: 41, Class: make([]int32, n)}
+		cfg.Features = &loadertest.Matrix{Width: width, Values: x}
+		cfg.Sampler = loadertest.Walk{Env: cfg.Env, Roots: 4000}
 	}
+	cfg.Norm = &samplers.Norm{Loss: make([]float32, cfg.Env.Graph.NumNodes()), Aggr: make([]float32, cfg.Env.Graph.NumEdges())}
 	return cfg
 }
 
@@ -95,7 +112,7 @@ func batchBytes(b *loader.Batch) int64 {
 }
 
 func BenchmarkLoopback(b *testing.B) {
-	cfg := redditLike()
+	cfg := redditLike(b)
 	b.Run("arrow-flight-doget", func(b *testing.B) {
 		r := bareStream(b, cfg)
 		bytes := int64(0)
@@ -195,7 +212,7 @@ func BenchmarkShared(b *testing.B) {
 		}
 		benchSource(b, src)
 	}
-	b.Run("pipeline", func(b *testing.B) { shared(b, redditLike()) })
+	b.Run("pipeline", func(b *testing.B) { shared(b, redditLike(b)) })
 	// The subgraphs have few nodes to draw and few edges to induce: making them costs little
 	// beside copying their features.
 	b.Run("wide", func(b *testing.B) {

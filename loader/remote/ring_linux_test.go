@@ -2,34 +2,62 @@ package remote
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/ipc"
 	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"github.com/saint-gnn/saint/formats"
+	"github.com/saint-gnn/saint/formats/arrowrec"
+	"github.com/saint-gnn/saint/loader"
 )
 
-// BenchmarkRing copies bytes that are ready into a ring.
+// ringBatches are a batch for each slot, of n nodes with so many features, and what their file
+// needs.
+func ringBatches(slots, n, width int, released *int) ([]*loader.Batch, *arrow.Schema, formats.FeatureStore) {
+	x := make([]float32, n*width)
+	for i := range x {
+		x[i] = float32(i)
+	}
+	m := arrowrec.Meta{Dataset: "test", Sampler: "{}", NumNodes: n, NumTrainEdges: 1, BatchesPerEpoch: 1, NumFeatures: width, Labels: arrowrec.NoLabels}
+	var all []*loader.Batch
+	for range slots {
+		b := loader.NewBatch(func(*loader.Batch) { *released++ })
+		b.Nodes, b.Indptr, b.LossNorm = make([]int32, n), make([]int32, n+1), make([]float32, n)
+		for i := range b.Nodes {
+			b.Nodes[i] = int32(i)
+		}
+		all = append(all, b)
+	}
+	return all, arrowrec.Schema(m), formats.NewMatrix(x, width)
+}
+
+// BenchmarkRing gathers the features of batches into a ring, with one goroutine.
 func BenchmarkRing(b *testing.B) {
-	r, err := newRing(SharedFolder, ringSlots, &budget{Allocator: memory.DefaultAllocator})
+	const slots, nodes, width = 4, 8000, 602
+	r, err := newRing(SharedFolder, slots, &budget{Allocator: memory.DefaultAllocator})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer r.close()
-	piece := make([]byte, 18<<20)
-	for i := range piece {
-		piece[i] = byte(i)
+	released := 0
+	batches, schema, x := ringBatches(slots, nodes, width, &released)
+	for k := range slots {
+		r.fill(k, batches[k], schema, x)
 	}
-	for k := range ringSlots {
-		r.write(k, [][]byte{piece})
-	}
-	b.SetBytes(int64(len(piece)))
+	b.SetBytes(r.slots[0].bytes)
 	k := 0
 	for b.Loop() {
-		if _, err := r.write(k%ringSlots, [][]byte{piece}); err != nil {
+		if err := r.fill(k%slots, batches[k%slots], schema, x); err != nil {
 			b.Fatal(err)
 		}
 		k++
@@ -38,14 +66,38 @@ func BenchmarkRing(b *testing.B) {
 
 // A client that cuts a file short, or keeps what is not its own, gets an error and does no harm.
 func TestRingSurvivesItsClient(t *testing.T) {
+	for _, width := range []int{1, 300} { // rows that are copied, rows that are gathered in their place
+		t.Run(fmt.Sprintf("%d features", width), func(t *testing.T) { ringSurvives(t, width) })
+	}
+}
+
+// featuresOf reads an Arrow IPC file with Arrow's own reader.
+func featuresOf(t *testing.T, file []byte) []float32 {
+	f, err := ipc.NewFileReader(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, err := f.Record(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, err := arrowrec.View(rec, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row.Features
+}
+
+func ringSurvives(t *testing.T, width int) {
 	memory := &budget{Allocator: memory.DefaultAllocator}
 	root := t.TempDir()
 	r, err := newRing(root, 2, memory)
 	if err != nil {
 		t.Fatal(err)
 	}
-	piece := bytes.Repeat([]byte("batch"), 1<<20)
-	if _, err := r.write(0, [][]byte{piece}); err != nil {
+	released := 0
+	batches, schema, x := ringBatches(2, 100, width, &released)
+	if err := r.fill(0, batches[0], schema, x); err != nil {
 		t.Fatal(err)
 	}
 	a, err := attachRing(r.folder, 2)
@@ -58,35 +110,84 @@ func TestRingSurvivesItsClient(t *testing.T) {
 	if left, err := os.ReadDir(root); err != nil || len(left) != 0 {
 		t.Errorf("files have names although the client has them open: %v, %v", left, err)
 	}
-	got, err := a.take(0, int64(len(piece)))
-	if err != nil || !bytes.Equal(got, piece) {
-		t.Fatalf("the client reads something else, %v", err)
+	if _, _, err := r.publish(batches[1]); err == nil {
+		t.Error("publish hands out a batch that is in no slot")
+	}
+	k, n, err := r.publish(batches[0])
+	if err != nil || k != 0 {
+		t.Fatalf("publish = %d, %v, want slot 0", k, err)
+	}
+	file, err := a.take(k, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]float32, 100*width)
+	x.Gather(want, batches[0].Nodes)
+	if got := featuresOf(t, file); !slices.Equal(got, want) || !slices.Equal(batches[0].Features, want) {
+		t.Error("the client reads other features")
 	}
 	for k, n := range map[int]int64{0: 1, -1: 1, 2: 1, 1: 1} {
 		if _, err := a.take(k, n); err == nil {
 			t.Errorf("take(%d, %d) succeeds", k, n)
 		}
 	}
-	if k, err := r.acquire(t.Context(), t.Context()); k != 1 || err != nil {
-		t.Errorf("acquire = %d, %v, want the slot that the client does not hold", k, err)
+	if any, err := r.collect(); any || err != nil || released != 0 {
+		t.Errorf("collect = %t, %v and %d batches are released, want none while the client holds it", any, err, released)
 	}
-	if err := os.Truncate(fmt.Sprintf("/proc/self/fd/%d", r.slots[1].file.Fd()), 0); err != nil {
+	if err := r.fill(1, batches[1], schema, x); err != nil {
 		t.Fatal(err)
-	}
-	if _, err := r.write(1, [][]byte{piece[:100]}); err != nil {
-		t.Errorf("a slot that is empty is filled: %v", err)
 	}
 	if err := r.slots[1].file.Truncate(0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.write(1, [][]byte{piece[:100]}); err == nil || !strings.Contains(err.Error(), "took it away") {
+	if err := r.fill(1, batches[1], schema, x); err == nil || !strings.Contains(err.Error(), "took it away") {
 		t.Errorf("write to a slot that was cut short = %v, want an error", err)
 	}
 	a.put(0)
 	a.detach()
+	if any, err := r.collect(); !any || err != nil || released != 1 {
+		t.Errorf("collect = %t, %v and %d batches are released, want the one that was given back", any, err, released)
+	}
 	r.close()
 	if n := memory.held.Load(); n != 0 {
 		t.Errorf("%d bytes are still counted", n)
+	}
+}
+
+// A server waits for a client that holds everything, until it is to drain.
+func TestRingIsFull(t *testing.T) {
+	r, err := newRing(t.TempDir(), 2, &budget{Allocator: memory.DefaultAllocator})
+	if err != nil {
+		t.Fatal(err)
+	}
+	released := 0
+	batches, schema, x := ringBatches(2, 100, 300, &released)
+	for k, b := range batches {
+		if err := r.room(t.Context(), t.Context()); err != nil {
+			t.Errorf("room with %d slots taken = %v", k, err)
+		}
+		if err := r.fill(k, b, schema, x); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := r.publish(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serving, drain := context.WithCancel(t.Context())
+	drain()
+	if err := r.room(t.Context(), serving); !errors.Is(err, errDraining) {
+		t.Errorf("room = %v, want that the server drains", err)
+	}
+	go r.reap(t.Context())
+	if _, err := r.control.WriteAt([]byte{0}, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.room(t.Context(), t.Context()); err != nil {
+		t.Errorf("room = %v after a slot came back", err)
+	}
+	r.close()
+	if released != 2 {
+		t.Errorf("%d batches are released in the end, want 2", released)
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/flight"
+	"github.com/sourcegraph/conc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
@@ -26,8 +28,11 @@ const SharedFolder = "/dev/shm"
 
 const (
 	ringPrefix = "saint-" // of the folder of a ring
-	ringSlots  = 4
-	controlled = "control" // name of the control file
+	mostSlots  = 256
+	// sharedAhead is how many more batches than over the network a stream makes ahead: where
+	// those wait in the windows and buffers of the transport, here they stay in their slots.
+	sharedAhead = 2
+	controlled  = "control" // name of the control file
 )
 
 // errNoSharing says that a stream must go over the network.
@@ -64,17 +69,29 @@ func (s *Server) share(body []byte, out flight.FlightService_DoActionServer) err
 		return status.Error(codes.FailedPrecondition, "batches are not shared through memory here")
 	}
 	return s.admitted(ctx, &t, func(o *offer) error {
-		r, err := newRing(s.cfg.SharedFolder, ringSlots, &s.memory)
+		c := s.config(o)
+		c.Prefetch += sharedAhead
+		n, err := c.Slots()
+		if err != nil {
+			return status.Error(codes.Internal, err.Error())
+		}
+		if n > mostSlots {
+			return status.Errorf(codes.FailedPrecondition, "batches are not shared through memory: a stream makes %d at a time here, want at most %d", n, mostSlots)
+		}
+		r, err := newRing(s.cfg.SharedFolder, n, &s.memory)
 		if err != nil {
 			return status.Errorf(codes.FailedPrecondition, "batches are not shared through memory: %v", err)
 		}
 		defer r.close()
-		p, err := loader.Open(ctx, s.config(o))
+		schema, features := arrowrec.Schema(o.meta), c.Features
+		c.Features = nil // they are gathered in the ring
+		c.Finish = func(k int, b *loader.Batch) error { return r.fill(k, b, schema, features) }
+		p, err := loader.Open(ctx, c)
 		if err != nil {
 			return status.Error(codes.Internal, err.Error())
 		}
 		defer p.Close() //nolint:errcheck // it only stops goroutines; Next has reported what went wrong
-		err = s.fill(ctx, o, r, p, out)
+		err = s.offerRing(ctx, o.client, schema, r, p, out)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -86,9 +103,8 @@ func (s *Server) share(body []byte, out flight.FlightService_DoActionServer) err
 	})
 }
 
-// fill offers the ring and fills its slots.
-func (s *Server) fill(ctx context.Context, o *offer, r *ring, p *loader.Pipeline, out flight.FlightService_DoActionServer) error {
-	schema := arrowrec.Schema(o.meta)
+// offerRing offers the ring and hands out its slots as they are filled.
+func (s *Server) offerRing(ctx context.Context, client string, schema *arrow.Schema, r *ring, p *loader.Pipeline, out flight.FlightService_DoActionServer) error {
 	header, err := arrowrec.NewEncoder(schema).Schema()
 	if err != nil {
 		return err
@@ -96,34 +112,33 @@ func (s *Server) fill(ctx context.Context, o *offer, r *ring, p *loader.Pipeline
 	if err := sendJSON(out, ringOffer{Folder: r.folder, Slots: len(r.slots), Schema: header}); err != nil {
 		return err
 	}
-	idle := time.AfterFunc(s.cfg.IdleTimeout, func() { s.cutOff(o.client) })
+	idle := time.AfterFunc(s.cfg.IdleTimeout, func() { s.cutOff(client) })
 	defer idle.Stop()
 	if err := r.opened(ctx); err != nil {
 		return err
 	}
+	var reaper conc.WaitGroup
+	defer reaper.Wait()
+	reaping, stop := context.WithCancel(ctx)
+	defer stop()
+	reaper.Go(func() { r.reap(reaping) })
 	for {
+		done := stopwatch(&s.spent.sending)
+		err := r.room(ctx, s.serving)
+		done()
+		idle.Stop()
+		if err != nil {
+			return err
+		}
 		b, err := s.next(ctx, p)
 		if err != nil {
 			return err
 		}
 		idle.Reset(s.cfg.IdleTimeout)
-		rec := b.Record(schema)
-		pieces, err := arrowrec.FileParts(rec)
-		var k int
-		if err == nil {
-			done := stopwatch(&s.spent.sending)
-			k, err = r.acquire(ctx, s.serving)
-			done()
-		}
-		var n int64
-		if err == nil {
-			n, err = r.write(k, pieces)
-		}
 		index := b.Index
-		rec.Release()
-		b.Release()
-		idle.Stop()
+		k, n, err := r.publish(b)
 		if err != nil {
+			b.Release()
 			return err
 		}
 		if err := sendJSON(out, ringBatch{Slot: k, Bytes: n, Index: index}); err != nil {
@@ -224,7 +239,7 @@ func (l *lane) attach(s grpc.ClientStream) (*attached, *arrowrec.Decoder, error)
 	}
 	// The server says where its memory lies; nothing else may be opened on its word.
 	name := filepath.Base(o.Folder)
-	if filepath.Join(cfg.SharedFolder, name) != o.Folder || !strings.HasPrefix(name, ringPrefix) || o.Slots < 1 || o.Slots > maxHosts {
+	if filepath.Join(cfg.SharedFolder, name) != o.Folder || !strings.HasPrefix(name, ringPrefix) || o.Slots < 1 || o.Slots > mostSlots {
 		return nil, nil, errNoSharing
 	}
 	m, err := attachRing(o.Folder, o.Slots)

@@ -125,7 +125,7 @@ func TestFairness(t *testing.T) {
 	if testing.Short() || os.Getenv("SAINT_SOAK") == "" {
 		t.Skip("set SAINT_SOAK=10s to measure how clients share")
 	}
-	cfg := redditLike()
+	cfg := redditLike(t)
 	cfg.Workers = 1
 	r := serve(t, serverConfig(cfg))
 	var got [8]int64
