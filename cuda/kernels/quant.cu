@@ -59,7 +59,7 @@ KERNEL quantize(int groups, i64 width, i64 count, int cols, int bits, u64 key, i
   float inv = step == 0.f ? 0.f : fminf(ONE / step, 3.402823466e38f);
   int per = 8 / bits;
   i64 bytes = codeBytes(bits, hi - lo);
-  u64 words = 64ull * (u64)g * (u64)((width + 127) / 128);
+  u64 words = 32ull * (u64)g * (u64)((width + 127) / 128);
   u8 *out = codes + g * codeBytes(bits, width);
   u32 limit = (u32)levels << 16;
   for (i64 first = 4 * lane; first < bytes; first += 128) {
@@ -68,14 +68,15 @@ KERNEL quantize(int groups, i64 width, i64 count, int cols, int bits, u64 key, i
     u32 w[4], code[4] = {0, 0, 0, 0};
     for (int p = 0; p < per; p++) {
       u64 v = (u64)block * per + p;
-      if (p == 0 || (v & 1) == 0) philox(key, (words + 16 * (v >> 1) + b) >> 2, w);
+      if (p == 0 || (v & 3) == 0) philox(key, (words + 16 * (v >> 2) + b) >> 2, w);
+      int turn = 8 * (int)(v & 3);
 #pragma unroll
       for (int c = 0; c < 4; c++) {
         i64 at = lo + block * 16 * per + (i64)p * n + b + c;
         if (c >= m || at >= hi) continue;
         float d = (value(at, cols, bias, staged, relu, x, strideX) - zero) * inv;
         u32 t = d != d ? limit : min((u32)__float2int_rn(d), limit);
-        t += v & 1 ? w[c] >> 16 : w[c] & 0xffffu;
+        t += (u32)(((u64)w[c] << 32 | w[c]) >> turn) & 0xffffu;
         code[c] |= t >> 16 << (p * bits);
       }
     }

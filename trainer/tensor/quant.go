@@ -45,8 +45,9 @@ func SignBytes(cols int) int { return (cols + 7) / 8 }
 //
 // The codes of a group stand in blocks of 16 bytes, the last may be shorter: value t of a block
 // of n bytes has bits Bits (t/n) and following of byte t%n. Its u is a number of 16 bits: with v
-// the block's number times 8/Bits, plus t/n, it is the low half if v is even, else the high half,
-// of word 64 g ceil(width/128) + 16 (v/2) + t%n of the key's stream, g being the group's number.
+// the block's number times 8/Bits, plus t/n, it is the low half of word 32 g ceil(width/128) +
+// 16 (v/4) + t%n of the key's stream, rotated right by 8 (v%4) bits, g being the group's number. So
+// four values share a word: the high byte of a u is its own, the low one is another's high byte.
 type QuantOps interface {
 	// ForgetMasks ends whatever the queue keeps of dropouts to save time: a mask is a function
 	// of its key, and a bit for each value is a good part of what codes take.

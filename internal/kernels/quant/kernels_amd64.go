@@ -68,6 +68,11 @@ func unstageASM(bias []float32, signs []byte, x []float32) int {
 
 func pack(bits int, zero, inv float32, key, word uint64, x []float32, dst []byte) {
 	_ = dst[Bytes(bits, len(x))-1]
+	// A call's counters agree in their high word; 16 values take a block.
+	if most := 16 * (1<<32 - word/4&(1<<32-1)); uint64(len(x)) > most {
+		pack(bits, zero, inv, key, word, x[:most], dst)
+		x, dst, word = x[most:], dst[int(most)*bits/8:], word+most/4
+	}
 	n, ctr, limit, from, to := len(x), word/4, uint32(1<<bits-1)*One, &x[0], &dst[0]
 	switch {
 	case level >= cpufeat.AVX512:

@@ -30,6 +30,46 @@ DATA bitOfLane<>+24(SB)/4, $0x00000040
 DATA bitOfLane<>+28(SB)/4, $0x00000080
 GLOBL bitOfLane<>(SB), RODATA|NOPTR, $32
 
+DATA noise0<>+0(SB)/4, $0x80800100
+DATA noise0<>+4(SB)/4, $0x80800504
+DATA noise0<>+8(SB)/4, $0x80800908
+DATA noise0<>+12(SB)/4, $0x80800d0c
+DATA noise0<>+16(SB)/4, $0x80800100
+DATA noise0<>+20(SB)/4, $0x80800504
+DATA noise0<>+24(SB)/4, $0x80800908
+DATA noise0<>+28(SB)/4, $0x80800d0c
+GLOBL noise0<>(SB), RODATA|NOPTR, $32
+
+DATA noise1<>+0(SB)/4, $0x80800201
+DATA noise1<>+4(SB)/4, $0x80800605
+DATA noise1<>+8(SB)/4, $0x80800a09
+DATA noise1<>+12(SB)/4, $0x80800e0d
+DATA noise1<>+16(SB)/4, $0x80800201
+DATA noise1<>+20(SB)/4, $0x80800605
+DATA noise1<>+24(SB)/4, $0x80800a09
+DATA noise1<>+28(SB)/4, $0x80800e0d
+GLOBL noise1<>(SB), RODATA|NOPTR, $32
+
+DATA noise2<>+0(SB)/4, $0x80800302
+DATA noise2<>+4(SB)/4, $0x80800706
+DATA noise2<>+8(SB)/4, $0x80800b0a
+DATA noise2<>+12(SB)/4, $0x80800f0e
+DATA noise2<>+16(SB)/4, $0x80800302
+DATA noise2<>+20(SB)/4, $0x80800706
+DATA noise2<>+24(SB)/4, $0x80800b0a
+DATA noise2<>+28(SB)/4, $0x80800f0e
+GLOBL noise2<>(SB), RODATA|NOPTR, $32
+
+DATA noise3<>+0(SB)/4, $0x80800003
+DATA noise3<>+4(SB)/4, $0x80800407
+DATA noise3<>+8(SB)/4, $0x8080080b
+DATA noise3<>+12(SB)/4, $0x80800c0f
+DATA noise3<>+16(SB)/4, $0x80800003
+DATA noise3<>+20(SB)/4, $0x80800407
+DATA noise3<>+24(SB)/4, $0x8080080b
+DATA noise3<>+28(SB)/4, $0x80800c0f
+GLOBL noise3<>(SB), RODATA|NOPTR, $32
+
 // func rangeAVX2(n int, x *float32, out *[16]float32)
 // Requires: AVX, AVX2
 TEXT ·rangeAVX2(SB), NOSPLIT, $0-24
@@ -262,630 +302,433 @@ TEXT ·pack1AVX2(SB), NOSPLIT, $640-56
 	VBROADCASTSS zero+24(FP), Y0
 	VBROADCASTSS inv+28(FP), Y1
 	VBROADCASTSS limit+32(FP), Y2
-	MOVL         $0x0000ffff, BX
+	MOVL         $0x80000000, BX
 	VMOVD        BX, X3
 	VPBROADCASTD X3, Y3
+	VXORPS       Y3, Y0, Y0
 	MOVQ         key+16(FP), BX
 	MOVL         BX, SI
 	SHRQ         $0x20, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, (SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, (SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 32(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 32(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 64(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 64(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 96(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 96(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 128(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 128(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 160(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 160(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 192(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 192(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 224(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 224(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 256(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 256(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 288(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 288(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 320(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 320(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 352(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 352(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 384(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 384(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 416(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 416(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 448(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 448(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 480(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 480(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 512(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 512(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 544(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 544(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 576(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 576(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 608(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 608(SP)
 	ADDL         $0xbb67ae85, BX
 	MOVQ         $0x00000000d2511f53, BX
+	VMOVQ        BX, X3
+	VPBROADCASTQ X3, Y3
+	MOVQ         $0x00000000cd9e8d57, BX
 	VMOVQ        BX, X4
 	VPBROADCASTQ X4, Y4
-	MOVQ         $0x00000000cd9e8d57, BX
+	MOVQ         $0x0000000000000004, BX
 	VMOVQ        BX, X5
 	VPBROADCASTQ X5, Y5
-	MOVQ         $0x0000000000000004, BX
-	VMOVQ        BX, X6
-	VPBROADCASTQ X6, Y6
-	VPBROADCASTQ ctr+8(FP), Y7
-	VPADDQ       blockOrderAVX2<>+0(SB), Y7, Y7
+	VPBROADCASTQ ctr+8(FP), Y6
+	VPADDQ       blockOrderAVX2<>+0(SB), Y6, Y6
 
 pack1AVX2_loop:
+	VPXOR        Y9, Y9, Y9
 	VPXOR        Y10, Y10, Y10
-	VPXOR        Y11, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y10, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y9, Y13, Y13
-	VPXOR        (SP), Y13, Y13
-	VPXOR        Y11, Y12, Y12
-	VPXOR        32(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VMOVAPS      Y6, Y7
+	VPSRLQ       $0x20, Y6, Y8
+	VPMULUDQ     Y3, Y7, Y7
+	VPMULUDQ     Y4, Y9, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        64(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
 	VPXOR        Y8, Y12, Y12
-	VPXOR        96(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        128(SP), Y13, Y13
+	VPXOR        (SP), Y12, Y12
+	VPXOR        Y10, Y11, Y11
+	VPXOR        32(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        160(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        64(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        96(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        192(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        224(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        256(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        128(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        160(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        288(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        192(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        224(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        320(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        352(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        384(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        256(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        288(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        416(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        320(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        352(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        448(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        480(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        512(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        384(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        416(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        544(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        448(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        480(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        576(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        608(SP), Y12, Y12
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y13, Y8
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y12, Y9
-	VPUNPCKLQDQ  Y9, Y8, Y10
-	VPUNPCKHQDQ  Y9, Y8, Y8
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPMINUD      Y2, Y9, Y9
-	VPAND        Y3, Y10, Y11
-	VPADDD       Y11, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VMOVUPS      32(CX), Y11
-	VSUBPS       Y0, Y11, Y11
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        512(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        544(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        576(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        608(SP), Y11, Y11
+	VPADDQ       Y5, Y6, Y6
+	VPSLLQ       $0x20, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y12, Y7
+	VPSLLQ       $0x20, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y11, Y8
+	VPUNPCKLQDQ  Y8, Y7, Y9
+	VPUNPCKHQDQ  Y8, Y7, Y7
+	VADDPS       (CX), Y0, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise0<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VADDPS       32(CX), Y0, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise0<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VADDPS       64(CX), Y0, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
-	VPAND        Y3, Y8, Y12
+	VPSHUFB      noise1<>+0(SB), Y9, Y12
 	VPADDD       Y12, Y11, Y11
 	VPSRLD       $0x10, Y11, Y11
-	VMOVUPS      64(CX), Y12
-	VSUBPS       Y0, Y12, Y12
-	VMULPS       Y1, Y12, Y12
-	VCVTPS2DQ    Y12, Y12
-	VPMINUD      Y2, Y12, Y12
-	VPSRLD       $0x10, Y10, Y10
-	VPADDD       Y10, Y12, Y12
-	VPSRLD       $0x10, Y12, Y12
-	VPSLLD       $0x01, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	VMOVUPS      96(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x01, Y10, Y10
-	VPOR         Y10, Y11, Y11
+	VPSLLD       $0x01, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VADDPS       96(CX), Y0, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y7, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x01, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VADDPS       128(CX), Y0, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise2<>+0(SB), Y9, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x02, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VADDPS       160(CX), Y0, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise2<>+0(SB), Y7, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x02, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VADDPS       192(CX), Y0, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise3<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x03, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VADDPS       224(CX), Y0, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x03, Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VPXOR        Y11, Y11, Y11
 	VPXOR        Y12, Y12, Y12
-	VPXOR        Y13, Y13, Y13
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y10
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y12, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y10, Y15, Y15
-	VPXOR        (SP), Y15, Y15
-	VPXOR        Y13, Y14, Y14
-	VPXOR        32(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        64(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        96(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        128(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        160(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        192(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        224(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        256(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        288(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        320(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        352(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        384(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        416(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        448(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        480(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        512(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        544(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        576(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        608(SP), Y14, Y14
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y13, Y13
-	VPBLENDD     $0xaa, Y13, Y15, Y8
-	VPSLLQ       $0x20, Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y14, Y10
-	VPUNPCKLQDQ  Y10, Y8, Y12
-	VPUNPCKHQDQ  Y10, Y8, Y8
-	VMOVUPS      128(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPAND        Y3, Y12, Y13
-	VPADDD       Y13, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x02, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VMOVUPS      160(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPAND        Y3, Y8, Y13
-	VPADDD       Y13, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x02, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VMOVUPS      192(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y12, Y12
-	VPADDD       Y12, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x03, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VMOVUPS      224(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x03, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VPXOR        Y12, Y12, Y12
-	VPXOR        Y13, Y13, Y13
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y10
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y12, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y10, Y15, Y15
-	VPXOR        (SP), Y15, Y15
-	VPXOR        Y13, Y14, Y14
-	VPXOR        32(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        64(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        96(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        128(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        160(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        192(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        224(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        256(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        288(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        320(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        352(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        384(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        416(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        448(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        480(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        512(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        544(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        576(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        608(SP), Y14, Y14
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y13, Y13
-	VPBLENDD     $0xaa, Y13, Y15, Y8
-	VPSLLQ       $0x20, Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y14, Y10
-	VPUNPCKLQDQ  Y10, Y8, Y12
-	VPUNPCKHQDQ  Y10, Y8, Y8
-	VMOVUPS      256(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPAND        Y3, Y12, Y13
-	VPADDD       Y13, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x04, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VMOVUPS      288(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPAND        Y3, Y8, Y13
-	VPADDD       Y13, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x04, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VMOVUPS      320(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y12, Y12
-	VPADDD       Y12, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x05, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VMOVUPS      352(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x05, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VPXOR        Y12, Y12, Y12
-	VPXOR        Y13, Y13, Y13
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y10
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y12, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y10, Y15, Y15
-	VPXOR        (SP), Y15, Y15
-	VPXOR        Y13, Y14, Y14
-	VPXOR        32(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        64(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        96(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        128(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        160(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        192(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        224(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        256(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        288(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        320(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        352(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        384(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        416(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        448(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        480(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        512(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        544(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        576(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        608(SP), Y14, Y14
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y13, Y13
-	VPBLENDD     $0xaa, Y13, Y15, Y8
-	VPSLLQ       $0x20, Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y14, Y10
-	VPUNPCKLQDQ  Y10, Y8, Y12
-	VPUNPCKHQDQ  Y10, Y8, Y8
-	VMOVUPS      384(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPAND        Y3, Y12, Y13
-	VPADDD       Y13, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x06, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VMOVUPS      416(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPAND        Y3, Y8, Y13
-	VPADDD       Y13, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x06, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VMOVUPS      448(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y12, Y12
-	VPADDD       Y12, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x07, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VMOVUPS      480(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x07, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VPACKUSDW    Y11, Y9, Y9
-	VPERMQ       $0xd8, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X8
-	VPACKUSWB    X8, X9, X9
-	VMOVDQU      X9, (DX)
+	VMOVAPS      Y6, Y7
+	VPSRLQ       $0x20, Y6, Y9
+	VPMULUDQ     Y3, Y7, Y7
+	VPMULUDQ     Y4, Y11, Y11
+	VPSRLQ       $0x20, Y11, Y14
+	VPSRLQ       $0x20, Y7, Y13
+	VPXOR        Y9, Y14, Y14
+	VPXOR        (SP), Y14, Y14
+	VPXOR        Y12, Y13, Y13
+	VPXOR        32(SP), Y13, Y13
+	VPMULUDQ     Y3, Y14, Y9
+	VPMULUDQ     Y4, Y13, Y12
+	VPSRLQ       $0x20, Y12, Y14
+	VPSRLQ       $0x20, Y9, Y13
+	VPXOR        Y11, Y14, Y14
+	VPXOR        64(SP), Y14, Y14
+	VPXOR        Y7, Y13, Y13
+	VPXOR        96(SP), Y13, Y13
+	VPMULUDQ     Y3, Y14, Y7
+	VPMULUDQ     Y4, Y13, Y11
+	VPSRLQ       $0x20, Y11, Y14
+	VPSRLQ       $0x20, Y7, Y13
+	VPXOR        Y12, Y14, Y14
+	VPXOR        128(SP), Y14, Y14
+	VPXOR        Y9, Y13, Y13
+	VPXOR        160(SP), Y13, Y13
+	VPMULUDQ     Y3, Y14, Y9
+	VPMULUDQ     Y4, Y13, Y12
+	VPSRLQ       $0x20, Y12, Y14
+	VPSRLQ       $0x20, Y9, Y13
+	VPXOR        Y11, Y14, Y14
+	VPXOR        192(SP), Y14, Y14
+	VPXOR        Y7, Y13, Y13
+	VPXOR        224(SP), Y13, Y13
+	VPMULUDQ     Y3, Y14, Y7
+	VPMULUDQ     Y4, Y13, Y11
+	VPSRLQ       $0x20, Y11, Y14
+	VPSRLQ       $0x20, Y7, Y13
+	VPXOR        Y12, Y14, Y14
+	VPXOR        256(SP), Y14, Y14
+	VPXOR        Y9, Y13, Y13
+	VPXOR        288(SP), Y13, Y13
+	VPMULUDQ     Y3, Y14, Y9
+	VPMULUDQ     Y4, Y13, Y12
+	VPSRLQ       $0x20, Y12, Y14
+	VPSRLQ       $0x20, Y9, Y13
+	VPXOR        Y11, Y14, Y14
+	VPXOR        320(SP), Y14, Y14
+	VPXOR        Y7, Y13, Y13
+	VPXOR        352(SP), Y13, Y13
+	VPMULUDQ     Y3, Y14, Y7
+	VPMULUDQ     Y4, Y13, Y11
+	VPSRLQ       $0x20, Y11, Y14
+	VPSRLQ       $0x20, Y7, Y13
+	VPXOR        Y12, Y14, Y14
+	VPXOR        384(SP), Y14, Y14
+	VPXOR        Y9, Y13, Y13
+	VPXOR        416(SP), Y13, Y13
+	VPMULUDQ     Y3, Y14, Y9
+	VPMULUDQ     Y4, Y13, Y12
+	VPSRLQ       $0x20, Y12, Y14
+	VPSRLQ       $0x20, Y9, Y13
+	VPXOR        Y11, Y14, Y14
+	VPXOR        448(SP), Y14, Y14
+	VPXOR        Y7, Y13, Y13
+	VPXOR        480(SP), Y13, Y13
+	VPMULUDQ     Y3, Y14, Y7
+	VPMULUDQ     Y4, Y13, Y11
+	VPSRLQ       $0x20, Y11, Y14
+	VPSRLQ       $0x20, Y7, Y13
+	VPXOR        Y12, Y14, Y14
+	VPXOR        512(SP), Y14, Y14
+	VPXOR        Y9, Y13, Y13
+	VPXOR        544(SP), Y13, Y13
+	VPMULUDQ     Y3, Y14, Y9
+	VPMULUDQ     Y4, Y13, Y12
+	VPSRLQ       $0x20, Y12, Y14
+	VPSRLQ       $0x20, Y9, Y13
+	VPXOR        Y11, Y14, Y14
+	VPXOR        576(SP), Y14, Y14
+	VPXOR        Y7, Y13, Y13
+	VPXOR        608(SP), Y13, Y13
+	VPADDQ       Y5, Y6, Y6
+	VPSLLQ       $0x20, Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y14, Y7
+	VPSLLQ       $0x20, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y13, Y9
+	VPUNPCKLQDQ  Y9, Y7, Y11
+	VPUNPCKHQDQ  Y9, Y7, Y7
+	VADDPS       256(CX), Y0, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise0<>+0(SB), Y11, Y12
+	VPADDD       Y12, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x04, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VADDPS       288(CX), Y0, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise0<>+0(SB), Y7, Y12
+	VPADDD       Y12, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x04, Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VADDPS       320(CX), Y0, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise1<>+0(SB), Y11, Y12
+	VPADDD       Y12, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x05, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VADDPS       352(CX), Y0, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise1<>+0(SB), Y7, Y12
+	VPADDD       Y12, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x05, Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VADDPS       384(CX), Y0, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise2<>+0(SB), Y11, Y12
+	VPADDD       Y12, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x06, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VADDPS       416(CX), Y0, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise2<>+0(SB), Y7, Y12
+	VPADDD       Y12, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x06, Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VADDPS       448(CX), Y0, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y11, Y11
+	VPADDD       Y11, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x07, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VADDPS       480(CX), Y0, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x07, Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X7
+	VPACKUSWB    X7, X8, X8
+	VMOVDQU      X8, (DX)
 	ADDQ         $0x00000200, CX
 	ADDQ         $0x10, DX
 	SUBQ         $0x00000080, AX
@@ -1018,631 +861,434 @@ TEXT ·pack2AVX2(SB), NOSPLIT, $640-56
 	VBROADCASTSS zero+24(FP), Y0
 	VBROADCASTSS inv+28(FP), Y1
 	VBROADCASTSS limit+32(FP), Y2
-	MOVL         $0x0000ffff, BX
+	MOVL         $0x80000000, BX
 	VMOVD        BX, X3
 	VPBROADCASTD X3, Y3
+	VXORPS       Y3, Y0, Y0
 	MOVQ         key+16(FP), BX
 	MOVL         BX, SI
 	SHRQ         $0x20, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, (SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, (SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 32(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 32(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 64(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 64(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 96(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 96(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 128(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 128(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 160(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 160(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 192(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 192(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 224(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 224(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 256(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 256(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 288(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 288(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 320(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 320(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 352(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 352(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 384(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 384(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 416(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 416(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 448(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 448(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 480(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 480(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 512(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 512(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 544(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 544(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 576(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 576(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 608(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 608(SP)
 	ADDL         $0xbb67ae85, BX
 	MOVQ         $0x00000000d2511f53, BX
+	VMOVQ        BX, X3
+	VPBROADCASTQ X3, Y3
+	MOVQ         $0x00000000cd9e8d57, BX
 	VMOVQ        BX, X4
 	VPBROADCASTQ X4, Y4
-	MOVQ         $0x00000000cd9e8d57, BX
+	MOVQ         $0x0000000000000004, BX
 	VMOVQ        BX, X5
 	VPBROADCASTQ X5, Y5
-	MOVQ         $0x0000000000000004, BX
-	VMOVQ        BX, X6
-	VPBROADCASTQ X6, Y6
-	VPBROADCASTQ ctr+8(FP), Y7
-	VPADDQ       blockOrderAVX2<>+0(SB), Y7, Y7
+	VPBROADCASTQ ctr+8(FP), Y6
+	VPADDQ       blockOrderAVX2<>+0(SB), Y6, Y6
 
 pack2AVX2_loop:
+	VPXOR        Y9, Y9, Y9
 	VPXOR        Y10, Y10, Y10
-	VPXOR        Y11, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y10, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y9, Y13, Y13
-	VPXOR        (SP), Y13, Y13
-	VPXOR        Y11, Y12, Y12
-	VPXOR        32(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VMOVAPS      Y6, Y7
+	VPSRLQ       $0x20, Y6, Y8
+	VPMULUDQ     Y3, Y7, Y7
+	VPMULUDQ     Y4, Y9, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        64(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
 	VPXOR        Y8, Y12, Y12
-	VPXOR        96(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        128(SP), Y13, Y13
+	VPXOR        (SP), Y12, Y12
+	VPXOR        Y10, Y11, Y11
+	VPXOR        32(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        160(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        64(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        96(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        192(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        224(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        256(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        128(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        160(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        288(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        192(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        224(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        320(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        352(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        384(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        256(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        288(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        416(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        320(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        352(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        448(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        480(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        512(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        384(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        416(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        544(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        448(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        480(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        576(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        608(SP), Y12, Y12
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y13, Y8
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y12, Y9
-	VPUNPCKLQDQ  Y9, Y8, Y10
-	VPUNPCKHQDQ  Y9, Y8, Y8
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPMINUD      Y2, Y9, Y9
-	VPAND        Y3, Y10, Y11
-	VPADDD       Y11, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VMOVUPS      32(CX), Y11
-	VSUBPS       Y0, Y11, Y11
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        512(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        544(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        576(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        608(SP), Y11, Y11
+	VPADDQ       Y5, Y6, Y6
+	VPSLLQ       $0x20, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y12, Y7
+	VPSLLQ       $0x20, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y11, Y8
+	VPUNPCKLQDQ  Y8, Y7, Y9
+	VPUNPCKHQDQ  Y8, Y7, Y7
+	VADDPS       (CX), Y0, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise0<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VADDPS       32(CX), Y0, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise0<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VADDPS       64(CX), Y0, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
-	VPAND        Y3, Y8, Y12
+	VPSHUFB      noise1<>+0(SB), Y9, Y12
 	VPADDD       Y12, Y11, Y11
 	VPSRLD       $0x10, Y11, Y11
-	VMOVUPS      64(CX), Y12
-	VSUBPS       Y0, Y12, Y12
-	VMULPS       Y1, Y12, Y12
-	VCVTPS2DQ    Y12, Y12
-	VPMINUD      Y2, Y12, Y12
-	VPSRLD       $0x10, Y10, Y10
-	VPADDD       Y10, Y12, Y12
-	VPSRLD       $0x10, Y12, Y12
-	VPSLLD       $0x02, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	VMOVUPS      96(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x02, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VPXOR        Y12, Y12, Y12
-	VPXOR        Y13, Y13, Y13
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y10
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y12, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y10, Y15, Y15
-	VPXOR        (SP), Y15, Y15
-	VPXOR        Y13, Y14, Y14
-	VPXOR        32(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        64(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        96(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        128(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        160(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        192(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        224(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        256(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        288(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        320(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        352(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        384(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        416(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        448(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        480(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        512(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        544(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        576(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        608(SP), Y14, Y14
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y13, Y13
-	VPBLENDD     $0xaa, Y13, Y15, Y8
-	VPSLLQ       $0x20, Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y14, Y10
-	VPUNPCKLQDQ  Y10, Y8, Y12
-	VPUNPCKHQDQ  Y10, Y8, Y8
-	VMOVUPS      128(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPAND        Y3, Y12, Y13
-	VPADDD       Y13, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x04, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VMOVUPS      160(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPAND        Y3, Y8, Y13
-	VPADDD       Y13, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x04, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VMOVUPS      192(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y12, Y12
-	VPADDD       Y12, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x06, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VMOVUPS      224(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x06, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VPACKUSDW    Y11, Y9, Y9
-	VPERMQ       $0xd8, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X8
-	VPACKUSWB    X8, X9, X9
-	VMOVDQU      X9, (DX)
-	VPXOR        Y10, Y10, Y10
-	VPXOR        Y11, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y10, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y9, Y13, Y13
-	VPXOR        (SP), Y13, Y13
-	VPXOR        Y11, Y12, Y12
-	VPXOR        32(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        64(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        96(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        128(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        160(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        192(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        224(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        256(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        288(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        320(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        352(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        384(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        416(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        448(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        480(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        512(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        544(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        576(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        608(SP), Y12, Y12
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y13, Y8
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y12, Y9
-	VPUNPCKLQDQ  Y9, Y8, Y10
-	VPUNPCKHQDQ  Y9, Y8, Y8
-	VMOVUPS      256(CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPMINUD      Y2, Y9, Y9
-	VPAND        Y3, Y10, Y11
-	VPADDD       Y11, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VMOVUPS      288(CX), Y11
-	VSUBPS       Y0, Y11, Y11
+	VPSLLD       $0x02, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VADDPS       96(CX), Y0, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
-	VPAND        Y3, Y8, Y12
+	VPSHUFB      noise1<>+0(SB), Y7, Y12
 	VPADDD       Y12, Y11, Y11
 	VPSRLD       $0x10, Y11, Y11
-	VMOVUPS      320(CX), Y12
-	VSUBPS       Y0, Y12, Y12
-	VMULPS       Y1, Y12, Y12
-	VCVTPS2DQ    Y12, Y12
-	VPMINUD      Y2, Y12, Y12
-	VPSRLD       $0x10, Y10, Y10
-	VPADDD       Y10, Y12, Y12
-	VPSRLD       $0x10, Y12, Y12
-	VPSLLD       $0x02, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	VMOVUPS      352(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x02, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VPXOR        Y12, Y12, Y12
-	VPXOR        Y13, Y13, Y13
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y10
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y12, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y10, Y15, Y15
-	VPXOR        (SP), Y15, Y15
-	VPXOR        Y13, Y14, Y14
-	VPXOR        32(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        64(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        96(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        128(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        160(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        192(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        224(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        256(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        288(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        320(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        352(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        384(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        416(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        448(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        480(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y8
-	VPMULUDQ     Y5, Y14, Y12
-	VPSRLQ       $0x20, Y12, Y15
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y13, Y15, Y15
-	VPXOR        512(SP), Y15, Y15
-	VPXOR        Y10, Y14, Y14
-	VPXOR        544(SP), Y14, Y14
-	VPMULUDQ     Y4, Y15, Y10
-	VPMULUDQ     Y5, Y14, Y13
-	VPSRLQ       $0x20, Y13, Y15
-	VPSRLQ       $0x20, Y10, Y14
-	VPXOR        Y12, Y15, Y15
-	VPXOR        576(SP), Y15, Y15
-	VPXOR        Y8, Y14, Y14
-	VPXOR        608(SP), Y14, Y14
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y13, Y13
-	VPBLENDD     $0xaa, Y13, Y15, Y8
+	VPSLLD       $0x02, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VADDPS       128(CX), Y0, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise2<>+0(SB), Y9, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VADDPS       160(CX), Y0, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise2<>+0(SB), Y7, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VADDPS       192(CX), Y0, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise3<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x06, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VADDPS       224(CX), Y0, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x06, Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X7
+	VPACKUSWB    X7, X8, X8
+	VMOVDQU      X8, (DX)
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VMOVAPS      Y6, Y7
+	VPSRLQ       $0x20, Y6, Y8
+	VPMULUDQ     Y3, Y7, Y7
+	VPMULUDQ     Y4, Y9, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y8, Y12, Y12
+	VPXOR        (SP), Y12, Y12
+	VPXOR        Y10, Y11, Y11
+	VPXOR        32(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        64(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        96(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        128(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        160(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        192(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        224(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        256(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        288(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        320(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        352(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        384(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        416(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        448(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        480(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        512(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        544(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        576(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        608(SP), Y11, Y11
+	VPADDQ       Y5, Y6, Y6
 	VPSLLQ       $0x20, Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y14, Y10
-	VPUNPCKLQDQ  Y10, Y8, Y12
-	VPUNPCKHQDQ  Y10, Y8, Y8
-	VMOVUPS      384(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPAND        Y3, Y12, Y13
-	VPADDD       Y13, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x04, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VMOVUPS      416(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPAND        Y3, Y8, Y13
-	VPADDD       Y13, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x04, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VMOVUPS      448(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y12, Y12
-	VPADDD       Y12, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x06, Y10, Y10
-	VPOR         Y10, Y9, Y9
-	VMOVUPS      480(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y12, Y7
+	VPSLLQ       $0x20, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y11, Y8
+	VPUNPCKLQDQ  Y8, Y7, Y9
+	VPUNPCKHQDQ  Y8, Y7, Y7
+	VADDPS       256(CX), Y0, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise0<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
+	VADDPS       288(CX), Y0, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise0<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
 	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x06, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VPACKUSDW    Y11, Y9, Y9
-	VPERMQ       $0xd8, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X8
-	VPACKUSWB    X8, X9, X9
-	VMOVDQU      X9, 16(DX)
+	VADDPS       320(CX), Y0, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y9, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x02, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VADDPS       352(CX), Y0, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y7, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x02, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VADDPS       384(CX), Y0, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise2<>+0(SB), Y9, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VADDPS       416(CX), Y0, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise2<>+0(SB), Y7, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VADDPS       448(CX), Y0, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise3<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x06, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VADDPS       480(CX), Y0, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x06, Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X7
+	VPACKUSWB    X7, X8, X8
+	VMOVDQU      X8, 16(DX)
 	ADDQ         $0x00000200, CX
 	ADDQ         $0x20, DX
 	SUBQ         $0x00000080, AX
@@ -1775,633 +1421,436 @@ TEXT ·pack4AVX2(SB), NOSPLIT, $640-56
 	VBROADCASTSS zero+24(FP), Y0
 	VBROADCASTSS inv+28(FP), Y1
 	VBROADCASTSS limit+32(FP), Y2
-	MOVL         $0x0000ffff, BX
+	MOVL         $0x80000000, BX
 	VMOVD        BX, X3
 	VPBROADCASTD X3, Y3
+	VXORPS       Y3, Y0, Y0
 	MOVQ         key+16(FP), BX
 	MOVL         BX, SI
 	SHRQ         $0x20, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, (SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, (SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 32(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 32(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 64(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 64(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 96(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 96(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 128(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 128(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 160(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 160(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 192(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 192(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 224(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 224(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 256(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 256(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 288(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 288(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 320(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 320(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 352(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 352(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 384(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 384(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 416(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 416(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 448(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 448(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 480(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 480(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 512(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 512(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 544(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 544(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 576(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 576(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 608(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 608(SP)
 	ADDL         $0xbb67ae85, BX
 	MOVQ         $0x00000000d2511f53, BX
+	VMOVQ        BX, X3
+	VPBROADCASTQ X3, Y3
+	MOVQ         $0x00000000cd9e8d57, BX
 	VMOVQ        BX, X4
 	VPBROADCASTQ X4, Y4
-	MOVQ         $0x00000000cd9e8d57, BX
+	MOVQ         $0x0000000000000004, BX
 	VMOVQ        BX, X5
 	VPBROADCASTQ X5, Y5
-	MOVQ         $0x0000000000000004, BX
-	VMOVQ        BX, X6
-	VPBROADCASTQ X6, Y6
-	VPBROADCASTQ ctr+8(FP), Y7
-	VPADDQ       blockOrderAVX2<>+0(SB), Y7, Y7
+	VPBROADCASTQ ctr+8(FP), Y6
+	VPADDQ       blockOrderAVX2<>+0(SB), Y6, Y6
 
 pack4AVX2_loop:
+	VPXOR        Y9, Y9, Y9
 	VPXOR        Y10, Y10, Y10
-	VPXOR        Y11, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y10, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y9, Y13, Y13
-	VPXOR        (SP), Y13, Y13
-	VPXOR        Y11, Y12, Y12
-	VPXOR        32(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VMOVAPS      Y6, Y7
+	VPSRLQ       $0x20, Y6, Y8
+	VPMULUDQ     Y3, Y7, Y7
+	VPMULUDQ     Y4, Y9, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        64(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
 	VPXOR        Y8, Y12, Y12
-	VPXOR        96(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        128(SP), Y13, Y13
+	VPXOR        (SP), Y12, Y12
+	VPXOR        Y10, Y11, Y11
+	VPXOR        32(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        160(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        64(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        96(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        192(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        224(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        256(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        128(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        160(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        288(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        192(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        224(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        320(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        352(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        384(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        256(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        288(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        416(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        320(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        352(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        448(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        480(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        512(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        384(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        416(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        544(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        448(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        480(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        576(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        608(SP), Y12, Y12
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y13, Y8
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y12, Y9
-	VPUNPCKLQDQ  Y9, Y8, Y10
-	VPUNPCKHQDQ  Y9, Y8, Y8
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPMINUD      Y2, Y9, Y9
-	VPAND        Y3, Y10, Y11
-	VPADDD       Y11, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VMOVUPS      32(CX), Y11
-	VSUBPS       Y0, Y11, Y11
-	VMULPS       Y1, Y11, Y11
-	VCVTPS2DQ    Y11, Y11
-	VPMINUD      Y2, Y11, Y11
-	VPAND        Y3, Y8, Y12
-	VPADDD       Y12, Y11, Y11
-	VPSRLD       $0x10, Y11, Y11
-	VMOVUPS      64(CX), Y12
-	VSUBPS       Y0, Y12, Y12
-	VMULPS       Y1, Y12, Y12
-	VCVTPS2DQ    Y12, Y12
-	VPMINUD      Y2, Y12, Y12
-	VPSRLD       $0x10, Y10, Y10
-	VPADDD       Y10, Y12, Y12
-	VPSRLD       $0x10, Y12, Y12
-	VPSLLD       $0x04, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	VMOVUPS      96(CX), Y10
-	VSUBPS       Y0, Y10, Y10
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        512(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        544(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        576(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        608(SP), Y11, Y11
+	VPADDQ       Y5, Y6, Y6
+	VPSLLQ       $0x20, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y12, Y7
+	VPSLLQ       $0x20, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y11, Y8
+	VPUNPCKLQDQ  Y8, Y7, Y9
+	VPUNPCKHQDQ  Y8, Y7, Y7
+	VADDPS       (CX), Y0, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise0<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VADDPS       32(CX), Y0, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
+	VPSHUFB      noise0<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
 	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x04, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VPACKUSDW    Y11, Y9, Y9
-	VPERMQ       $0xd8, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X8
-	VPACKUSWB    X8, X9, X9
-	VMOVDQU      X9, (DX)
-	VPXOR        Y10, Y10, Y10
-	VPXOR        Y11, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y10, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y9, Y13, Y13
-	VPXOR        (SP), Y13, Y13
-	VPXOR        Y11, Y12, Y12
-	VPXOR        32(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        64(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        96(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        128(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        160(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        192(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        224(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        256(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        288(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        320(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        352(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        384(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        416(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        448(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        480(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        512(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        544(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        576(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        608(SP), Y12, Y12
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y13, Y8
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y12, Y9
-	VPUNPCKLQDQ  Y9, Y8, Y10
-	VPUNPCKHQDQ  Y9, Y8, Y8
-	VMOVUPS      128(CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPMINUD      Y2, Y9, Y9
-	VPAND        Y3, Y10, Y11
-	VPADDD       Y11, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VMOVUPS      160(CX), Y11
-	VSUBPS       Y0, Y11, Y11
+	VADDPS       64(CX), Y0, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
-	VPAND        Y3, Y8, Y12
+	VPSHUFB      noise1<>+0(SB), Y9, Y12
 	VPADDD       Y12, Y11, Y11
 	VPSRLD       $0x10, Y11, Y11
-	VMOVUPS      192(CX), Y12
-	VSUBPS       Y0, Y12, Y12
-	VMULPS       Y1, Y12, Y12
-	VCVTPS2DQ    Y12, Y12
-	VPMINUD      Y2, Y12, Y12
-	VPSRLD       $0x10, Y10, Y10
-	VPADDD       Y10, Y12, Y12
-	VPSRLD       $0x10, Y12, Y12
-	VPSLLD       $0x04, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	VMOVUPS      224(CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x04, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VPACKUSDW    Y11, Y9, Y9
-	VPERMQ       $0xd8, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X8
-	VPACKUSWB    X8, X9, X9
-	VMOVDQU      X9, 16(DX)
-	VPXOR        Y10, Y10, Y10
-	VPXOR        Y11, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y10, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y9, Y13, Y13
-	VPXOR        (SP), Y13, Y13
-	VPXOR        Y11, Y12, Y12
-	VPXOR        32(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        64(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        96(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        128(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        160(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        192(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        224(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        256(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        288(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        320(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        352(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        384(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        416(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        448(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        480(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        512(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        544(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        576(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        608(SP), Y12, Y12
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y13, Y8
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y12, Y9
-	VPUNPCKLQDQ  Y9, Y8, Y10
-	VPUNPCKHQDQ  Y9, Y8, Y8
-	VMOVUPS      256(CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPMINUD      Y2, Y9, Y9
-	VPAND        Y3, Y10, Y11
-	VPADDD       Y11, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VMOVUPS      288(CX), Y11
-	VSUBPS       Y0, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VADDPS       96(CX), Y0, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
-	VPAND        Y3, Y8, Y12
+	VPSHUFB      noise1<>+0(SB), Y7, Y12
 	VPADDD       Y12, Y11, Y11
 	VPSRLD       $0x10, Y11, Y11
-	VMOVUPS      320(CX), Y12
-	VSUBPS       Y0, Y12, Y12
-	VMULPS       Y1, Y12, Y12
-	VCVTPS2DQ    Y12, Y12
-	VPMINUD      Y2, Y12, Y12
-	VPSRLD       $0x10, Y10, Y10
-	VPADDD       Y10, Y12, Y12
-	VPSRLD       $0x10, Y12, Y12
-	VPSLLD       $0x04, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	VMOVUPS      352(CX), Y10
-	VSUBPS       Y0, Y10, Y10
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, (DX)
+	VADDPS       128(CX), Y0, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise2<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VADDPS       160(CX), Y0, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
+	VPSHUFB      noise2<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
 	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x04, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VPACKUSDW    Y11, Y9, Y9
-	VPERMQ       $0xd8, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X8
-	VPACKUSWB    X8, X9, X9
-	VMOVDQU      X9, 32(DX)
-	VPXOR        Y10, Y10, Y10
-	VPXOR        Y11, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y10, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y9, Y13, Y13
-	VPXOR        (SP), Y13, Y13
-	VPXOR        Y11, Y12, Y12
-	VPXOR        32(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        64(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        96(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        128(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        160(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        192(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        224(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        256(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        288(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        320(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        352(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        384(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        416(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        448(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        480(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        512(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        544(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        576(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        608(SP), Y12, Y12
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y13, Y8
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y12, Y9
-	VPUNPCKLQDQ  Y9, Y8, Y10
-	VPUNPCKHQDQ  Y9, Y8, Y8
-	VMOVUPS      384(CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPMINUD      Y2, Y9, Y9
-	VPAND        Y3, Y10, Y11
-	VPADDD       Y11, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VMOVUPS      416(CX), Y11
-	VSUBPS       Y0, Y11, Y11
+	VADDPS       192(CX), Y0, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
-	VPAND        Y3, Y8, Y12
-	VPADDD       Y12, Y11, Y11
+	VPSHUFB      noise3<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y11, Y11
 	VPSRLD       $0x10, Y11, Y11
-	VMOVUPS      448(CX), Y12
-	VSUBPS       Y0, Y12, Y12
-	VMULPS       Y1, Y12, Y12
-	VCVTPS2DQ    Y12, Y12
-	VPMINUD      Y2, Y12, Y12
-	VPSRLD       $0x10, Y10, Y10
-	VPADDD       Y10, Y12, Y12
-	VPSRLD       $0x10, Y12, Y12
-	VPSLLD       $0x04, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	VMOVUPS      480(CX), Y10
-	VSUBPS       Y0, Y10, Y10
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VADDPS       224(CX), Y0, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x04, Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X7
+	VPACKUSWB    X7, X8, X8
+	VMOVDQU      X8, 16(DX)
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VMOVAPS      Y6, Y7
+	VPSRLQ       $0x20, Y6, Y8
+	VPMULUDQ     Y3, Y7, Y7
+	VPMULUDQ     Y4, Y9, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y8, Y12, Y12
+	VPXOR        (SP), Y12, Y12
+	VPXOR        Y10, Y11, Y11
+	VPXOR        32(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        64(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        96(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        128(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        160(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        192(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        224(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        256(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        288(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        320(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        352(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        384(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        416(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        448(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        480(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        512(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        544(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        576(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        608(SP), Y11, Y11
+	VPADDQ       Y5, Y6, Y6
+	VPSLLQ       $0x20, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y12, Y7
+	VPSLLQ       $0x20, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y11, Y8
+	VPUNPCKLQDQ  Y8, Y7, Y9
+	VPUNPCKHQDQ  Y8, Y7, Y7
+	VADDPS       256(CX), Y0, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise0<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VADDPS       288(CX), Y0, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
+	VPSHUFB      noise0<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
 	VPSRLD       $0x10, Y10, Y10
-	VPSLLD       $0x04, Y10, Y10
-	VPOR         Y10, Y11, Y11
-	VPACKUSDW    Y11, Y9, Y9
-	VPERMQ       $0xd8, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X8
-	VPACKUSWB    X8, X9, X9
-	VMOVDQU      X9, 48(DX)
+	VADDPS       320(CX), Y0, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y9, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VADDPS       352(CX), Y0, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y7, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, 32(DX)
+	VADDPS       384(CX), Y0, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise2<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VADDPS       416(CX), Y0, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise2<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VADDPS       448(CX), Y0, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise3<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VADDPS       480(CX), Y0, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x04, Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X7
+	VPACKUSWB    X7, X8, X8
+	VMOVDQU      X8, 48(DX)
 	ADDQ         $0x00000200, CX
 	ADDQ         $0x40, DX
 	SUBQ         $0x00000080, AX
@@ -2534,637 +1983,440 @@ TEXT ·pack8AVX2(SB), NOSPLIT, $640-56
 	VBROADCASTSS zero+24(FP), Y0
 	VBROADCASTSS inv+28(FP), Y1
 	VBROADCASTSS limit+32(FP), Y2
-	MOVL         $0x0000ffff, BX
+	MOVL         $0x80000000, BX
 	VMOVD        BX, X3
 	VPBROADCASTD X3, Y3
+	VXORPS       Y3, Y0, Y0
 	MOVQ         key+16(FP), BX
 	MOVL         BX, SI
 	SHRQ         $0x20, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, (SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, (SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 32(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 32(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 64(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 64(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 96(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 96(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 128(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 128(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 160(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 160(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 192(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 192(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 224(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 224(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 256(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 256(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 288(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 288(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 320(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 320(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 352(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 352(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 384(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 384(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 416(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 416(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 448(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 448(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 480(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 480(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 512(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 512(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 544(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 544(SP)
 	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 576(SP)
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 576(SP)
 	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VMOVDQU      Y4, 608(SP)
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VMOVDQU      Y3, 608(SP)
 	ADDL         $0xbb67ae85, BX
 	MOVQ         $0x00000000d2511f53, BX
+	VMOVQ        BX, X3
+	VPBROADCASTQ X3, Y3
+	MOVQ         $0x00000000cd9e8d57, BX
 	VMOVQ        BX, X4
 	VPBROADCASTQ X4, Y4
-	MOVQ         $0x00000000cd9e8d57, BX
+	MOVQ         $0x0000000000000004, BX
 	VMOVQ        BX, X5
 	VPBROADCASTQ X5, Y5
-	MOVQ         $0x0000000000000004, BX
-	VMOVQ        BX, X6
-	VPBROADCASTQ X6, Y6
-	VPBROADCASTQ ctr+8(FP), Y7
-	VPADDQ       blockOrderAVX2<>+0(SB), Y7, Y7
+	VPBROADCASTQ ctr+8(FP), Y6
+	VPADDQ       blockOrderAVX2<>+0(SB), Y6, Y6
 
 pack8AVX2_loop:
+	VPXOR        Y9, Y9, Y9
 	VPXOR        Y10, Y10, Y10
-	VPXOR        Y11, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y10, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y9, Y13, Y13
-	VPXOR        (SP), Y13, Y13
-	VPXOR        Y11, Y12, Y12
-	VPXOR        32(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VMOVAPS      Y6, Y7
+	VPSRLQ       $0x20, Y6, Y8
+	VPMULUDQ     Y3, Y7, Y7
+	VPMULUDQ     Y4, Y9, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        64(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
 	VPXOR        Y8, Y12, Y12
-	VPXOR        96(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        128(SP), Y13, Y13
+	VPXOR        (SP), Y12, Y12
+	VPXOR        Y10, Y11, Y11
+	VPXOR        32(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        160(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        64(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        96(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        192(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        224(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        256(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        128(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        160(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        288(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        192(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        224(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        320(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        352(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        384(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        256(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        288(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        416(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        320(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        352(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        448(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        480(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        512(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        384(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        416(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        544(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        448(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        480(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        576(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        608(SP), Y12, Y12
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y13, Y8
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y12, Y9
-	VPUNPCKLQDQ  Y9, Y8, Y10
-	VPUNPCKHQDQ  Y9, Y8, Y8
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPMINUD      Y2, Y9, Y9
-	VPAND        Y3, Y10, Y11
-	VPADDD       Y11, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VMOVUPS      32(CX), Y11
-	VSUBPS       Y0, Y11, Y11
-	VMULPS       Y1, Y11, Y11
-	VCVTPS2DQ    Y11, Y11
-	VPMINUD      Y2, Y11, Y11
-	VPAND        Y3, Y8, Y12
-	VPADDD       Y12, Y11, Y11
-	VPSRLD       $0x10, Y11, Y11
-	VPACKUSDW    Y11, Y9, Y9
-	VPERMQ       $0xd8, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X11
-	VPACKUSWB    X11, X9, X9
-	VMOVDQU      X9, (DX)
-	VMOVUPS      64(CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPMINUD      Y2, Y9, Y9
-	VPSRLD       $0x10, Y10, Y10
-	VPADDD       Y10, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VMOVUPS      96(CX), Y10
-	VSUBPS       Y0, Y10, Y10
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        512(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        544(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        576(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        608(SP), Y11, Y11
+	VPADDQ       Y5, Y6, Y6
+	VPSLLQ       $0x20, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y12, Y7
+	VPSLLQ       $0x20, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y11, Y8
+	VPUNPCKLQDQ  Y8, Y7, Y9
+	VPUNPCKHQDQ  Y8, Y7, Y7
+	VADDPS       (CX), Y0, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise0<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VADDPS       32(CX), Y0, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise0<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, (DX)
+	VADDPS       64(CX), Y0, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise1<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPACKUSDW    Y10, Y9, Y9
-	VPERMQ       $0xd8, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X8
-	VPACKUSWB    X8, X9, X9
-	VMOVDQU      X9, 16(DX)
-	VPXOR        Y10, Y10, Y10
-	VPXOR        Y11, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y10, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y9, Y13, Y13
-	VPXOR        (SP), Y13, Y13
-	VPXOR        Y11, Y12, Y12
-	VPXOR        32(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        64(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        96(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        128(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        160(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        192(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        224(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        256(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        288(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        320(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        352(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        384(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        416(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        448(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        480(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        512(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        544(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        576(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        608(SP), Y12, Y12
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y13, Y8
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y12, Y9
-	VPUNPCKLQDQ  Y9, Y8, Y10
-	VPUNPCKHQDQ  Y9, Y8, Y8
-	VMOVUPS      128(CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPMINUD      Y2, Y9, Y9
-	VPAND        Y3, Y10, Y11
-	VPADDD       Y11, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VMOVUPS      160(CX), Y11
-	VSUBPS       Y0, Y11, Y11
-	VMULPS       Y1, Y11, Y11
-	VCVTPS2DQ    Y11, Y11
-	VPMINUD      Y2, Y11, Y11
-	VPAND        Y3, Y8, Y12
-	VPADDD       Y12, Y11, Y11
-	VPSRLD       $0x10, Y11, Y11
-	VPACKUSDW    Y11, Y9, Y9
-	VPERMQ       $0xd8, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X11
-	VPACKUSWB    X11, X9, X9
-	VMOVDQU      X9, 32(DX)
-	VMOVUPS      192(CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPMINUD      Y2, Y9, Y9
-	VPSRLD       $0x10, Y10, Y10
-	VPADDD       Y10, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VMOVUPS      224(CX), Y10
-	VSUBPS       Y0, Y10, Y10
+	VADDPS       96(CX), Y0, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise1<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, 16(DX)
+	VADDPS       128(CX), Y0, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise2<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPACKUSDW    Y10, Y9, Y9
-	VPERMQ       $0xd8, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X8
-	VPACKUSWB    X8, X9, X9
-	VMOVDQU      X9, 48(DX)
-	VPXOR        Y10, Y10, Y10
-	VPXOR        Y11, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y10, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y9, Y13, Y13
-	VPXOR        (SP), Y13, Y13
-	VPXOR        Y11, Y12, Y12
-	VPXOR        32(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        64(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        96(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        128(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        160(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        192(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        224(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        256(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        288(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        320(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        352(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        384(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        416(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        448(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        480(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        512(SP), Y13, Y13
-	VPXOR        Y9, Y12, Y12
-	VPXOR        544(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        576(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        608(SP), Y12, Y12
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y13, Y8
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y12, Y9
-	VPUNPCKLQDQ  Y9, Y8, Y10
-	VPUNPCKHQDQ  Y9, Y8, Y8
-	VMOVUPS      256(CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPMINUD      Y2, Y9, Y9
-	VPAND        Y3, Y10, Y11
-	VPADDD       Y11, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VMOVUPS      288(CX), Y11
-	VSUBPS       Y0, Y11, Y11
-	VMULPS       Y1, Y11, Y11
-	VCVTPS2DQ    Y11, Y11
-	VPMINUD      Y2, Y11, Y11
-	VPAND        Y3, Y8, Y12
-	VPADDD       Y12, Y11, Y11
-	VPSRLD       $0x10, Y11, Y11
-	VPACKUSDW    Y11, Y9, Y9
-	VPERMQ       $0xd8, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X11
-	VPACKUSWB    X11, X9, X9
-	VMOVDQU      X9, 64(DX)
-	VMOVUPS      320(CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPMINUD      Y2, Y9, Y9
-	VPSRLD       $0x10, Y10, Y10
-	VPADDD       Y10, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VMOVUPS      352(CX), Y10
-	VSUBPS       Y0, Y10, Y10
+	VADDPS       160(CX), Y0, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise2<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, 32(DX)
+	VADDPS       192(CX), Y0, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise3<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VPACKUSDW    Y10, Y9, Y9
-	VPERMQ       $0xd8, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X8
-	VPACKUSWB    X8, X9, X9
-	VMOVDQU      X9, 80(DX)
+	VADDPS       224(CX), Y0, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VPSRLD       $0x10, Y9, Y7
+	VPACKUSDW    Y7, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X7
+	VPACKUSWB    X7, X8, X8
+	VMOVDQU      X8, 48(DX)
+	VPXOR        Y9, Y9, Y9
 	VPXOR        Y10, Y10, Y10
-	VPXOR        Y11, Y11, Y11
-	VMOVAPS      Y7, Y8
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULUDQ     Y4, Y8, Y8
-	VPMULUDQ     Y5, Y10, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y9, Y13, Y13
-	VPXOR        (SP), Y13, Y13
-	VPXOR        Y11, Y12, Y12
-	VPXOR        32(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VMOVAPS      Y6, Y7
+	VPSRLQ       $0x20, Y6, Y8
+	VPMULUDQ     Y3, Y7, Y7
+	VPMULUDQ     Y4, Y9, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        64(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
 	VPXOR        Y8, Y12, Y12
-	VPXOR        96(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        128(SP), Y13, Y13
+	VPXOR        (SP), Y12, Y12
+	VPXOR        Y10, Y11, Y11
+	VPXOR        32(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        160(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        64(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        96(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        192(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        224(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        256(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        128(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        160(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        288(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        192(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        224(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        320(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        352(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        384(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        256(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        288(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        416(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        320(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        352(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        448(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        480(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y8
-	VPMULUDQ     Y5, Y12, Y10
-	VPSRLQ       $0x20, Y10, Y13
-	VPSRLQ       $0x20, Y8, Y12
-	VPXOR        Y11, Y13, Y13
-	VPXOR        512(SP), Y13, Y13
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        384(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        416(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
 	VPXOR        Y9, Y12, Y12
-	VPXOR        544(SP), Y12, Y12
-	VPMULUDQ     Y4, Y13, Y9
-	VPMULUDQ     Y5, Y12, Y11
-	VPSRLQ       $0x20, Y11, Y13
+	VPXOR        448(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        480(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
 	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y13, Y13
-	VPXOR        576(SP), Y13, Y13
-	VPXOR        Y8, Y12, Y12
-	VPXOR        608(SP), Y12, Y12
-	VPADDQ       Y6, Y7, Y7
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y13, Y8
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y12, Y9
-	VPUNPCKLQDQ  Y9, Y8, Y10
-	VPUNPCKHQDQ  Y9, Y8, Y8
-	VMOVUPS      384(CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPMINUD      Y2, Y9, Y9
-	VPAND        Y3, Y10, Y11
-	VPADDD       Y11, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VMOVUPS      416(CX), Y11
-	VSUBPS       Y0, Y11, Y11
-	VMULPS       Y1, Y11, Y11
-	VCVTPS2DQ    Y11, Y11
-	VPMINUD      Y2, Y11, Y11
-	VPAND        Y3, Y8, Y12
-	VPADDD       Y12, Y11, Y11
-	VPSRLD       $0x10, Y11, Y11
-	VPACKUSDW    Y11, Y9, Y9
-	VPERMQ       $0xd8, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X11
-	VPACKUSWB    X11, X9, X9
-	VMOVDQU      X9, 96(DX)
-	VMOVUPS      448(CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VPMINUD      Y2, Y9, Y9
-	VPSRLD       $0x10, Y10, Y10
-	VPADDD       Y10, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VMOVUPS      480(CX), Y10
-	VSUBPS       Y0, Y10, Y10
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        512(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        544(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        576(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        608(SP), Y11, Y11
+	VPADDQ       Y5, Y6, Y6
+	VPSLLQ       $0x20, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y12, Y7
+	VPSLLQ       $0x20, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y11, Y8
+	VPUNPCKLQDQ  Y8, Y7, Y9
+	VPUNPCKHQDQ  Y8, Y7, Y7
+	VADDPS       256(CX), Y0, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise0<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VADDPS       288(CX), Y0, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
-	VPSRLD       $0x10, Y8, Y8
-	VPADDD       Y8, Y10, Y10
+	VPSHUFB      noise0<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
 	VPSRLD       $0x10, Y10, Y10
-	VPACKUSDW    Y10, Y9, Y9
-	VPERMQ       $0xd8, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X8
-	VPACKUSWB    X8, X9, X9
-	VMOVDQU      X9, 112(DX)
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, 64(DX)
+	VADDPS       320(CX), Y0, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise1<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VADDPS       352(CX), Y0, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise1<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, 80(DX)
+	VADDPS       384(CX), Y0, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise2<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VADDPS       416(CX), Y0, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise2<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, 96(DX)
+	VADDPS       448(CX), Y0, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise3<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VADDPS       480(CX), Y0, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y9, Y9
+	VPSRLD       $0x10, Y9, Y7
+	VPACKUSDW    Y7, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X7
+	VPACKUSWB    X7, X8, X8
+	VMOVDQU      X8, 112(DX)
 	ADDQ         $0x00000200, CX
 	ADDQ         $0x80, DX
 	SUBQ         $0x00000080, AX
@@ -3434,292 +2686,238 @@ unstageAVX512_loop:
 	RET
 
 // func pack1AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F
 TEXT ·pack1AVX512(SB), NOSPLIT, $80-56
-	MOVQ         n+0(FP), AX
-	MOVQ         x+40(FP), CX
-	MOVQ         dst+48(FP), DX
-	VBROADCASTSS zero+24(FP), Z0
-	VBROADCASTSS inv+28(FP), Z1
-	VBROADCASTSS limit+32(FP), Z2
-	MOVL         $0x0000ffff, BX
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Z3
-	MOVQ         key+16(FP), BX
-	MOVL         BX, SI
-	SHRQ         $0x20, BX
-	MOVL         SI, (SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 4(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 8(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 12(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 16(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 20(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 24(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 28(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 32(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 36(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 40(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 44(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 48(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 52(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 56(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 60(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 64(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 68(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 72(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 76(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVQ         $0x00000000d2511f53, BX
-	VMOVQ        BX, X8
-	VPBROADCASTQ X8, Z8
-	MOVQ         $0x00000000cd9e8d57, BX
-	VMOVQ        BX, X9
-	VPBROADCASTQ X9, Z9
-	MOVQ         $0x0000000000000008, BX
-	VMOVQ        BX, X10
-	VPBROADCASTQ X10, Z10
-	VPBROADCASTQ ctr+8(FP), Z11
-	VPADDQ       blockOrderAVX512<>+0(SB), Z11, Z11
-	MOVL         $0x0000aaaa, BX
-	KMOVW        BX, K1
+	MOVQ            n+0(FP), AX
+	MOVQ            x+40(FP), CX
+	MOVQ            dst+48(FP), DX
+	VBROADCASTSS    zero+24(FP), Z0
+	VBROADCASTSS    inv+28(FP), Z1
+	VBROADCASTSS    limit+32(FP), Z2
+	MOVL            $0x80000000, BX
+	VMOVD           BX, X3
+	VPBROADCASTD    X3, Z3
+	VXORPS          Z3, Z0, Z0
+	VBROADCASTI32X4 noise0<>+0(SB), Z3
+	VBROADCASTI32X4 noise1<>+0(SB), Z5
+	VBROADCASTI32X4 noise2<>+0(SB), Z6
+	VBROADCASTI32X4 noise3<>+0(SB), Z7
+	MOVL            $0x00000001, BX
+	VMOVD           BX, X8
+	VPBROADCASTD    X8, Z8
+	MOVL            $0x00000002, BX
+	VMOVD           BX, X8
+	VPBROADCASTD    X8, Z8
+	MOVL            $0x00000004, BX
+	VMOVD           BX, X9
+	VPBROADCASTD    X9, Z9
+	MOVL            $0x00000008, BX
+	VMOVD           BX, X10
+	VPBROADCASTD    X10, Z10
+	MOVL            $0x00000010, BX
+	VMOVD           BX, X11
+	VPBROADCASTD    X11, Z11
+	MOVL            $0x00000020, BX
+	VMOVD           BX, X12
+	VPBROADCASTD    X12, Z12
+	MOVL            $0x00000040, BX
+	VMOVD           BX, X13
+	VPBROADCASTD    X13, Z13
+	MOVL            $0x00000080, BX
+	VMOVD           BX, X14
+	VPBROADCASTD    X14, Z14
+	MOVQ            key+16(FP), BX
+	MOVL            BX, SI
+	SHRQ            $0x20, BX
+	MOVL            SI, (SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 4(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 8(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 12(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 16(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 20(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 24(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 28(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 32(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 36(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 40(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 44(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 48(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 52(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 56(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 60(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 64(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 68(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 72(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 76(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVQ            $0x00000000d2511f53, BX
+	VMOVQ           BX, X15
+	VPBROADCASTQ    X15, Z15
+	MOVQ            $0x00000000cd9e8d57, BX
+	VMOVQ           BX, X16
+	VPBROADCASTQ    X16, Z16
+	MOVQ            $0x0000000000000008, BX
+	VMOVQ           BX, X17
+	VPBROADCASTQ    X17, Z17
+	VPBROADCASTQ    ctr+8(FP), Z18
+	VPADDQ          blockOrderAVX512<>+0(SB), Z18, Z18
+	MOVL            $0x0000aaaa, BX
+	KMOVW           BX, K1
+	MOVQ            ctr+8(FP), BX
+	SHRQ            $0x20, BX
+	VMOVQ           BX, X19
+	VPBROADCASTQ    X19, Z19
+	VPXORD.BCST     (SP), Z19, Z19
+	VPXORD          Z4, Z4, Z4
+	VPXORD.BCST     4(SP), Z4, Z4
+	VPMULUDQ        Z15, Z19, Z19
+	VPSHUFD         $0xf5, Z19, Z20
+	VPXORD.BCST     12(SP), Z20, Z20
 
 pack1AVX512_loop:
-	VPXORD          Z4, Z4, Z4
-	VPXORD          Z5, Z5, Z5
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
-	VPMULUDQ        Z8, Z12, Z12
-	VPMULUDQ        Z9, Z4, Z14
-	VPSHUFD         $0xf5, Z14, Z16
-	VPSHUFD         $0xf5, Z12, Z15
-	VPTERNLOGD.BCST $0x96, (SP), Z13, Z16
-	VPTERNLOGD.BCST $0x96, 4(SP), Z5, Z15
-	VPMULUDQ        Z8, Z16, Z13
-	VPMULUDQ        Z9, Z15, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 8(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 12(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 16(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 20(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 24(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 28(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 32(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 36(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 40(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 44(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 48(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 52(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 56(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 60(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 64(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 68(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 72(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z16
-	VPADDQ          Z10, Z11, Z11
-	VPSHUFD         $0xa0, Z15, K1, Z17
-	VPSHUFD         $0xa0, Z13, K1, Z16
-	VPUNPCKLQDQ     Z16, Z17, Z12
-	VPUNPCKHQDQ     Z16, Z17, Z13
-	VMOVUPS         (CX), Z14
-	VSUBPS          Z0, Z14, Z14
-	VMULPS          Z1, Z14, Z14
-	VCVTPS2DQ       Z14, Z14
-	VPMINUD         Z2, Z14, Z14
-	VPANDD          Z3, Z12, Z15
-	VPADDD          Z15, Z14, Z14
-	VPSRLD          $0x10, Z14, Z14
-	VMOVUPS         64(CX), Z15
-	VSUBPS          Z0, Z15, Z15
-	VMULPS          Z1, Z15, Z15
-	VCVTPS2DQ       Z15, Z15
-	VPMINUD         Z2, Z15, Z15
-	VPSRLD          $0x10, Z12, Z12
-	VPADDD          Z12, Z15, Z15
-	VPSRLD          $0x10, Z15, Z15
-	VPSLLD          $0x01, Z15, Z15
-	VPORD           Z15, Z14, Z14
-	VMOVUPS         128(CX), Z12
-	VSUBPS          Z0, Z12, Z12
-	VMULPS          Z1, Z12, Z12
-	VCVTPS2DQ       Z12, Z12
-	VPMINUD         Z2, Z12, Z12
-	VPANDD          Z3, Z13, Z15
-	VPADDD          Z15, Z12, Z12
-	VPSRLD          $0x10, Z12, Z12
-	VPSLLD          $0x02, Z12, Z12
-	VPORD           Z12, Z14, Z14
-	VMOVUPS         192(CX), Z12
-	VSUBPS          Z0, Z12, Z12
-	VMULPS          Z1, Z12, Z12
-	VCVTPS2DQ       Z12, Z12
-	VPMINUD         Z2, Z12, Z12
-	VPSRLD          $0x10, Z13, Z13
-	VPADDD          Z13, Z12, Z12
-	VPSRLD          $0x10, Z12, Z12
-	VPSLLD          $0x03, Z12, Z12
-	VPORD           Z12, Z14, Z14
-	VPXORD          Z6, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
-	VPMULUDQ        Z8, Z12, Z12
-	VPMULUDQ        Z9, Z6, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, (SP), Z13, Z17
-	VPTERNLOGD.BCST $0x96, 4(SP), Z7, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z16
-	VPSHUFD         $0xf5, Z16, Z18
-	VPSHUFD         $0xf5, Z13, Z17
-	VPTERNLOGD.BCST $0x96, 8(SP), Z15, Z18
-	VPTERNLOGD.BCST $0x96, 12(SP), Z12, Z17
-	VPMULUDQ        Z8, Z18, Z12
-	VPMULUDQ        Z9, Z17, Z15
-	VPSHUFD         $0xf5, Z15, Z18
-	VPSHUFD         $0xf5, Z12, Z17
-	VPTERNLOGD.BCST $0x96, 16(SP), Z16, Z18
-	VPTERNLOGD.BCST $0x96, 20(SP), Z13, Z17
-	VPMULUDQ        Z8, Z18, Z13
-	VPMULUDQ        Z9, Z17, Z16
-	VPSHUFD         $0xf5, Z16, Z18
-	VPSHUFD         $0xf5, Z13, Z17
-	VPTERNLOGD.BCST $0x96, 24(SP), Z15, Z18
-	VPTERNLOGD.BCST $0x96, 28(SP), Z12, Z17
-	VPMULUDQ        Z8, Z18, Z12
-	VPMULUDQ        Z9, Z17, Z15
-	VPSHUFD         $0xf5, Z15, Z18
-	VPSHUFD         $0xf5, Z12, Z17
-	VPTERNLOGD.BCST $0x96, 32(SP), Z16, Z18
-	VPTERNLOGD.BCST $0x96, 36(SP), Z13, Z17
-	VPMULUDQ        Z8, Z18, Z13
-	VPMULUDQ        Z9, Z17, Z16
-	VPSHUFD         $0xf5, Z16, Z18
-	VPSHUFD         $0xf5, Z13, Z17
-	VPTERNLOGD.BCST $0x96, 40(SP), Z15, Z18
-	VPTERNLOGD.BCST $0x96, 44(SP), Z12, Z17
-	VPMULUDQ        Z8, Z18, Z12
-	VPMULUDQ        Z9, Z17, Z15
-	VPSHUFD         $0xf5, Z15, Z18
-	VPSHUFD         $0xf5, Z12, Z17
-	VPTERNLOGD.BCST $0x96, 48(SP), Z16, Z18
-	VPTERNLOGD.BCST $0x96, 52(SP), Z13, Z17
-	VPMULUDQ        Z8, Z18, Z13
-	VPMULUDQ        Z9, Z17, Z16
-	VPSHUFD         $0xf5, Z16, Z18
-	VPSHUFD         $0xf5, Z13, Z17
-	VPTERNLOGD.BCST $0x96, 56(SP), Z15, Z18
-	VPTERNLOGD.BCST $0x96, 60(SP), Z12, Z17
-	VPMULUDQ        Z8, Z18, Z12
-	VPMULUDQ        Z9, Z17, Z15
-	VPSHUFD         $0xf5, Z15, Z18
-	VPSHUFD         $0xf5, Z12, Z17
-	VPTERNLOGD.BCST $0x96, 64(SP), Z16, Z18
-	VPTERNLOGD.BCST $0x96, 68(SP), Z13, Z17
-	VPMULUDQ        Z8, Z18, Z13
-	VPMULUDQ        Z9, Z17, Z16
-	VPSHUFD         $0xf5, Z16, Z18
-	VPSHUFD         $0xf5, Z13, Z17
-	VPTERNLOGD.BCST $0x96, 72(SP), Z15, Z18
-	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z17
-	VPADDQ          Z10, Z11, Z11
-	VPSHUFD         $0xa0, Z16, K1, Z18
-	VPSHUFD         $0xa0, Z13, K1, Z17
-	VPUNPCKLQDQ     Z17, Z18, Z12
-	VPUNPCKHQDQ     Z17, Z18, Z13
-	VMOVUPS         256(CX), Z15
-	VSUBPS          Z0, Z15, Z15
-	VMULPS          Z1, Z15, Z15
-	VCVTPS2DQ       Z15, Z15
-	VPMINUD         Z2, Z15, Z15
-	VPANDD          Z3, Z12, Z16
-	VPADDD          Z16, Z15, Z15
-	VPSRLD          $0x10, Z15, Z15
-	VPSLLD          $0x04, Z15, Z15
-	VPORD           Z15, Z14, Z14
-	VMOVUPS         320(CX), Z15
-	VSUBPS          Z0, Z15, Z15
-	VMULPS          Z1, Z15, Z15
-	VCVTPS2DQ       Z15, Z15
-	VPMINUD         Z2, Z15, Z15
-	VPSRLD          $0x10, Z12, Z12
-	VPADDD          Z12, Z15, Z15
-	VPSRLD          $0x10, Z15, Z15
-	VPSLLD          $0x05, Z15, Z15
-	VPORD           Z15, Z14, Z14
-	VMOVUPS         384(CX), Z12
-	VSUBPS          Z0, Z12, Z12
-	VMULPS          Z1, Z12, Z12
-	VCVTPS2DQ       Z12, Z12
-	VPMINUD         Z2, Z12, Z12
-	VPANDD          Z3, Z13, Z15
-	VPADDD          Z15, Z12, Z12
-	VPSRLD          $0x10, Z12, Z12
-	VPSLLD          $0x06, Z12, Z12
-	VPORD           Z12, Z14, Z14
-	VMOVUPS         448(CX), Z12
-	VSUBPS          Z0, Z12, Z12
-	VMULPS          Z1, Z12, Z12
-	VCVTPS2DQ       Z12, Z12
-	VPMINUD         Z2, Z12, Z12
-	VPSRLD          $0x10, Z13, Z13
-	VPADDD          Z13, Z12, Z12
-	VPSRLD          $0x10, Z12, Z12
-	VPSLLD          $0x07, Z12, Z12
-	VPORD           Z12, Z14, Z14
-	VPMOVDB         Z14, (DX)
+	VPMULUDQ        Z15, Z18, Z21
+	VPSHUFD         $0xf5, Z21, Z22
+	VPXORD          Z4, Z22, Z22
+	VPMULUDQ        Z16, Z22, Z22
+	VPSHUFD         $0xf5, Z22, Z23
+	VPXORD.BCST     8(SP), Z23, Z23
+	VPXORD          Z20, Z21, Z21
+	VPADDQ          Z17, Z18, Z18
+	VPMULUDQ        Z15, Z23, Z23
+	VPMULUDQ        Z16, Z21, Z21
+	VPSHUFD         $0xf5, Z21, Z25
+	VPSHUFD         $0xf5, Z23, Z24
+	VPTERNLOGD.BCST $0x96, 16(SP), Z22, Z25
+	VPTERNLOGD.BCST $0x96, 20(SP), Z19, Z24
+	VPMULUDQ        Z15, Z25, Z22
+	VPMULUDQ        Z16, Z24, Z24
+	VPSHUFD         $0xf5, Z24, Z26
+	VPSHUFD         $0xf5, Z22, Z25
+	VPTERNLOGD.BCST $0x96, 24(SP), Z21, Z26
+	VPTERNLOGD.BCST $0x96, 28(SP), Z23, Z25
+	VPMULUDQ        Z15, Z26, Z21
+	VPMULUDQ        Z16, Z25, Z23
+	VPSHUFD         $0xf5, Z23, Z26
+	VPSHUFD         $0xf5, Z21, Z25
+	VPTERNLOGD.BCST $0x96, 32(SP), Z24, Z26
+	VPTERNLOGD.BCST $0x96, 36(SP), Z22, Z25
+	VPMULUDQ        Z15, Z26, Z22
+	VPMULUDQ        Z16, Z25, Z24
+	VPSHUFD         $0xf5, Z24, Z26
+	VPSHUFD         $0xf5, Z22, Z25
+	VPTERNLOGD.BCST $0x96, 40(SP), Z23, Z26
+	VPTERNLOGD.BCST $0x96, 44(SP), Z21, Z25
+	VPMULUDQ        Z15, Z26, Z21
+	VPMULUDQ        Z16, Z25, Z23
+	VPSHUFD         $0xf5, Z23, Z26
+	VPSHUFD         $0xf5, Z21, Z25
+	VPTERNLOGD.BCST $0x96, 48(SP), Z24, Z26
+	VPTERNLOGD.BCST $0x96, 52(SP), Z22, Z25
+	VPMULUDQ        Z15, Z26, Z22
+	VPMULUDQ        Z16, Z25, Z24
+	VPSHUFD         $0xf5, Z24, Z26
+	VPSHUFD         $0xf5, Z22, Z25
+	VPTERNLOGD.BCST $0x96, 56(SP), Z23, Z26
+	VPTERNLOGD.BCST $0x96, 60(SP), Z21, Z25
+	VPMULUDQ        Z15, Z26, Z21
+	VPMULUDQ        Z16, Z25, Z23
+	VPSHUFD         $0xf5, Z23, Z26
+	VPSHUFD         $0xf5, Z21, Z25
+	VPTERNLOGD.BCST $0x96, 64(SP), Z24, Z26
+	VPTERNLOGD.BCST $0x96, 68(SP), Z22, Z25
+	VPMULUDQ        Z15, Z26, Z22
+	VPMULUDQ        Z16, Z25, Z24
+	VPSHUFD         $0xf5, Z24, Z26
+	VPSHUFD         $0xf5, Z22, Z25
+	VPTERNLOGD.BCST $0x96, 72(SP), Z23, Z26
+	VPTERNLOGD.BCST $0x96, 76(SP), Z21, Z25
+	VPSHUFD         $0xa0, Z24, K1, Z26
+	VPSHUFD         $0xa0, Z22, K1, Z25
+	VPUNPCKLQDQ     Z25, Z26, Z21
+	VPUNPCKHQDQ     Z25, Z26, Z22
+	VADDPS          (CX), Z0, Z23
+	VMULPS          Z1, Z23, Z23
+	VCVTPS2DQ       Z23, Z23
+	VPMINUD         Z2, Z23, Z23
+	VPSHUFB         Z3, Z21, Z24
+	VPADDD          Z24, Z23, Z23
+	VPSRLD          $0x10, Z23, Z23
+	VADDPS          64(CX), Z0, Z24
+	VMULPS          Z1, Z24, Z24
+	VCVTPS2DQ       Z24, Z24
+	VPMINUD         Z2, Z24, Z24
+	VPSHUFB         Z5, Z21, Z25
+	VPADDD          Z25, Z24, Z24
+	VPSRLD          $0x0f, Z24, Z24
+	VPTERNLOGD      $0xf8, Z8, Z24, Z23
+	VADDPS          128(CX), Z0, Z24
+	VMULPS          Z1, Z24, Z24
+	VCVTPS2DQ       Z24, Z24
+	VPMINUD         Z2, Z24, Z24
+	VPSHUFB         Z6, Z21, Z25
+	VPADDD          Z25, Z24, Z24
+	VPSRLD          $0x0e, Z24, Z24
+	VPTERNLOGD      $0xf8, Z9, Z24, Z23
+	VADDPS          192(CX), Z0, Z24
+	VMULPS          Z1, Z24, Z24
+	VCVTPS2DQ       Z24, Z24
+	VPMINUD         Z2, Z24, Z24
+	VPSHUFB         Z7, Z21, Z21
+	VPADDD          Z21, Z24, Z24
+	VPSRLD          $0x0d, Z24, Z24
+	VPTERNLOGD      $0xf8, Z10, Z24, Z23
+	VADDPS          256(CX), Z0, Z21
+	VMULPS          Z1, Z21, Z21
+	VCVTPS2DQ       Z21, Z21
+	VPMINUD         Z2, Z21, Z21
+	VPSHUFB         Z3, Z22, Z24
+	VPADDD          Z24, Z21, Z21
+	VPSRLD          $0x0c, Z21, Z21
+	VPTERNLOGD      $0xf8, Z11, Z21, Z23
+	VADDPS          320(CX), Z0, Z21
+	VMULPS          Z1, Z21, Z21
+	VCVTPS2DQ       Z21, Z21
+	VPMINUD         Z2, Z21, Z21
+	VPSHUFB         Z5, Z22, Z24
+	VPADDD          Z24, Z21, Z21
+	VPSRLD          $0x0b, Z21, Z21
+	VPTERNLOGD      $0xf8, Z12, Z21, Z23
+	VADDPS          384(CX), Z0, Z21
+	VMULPS          Z1, Z21, Z21
+	VCVTPS2DQ       Z21, Z21
+	VPMINUD         Z2, Z21, Z21
+	VPSHUFB         Z6, Z22, Z24
+	VPADDD          Z24, Z21, Z21
+	VPSRLD          $0x0a, Z21, Z21
+	VPTERNLOGD      $0xf8, Z13, Z21, Z23
+	VADDPS          448(CX), Z0, Z21
+	VMULPS          Z1, Z21, Z21
+	VCVTPS2DQ       Z21, Z21
+	VPMINUD         Z2, Z21, Z21
+	VPSHUFB         Z7, Z22, Z22
+	VPADDD          Z22, Z21, Z21
+	VPSRLD          $0x09, Z21, Z21
+	VPTERNLOGD      $0xf8, Z14, Z21, Z23
+	VPMOVDB         Z23, (DX)
 	ADDQ            $0x00000200, CX
 	ADDQ            $0x10, DX
 	SUBQ            $0x00000080, AX
@@ -3796,291 +2994,226 @@ unpack1AVX512_loop:
 	RET
 
 // func pack2AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F
 TEXT ·pack2AVX512(SB), NOSPLIT, $80-56
-	MOVQ         n+0(FP), AX
-	MOVQ         x+40(FP), CX
-	MOVQ         dst+48(FP), DX
-	VBROADCASTSS zero+24(FP), Z0
-	VBROADCASTSS inv+28(FP), Z1
-	VBROADCASTSS limit+32(FP), Z2
-	MOVL         $0x0000ffff, BX
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Z3
-	MOVQ         key+16(FP), BX
-	MOVL         BX, SI
-	SHRQ         $0x20, BX
-	MOVL         SI, (SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 4(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 8(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 12(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 16(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 20(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 24(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 28(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 32(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 36(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 40(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 44(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 48(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 52(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 56(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 60(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 64(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 68(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 72(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 76(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVQ         $0x00000000d2511f53, BX
-	VMOVQ        BX, X8
-	VPBROADCASTQ X8, Z8
-	MOVQ         $0x00000000cd9e8d57, BX
-	VMOVQ        BX, X9
-	VPBROADCASTQ X9, Z9
-	MOVQ         $0x0000000000000008, BX
-	VMOVQ        BX, X10
-	VPBROADCASTQ X10, Z10
-	VPBROADCASTQ ctr+8(FP), Z11
-	VPADDQ       blockOrderAVX512<>+0(SB), Z11, Z11
-	MOVL         $0x0000aaaa, BX
-	KMOVW        BX, K1
+	MOVQ            n+0(FP), AX
+	MOVQ            x+40(FP), CX
+	MOVQ            dst+48(FP), DX
+	VBROADCASTSS    zero+24(FP), Z0
+	VBROADCASTSS    inv+28(FP), Z1
+	VBROADCASTSS    limit+32(FP), Z2
+	MOVL            $0x80000000, BX
+	VMOVD           BX, X3
+	VPBROADCASTD    X3, Z3
+	VXORPS          Z3, Z0, Z0
+	VBROADCASTI32X4 noise0<>+0(SB), Z3
+	VBROADCASTI32X4 noise1<>+0(SB), Z5
+	VBROADCASTI32X4 noise2<>+0(SB), Z6
+	VBROADCASTI32X4 noise3<>+0(SB), Z7
+	MOVL            $0x00000003, BX
+	VMOVD           BX, X8
+	VPBROADCASTD    X8, Z8
+	MOVL            $0x0000000c, BX
+	VMOVD           BX, X8
+	VPBROADCASTD    X8, Z8
+	MOVL            $0x00000030, BX
+	VMOVD           BX, X9
+	VPBROADCASTD    X9, Z9
+	MOVL            $0x000000c0, BX
+	VMOVD           BX, X10
+	VPBROADCASTD    X10, Z10
+	MOVQ            key+16(FP), BX
+	MOVL            BX, SI
+	SHRQ            $0x20, BX
+	MOVL            SI, (SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 4(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 8(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 12(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 16(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 20(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 24(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 28(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 32(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 36(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 40(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 44(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 48(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 52(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 56(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 60(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 64(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 68(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 72(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 76(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVQ            $0x00000000d2511f53, BX
+	VMOVQ           BX, X11
+	VPBROADCASTQ    X11, Z11
+	MOVQ            $0x00000000cd9e8d57, BX
+	VMOVQ           BX, X12
+	VPBROADCASTQ    X12, Z12
+	MOVQ            $0x0000000000000008, BX
+	VMOVQ           BX, X13
+	VPBROADCASTQ    X13, Z13
+	VPBROADCASTQ    ctr+8(FP), Z14
+	VPADDQ          blockOrderAVX512<>+0(SB), Z14, Z14
+	MOVL            $0x0000aaaa, BX
+	KMOVW           BX, K1
+	MOVQ            ctr+8(FP), BX
+	SHRQ            $0x20, BX
+	VMOVQ           BX, X15
+	VPBROADCASTQ    X15, Z15
+	VPXORD.BCST     (SP), Z15, Z15
+	VPXORD          Z4, Z4, Z4
+	VPXORD.BCST     4(SP), Z4, Z4
+	VPMULUDQ        Z11, Z15, Z15
+	VPSHUFD         $0xf5, Z15, Z16
+	VPXORD.BCST     12(SP), Z16, Z16
 
 pack2AVX512_loop:
-	VPXORD          Z4, Z4, Z4
-	VPXORD          Z5, Z5, Z5
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
-	VPMULUDQ        Z8, Z12, Z12
-	VPMULUDQ        Z9, Z4, Z14
-	VPSHUFD         $0xf5, Z14, Z16
-	VPSHUFD         $0xf5, Z12, Z15
-	VPTERNLOGD.BCST $0x96, (SP), Z13, Z16
-	VPTERNLOGD.BCST $0x96, 4(SP), Z5, Z15
-	VPMULUDQ        Z8, Z16, Z13
-	VPMULUDQ        Z9, Z15, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 8(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 12(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 16(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 20(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 24(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 28(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 32(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 36(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 40(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 44(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 48(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 52(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 56(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 60(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 64(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 68(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 72(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z16
-	VPADDQ          Z10, Z11, Z11
-	VPSHUFD         $0xa0, Z15, K1, Z17
-	VPSHUFD         $0xa0, Z13, K1, Z16
-	VPUNPCKLQDQ     Z16, Z17, Z12
-	VPUNPCKHQDQ     Z16, Z17, Z13
-	VMOVUPS         (CX), Z14
-	VSUBPS          Z0, Z14, Z14
-	VMULPS          Z1, Z14, Z14
-	VCVTPS2DQ       Z14, Z14
-	VPMINUD         Z2, Z14, Z14
-	VPANDD          Z3, Z12, Z15
-	VPADDD          Z15, Z14, Z14
-	VPSRLD          $0x10, Z14, Z14
-	VMOVUPS         64(CX), Z15
-	VSUBPS          Z0, Z15, Z15
-	VMULPS          Z1, Z15, Z15
-	VCVTPS2DQ       Z15, Z15
-	VPMINUD         Z2, Z15, Z15
-	VPSRLD          $0x10, Z12, Z12
-	VPADDD          Z12, Z15, Z15
-	VPSRLD          $0x10, Z15, Z15
-	VPSLLD          $0x02, Z15, Z15
-	VPORD           Z15, Z14, Z14
-	VMOVUPS         128(CX), Z12
-	VSUBPS          Z0, Z12, Z12
-	VMULPS          Z1, Z12, Z12
-	VCVTPS2DQ       Z12, Z12
-	VPMINUD         Z2, Z12, Z12
-	VPANDD          Z3, Z13, Z15
-	VPADDD          Z15, Z12, Z12
-	VPSRLD          $0x10, Z12, Z12
-	VPSLLD          $0x04, Z12, Z12
-	VPORD           Z12, Z14, Z14
-	VMOVUPS         192(CX), Z12
-	VSUBPS          Z0, Z12, Z12
-	VMULPS          Z1, Z12, Z12
-	VCVTPS2DQ       Z12, Z12
-	VPMINUD         Z2, Z12, Z12
-	VPSRLD          $0x10, Z13, Z13
-	VPADDD          Z13, Z12, Z12
-	VPSRLD          $0x10, Z12, Z12
-	VPSLLD          $0x06, Z12, Z12
-	VPORD           Z12, Z14, Z14
-	VPMOVDB         Z14, (DX)
-	VPXORD          Z6, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
-	VPMULUDQ        Z8, Z12, Z12
-	VPMULUDQ        Z9, Z6, Z14
-	VPSHUFD         $0xf5, Z14, Z16
-	VPSHUFD         $0xf5, Z12, Z15
-	VPTERNLOGD.BCST $0x96, (SP), Z13, Z16
-	VPTERNLOGD.BCST $0x96, 4(SP), Z7, Z15
-	VPMULUDQ        Z8, Z16, Z13
-	VPMULUDQ        Z9, Z15, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 8(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 12(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 16(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 20(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 24(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 28(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 32(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 36(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 40(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 44(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 48(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 52(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 56(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 60(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 64(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 68(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 72(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z16
-	VPADDQ          Z10, Z11, Z11
-	VPSHUFD         $0xa0, Z15, K1, Z17
-	VPSHUFD         $0xa0, Z13, K1, Z16
-	VPUNPCKLQDQ     Z16, Z17, Z12
-	VPUNPCKHQDQ     Z16, Z17, Z13
-	VMOVUPS         256(CX), Z14
-	VSUBPS          Z0, Z14, Z14
-	VMULPS          Z1, Z14, Z14
-	VCVTPS2DQ       Z14, Z14
-	VPMINUD         Z2, Z14, Z14
-	VPANDD          Z3, Z12, Z15
-	VPADDD          Z15, Z14, Z14
-	VPSRLD          $0x10, Z14, Z14
-	VMOVUPS         320(CX), Z15
-	VSUBPS          Z0, Z15, Z15
-	VMULPS          Z1, Z15, Z15
-	VCVTPS2DQ       Z15, Z15
-	VPMINUD         Z2, Z15, Z15
-	VPSRLD          $0x10, Z12, Z12
-	VPADDD          Z12, Z15, Z15
-	VPSRLD          $0x10, Z15, Z15
-	VPSLLD          $0x02, Z15, Z15
-	VPORD           Z15, Z14, Z14
-	VMOVUPS         384(CX), Z12
-	VSUBPS          Z0, Z12, Z12
-	VMULPS          Z1, Z12, Z12
-	VCVTPS2DQ       Z12, Z12
-	VPMINUD         Z2, Z12, Z12
-	VPANDD          Z3, Z13, Z15
-	VPADDD          Z15, Z12, Z12
-	VPSRLD          $0x10, Z12, Z12
-	VPSLLD          $0x04, Z12, Z12
-	VPORD           Z12, Z14, Z14
-	VMOVUPS         448(CX), Z12
-	VSUBPS          Z0, Z12, Z12
-	VMULPS          Z1, Z12, Z12
-	VCVTPS2DQ       Z12, Z12
-	VPMINUD         Z2, Z12, Z12
-	VPSRLD          $0x10, Z13, Z13
-	VPADDD          Z13, Z12, Z12
-	VPSRLD          $0x10, Z12, Z12
-	VPSLLD          $0x06, Z12, Z12
-	VPORD           Z12, Z14, Z14
-	VPMOVDB         Z14, 16(DX)
+	VPMULUDQ        Z11, Z14, Z17
+	VPSHUFD         $0xf5, Z17, Z18
+	VPXORD          Z4, Z18, Z18
+	VPMULUDQ        Z12, Z18, Z18
+	VPSHUFD         $0xf5, Z18, Z19
+	VPXORD.BCST     8(SP), Z19, Z19
+	VPXORD          Z16, Z17, Z17
+	VPADDQ          Z13, Z14, Z14
+	VPMULUDQ        Z11, Z19, Z19
+	VPMULUDQ        Z12, Z17, Z17
+	VPSHUFD         $0xf5, Z17, Z21
+	VPSHUFD         $0xf5, Z19, Z20
+	VPTERNLOGD.BCST $0x96, 16(SP), Z18, Z21
+	VPTERNLOGD.BCST $0x96, 20(SP), Z15, Z20
+	VPMULUDQ        Z11, Z21, Z18
+	VPMULUDQ        Z12, Z20, Z20
+	VPSHUFD         $0xf5, Z20, Z22
+	VPSHUFD         $0xf5, Z18, Z21
+	VPTERNLOGD.BCST $0x96, 24(SP), Z17, Z22
+	VPTERNLOGD.BCST $0x96, 28(SP), Z19, Z21
+	VPMULUDQ        Z11, Z22, Z17
+	VPMULUDQ        Z12, Z21, Z19
+	VPSHUFD         $0xf5, Z19, Z22
+	VPSHUFD         $0xf5, Z17, Z21
+	VPTERNLOGD.BCST $0x96, 32(SP), Z20, Z22
+	VPTERNLOGD.BCST $0x96, 36(SP), Z18, Z21
+	VPMULUDQ        Z11, Z22, Z18
+	VPMULUDQ        Z12, Z21, Z20
+	VPSHUFD         $0xf5, Z20, Z22
+	VPSHUFD         $0xf5, Z18, Z21
+	VPTERNLOGD.BCST $0x96, 40(SP), Z19, Z22
+	VPTERNLOGD.BCST $0x96, 44(SP), Z17, Z21
+	VPMULUDQ        Z11, Z22, Z17
+	VPMULUDQ        Z12, Z21, Z19
+	VPSHUFD         $0xf5, Z19, Z22
+	VPSHUFD         $0xf5, Z17, Z21
+	VPTERNLOGD.BCST $0x96, 48(SP), Z20, Z22
+	VPTERNLOGD.BCST $0x96, 52(SP), Z18, Z21
+	VPMULUDQ        Z11, Z22, Z18
+	VPMULUDQ        Z12, Z21, Z20
+	VPSHUFD         $0xf5, Z20, Z22
+	VPSHUFD         $0xf5, Z18, Z21
+	VPTERNLOGD.BCST $0x96, 56(SP), Z19, Z22
+	VPTERNLOGD.BCST $0x96, 60(SP), Z17, Z21
+	VPMULUDQ        Z11, Z22, Z17
+	VPMULUDQ        Z12, Z21, Z19
+	VPSHUFD         $0xf5, Z19, Z22
+	VPSHUFD         $0xf5, Z17, Z21
+	VPTERNLOGD.BCST $0x96, 64(SP), Z20, Z22
+	VPTERNLOGD.BCST $0x96, 68(SP), Z18, Z21
+	VPMULUDQ        Z11, Z22, Z18
+	VPMULUDQ        Z12, Z21, Z20
+	VPSHUFD         $0xf5, Z20, Z22
+	VPSHUFD         $0xf5, Z18, Z21
+	VPTERNLOGD.BCST $0x96, 72(SP), Z19, Z22
+	VPTERNLOGD.BCST $0x96, 76(SP), Z17, Z21
+	VPSHUFD         $0xa0, Z20, K1, Z22
+	VPSHUFD         $0xa0, Z18, K1, Z21
+	VPUNPCKLQDQ     Z21, Z22, Z17
+	VPUNPCKHQDQ     Z21, Z22, Z18
+	VADDPS          (CX), Z0, Z19
+	VMULPS          Z1, Z19, Z19
+	VCVTPS2DQ       Z19, Z19
+	VPMINUD         Z2, Z19, Z19
+	VPSHUFB         Z3, Z17, Z20
+	VPADDD          Z20, Z19, Z19
+	VPSRLD          $0x10, Z19, Z19
+	VADDPS          64(CX), Z0, Z20
+	VMULPS          Z1, Z20, Z20
+	VCVTPS2DQ       Z20, Z20
+	VPMINUD         Z2, Z20, Z20
+	VPSHUFB         Z5, Z17, Z21
+	VPADDD          Z21, Z20, Z20
+	VPSRLD          $0x0e, Z20, Z20
+	VPTERNLOGD      $0xf8, Z8, Z20, Z19
+	VADDPS          128(CX), Z0, Z20
+	VMULPS          Z1, Z20, Z20
+	VCVTPS2DQ       Z20, Z20
+	VPMINUD         Z2, Z20, Z20
+	VPSHUFB         Z6, Z17, Z21
+	VPADDD          Z21, Z20, Z20
+	VPSRLD          $0x0c, Z20, Z20
+	VPTERNLOGD      $0xf8, Z9, Z20, Z19
+	VADDPS          192(CX), Z0, Z20
+	VMULPS          Z1, Z20, Z20
+	VCVTPS2DQ       Z20, Z20
+	VPMINUD         Z2, Z20, Z20
+	VPSHUFB         Z7, Z17, Z17
+	VPADDD          Z17, Z20, Z20
+	VPSRLD          $0x0a, Z20, Z20
+	VPTERNLOGD      $0xf8, Z10, Z20, Z19
+	VPMOVDB         Z19, (DX)
+	VADDPS          256(CX), Z0, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z3, Z18, Z19
+	VPADDD          Z19, Z17, Z17
+	VPSRLD          $0x10, Z17, Z17
+	VADDPS          320(CX), Z0, Z19
+	VMULPS          Z1, Z19, Z19
+	VCVTPS2DQ       Z19, Z19
+	VPMINUD         Z2, Z19, Z19
+	VPSHUFB         Z5, Z18, Z20
+	VPADDD          Z20, Z19, Z19
+	VPSRLD          $0x0e, Z19, Z19
+	VPTERNLOGD      $0xf8, Z8, Z19, Z17
+	VADDPS          384(CX), Z0, Z19
+	VMULPS          Z1, Z19, Z19
+	VCVTPS2DQ       Z19, Z19
+	VPMINUD         Z2, Z19, Z19
+	VPSHUFB         Z6, Z18, Z20
+	VPADDD          Z20, Z19, Z19
+	VPSRLD          $0x0c, Z19, Z19
+	VPTERNLOGD      $0xf8, Z9, Z19, Z17
+	VADDPS          448(CX), Z0, Z19
+	VMULPS          Z1, Z19, Z19
+	VCVTPS2DQ       Z19, Z19
+	VPMINUD         Z2, Z19, Z19
+	VPSHUFB         Z7, Z18, Z18
+	VPADDD          Z18, Z19, Z19
+	VPSRLD          $0x0a, Z19, Z19
+	VPTERNLOGD      $0xf8, Z10, Z19, Z17
+	VPMOVDB         Z17, 16(DX)
 	ADDQ            $0x00000200, CX
 	ADDQ            $0x20, DX
 	SUBQ            $0x00000080, AX
@@ -4157,289 +3290,220 @@ unpack2AVX512_loop:
 	RET
 
 // func pack4AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F
 TEXT ·pack4AVX512(SB), NOSPLIT, $80-56
-	MOVQ         n+0(FP), AX
-	MOVQ         x+40(FP), CX
-	MOVQ         dst+48(FP), DX
-	VBROADCASTSS zero+24(FP), Z0
-	VBROADCASTSS inv+28(FP), Z1
-	VBROADCASTSS limit+32(FP), Z2
-	MOVL         $0x0000ffff, BX
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Z3
-	MOVQ         key+16(FP), BX
-	MOVL         BX, SI
-	SHRQ         $0x20, BX
-	MOVL         SI, (SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 4(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 8(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 12(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 16(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 20(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 24(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 28(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 32(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 36(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 40(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 44(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 48(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 52(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 56(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 60(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 64(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 68(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 72(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 76(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVQ         $0x00000000d2511f53, BX
-	VMOVQ        BX, X8
-	VPBROADCASTQ X8, Z8
-	MOVQ         $0x00000000cd9e8d57, BX
-	VMOVQ        BX, X9
-	VPBROADCASTQ X9, Z9
-	MOVQ         $0x0000000000000008, BX
-	VMOVQ        BX, X10
-	VPBROADCASTQ X10, Z10
-	VPBROADCASTQ ctr+8(FP), Z11
-	VPADDQ       blockOrderAVX512<>+0(SB), Z11, Z11
-	MOVL         $0x0000aaaa, BX
-	KMOVW        BX, K1
+	MOVQ            n+0(FP), AX
+	MOVQ            x+40(FP), CX
+	MOVQ            dst+48(FP), DX
+	VBROADCASTSS    zero+24(FP), Z0
+	VBROADCASTSS    inv+28(FP), Z1
+	VBROADCASTSS    limit+32(FP), Z2
+	MOVL            $0x80000000, BX
+	VMOVD           BX, X3
+	VPBROADCASTD    X3, Z3
+	VXORPS          Z3, Z0, Z0
+	VBROADCASTI32X4 noise0<>+0(SB), Z3
+	VBROADCASTI32X4 noise1<>+0(SB), Z5
+	VBROADCASTI32X4 noise2<>+0(SB), Z6
+	VBROADCASTI32X4 noise3<>+0(SB), Z7
+	MOVL            $0x0000000f, BX
+	VMOVD           BX, X8
+	VPBROADCASTD    X8, Z8
+	MOVL            $0x000000f0, BX
+	VMOVD           BX, X8
+	VPBROADCASTD    X8, Z8
+	MOVQ            key+16(FP), BX
+	MOVL            BX, SI
+	SHRQ            $0x20, BX
+	MOVL            SI, (SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 4(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 8(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 12(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 16(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 20(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 24(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 28(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 32(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 36(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 40(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 44(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 48(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 52(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 56(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 60(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 64(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 68(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 72(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 76(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVQ            $0x00000000d2511f53, BX
+	VMOVQ           BX, X9
+	VPBROADCASTQ    X9, Z9
+	MOVQ            $0x00000000cd9e8d57, BX
+	VMOVQ           BX, X10
+	VPBROADCASTQ    X10, Z10
+	MOVQ            $0x0000000000000008, BX
+	VMOVQ           BX, X11
+	VPBROADCASTQ    X11, Z11
+	VPBROADCASTQ    ctr+8(FP), Z12
+	VPADDQ          blockOrderAVX512<>+0(SB), Z12, Z12
+	MOVL            $0x0000aaaa, BX
+	KMOVW           BX, K1
+	MOVQ            ctr+8(FP), BX
+	SHRQ            $0x20, BX
+	VMOVQ           BX, X13
+	VPBROADCASTQ    X13, Z13
+	VPXORD.BCST     (SP), Z13, Z13
+	VPXORD          Z4, Z4, Z4
+	VPXORD.BCST     4(SP), Z4, Z4
+	VPMULUDQ        Z9, Z13, Z13
+	VPSHUFD         $0xf5, Z13, Z14
+	VPXORD.BCST     12(SP), Z14, Z14
 
 pack4AVX512_loop:
-	VPXORD          Z4, Z4, Z4
-	VPXORD          Z5, Z5, Z5
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
-	VPMULUDQ        Z8, Z12, Z12
-	VPMULUDQ        Z9, Z4, Z14
-	VPSHUFD         $0xf5, Z14, Z16
-	VPSHUFD         $0xf5, Z12, Z15
-	VPTERNLOGD.BCST $0x96, (SP), Z13, Z16
-	VPTERNLOGD.BCST $0x96, 4(SP), Z5, Z15
-	VPMULUDQ        Z8, Z16, Z13
-	VPMULUDQ        Z9, Z15, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 8(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 12(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 16(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 20(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 24(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 28(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 32(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 36(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 40(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 44(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 48(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 52(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 56(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 60(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 64(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 68(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 72(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z16
-	VPADDQ          Z10, Z11, Z11
-	VPSHUFD         $0xa0, Z15, K1, Z17
-	VPSHUFD         $0xa0, Z13, K1, Z16
-	VPUNPCKLQDQ     Z16, Z17, Z12
-	VPUNPCKHQDQ     Z16, Z17, Z13
-	VMOVUPS         (CX), Z14
-	VSUBPS          Z0, Z14, Z14
-	VMULPS          Z1, Z14, Z14
-	VCVTPS2DQ       Z14, Z14
-	VPMINUD         Z2, Z14, Z14
-	VPANDD          Z3, Z12, Z15
-	VPADDD          Z15, Z14, Z14
-	VPSRLD          $0x10, Z14, Z14
-	VMOVUPS         64(CX), Z15
-	VSUBPS          Z0, Z15, Z15
+	VPMULUDQ        Z9, Z12, Z15
+	VPSHUFD         $0xf5, Z15, Z16
+	VPXORD          Z4, Z16, Z16
+	VPMULUDQ        Z10, Z16, Z16
+	VPSHUFD         $0xf5, Z16, Z17
+	VPXORD.BCST     8(SP), Z17, Z17
+	VPXORD          Z14, Z15, Z15
+	VPADDQ          Z11, Z12, Z12
+	VPMULUDQ        Z9, Z17, Z17
+	VPMULUDQ        Z10, Z15, Z15
+	VPSHUFD         $0xf5, Z15, Z19
+	VPSHUFD         $0xf5, Z17, Z18
+	VPTERNLOGD.BCST $0x96, 16(SP), Z16, Z19
+	VPTERNLOGD.BCST $0x96, 20(SP), Z13, Z18
+	VPMULUDQ        Z9, Z19, Z16
+	VPMULUDQ        Z10, Z18, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z16, Z19
+	VPTERNLOGD.BCST $0x96, 24(SP), Z15, Z20
+	VPTERNLOGD.BCST $0x96, 28(SP), Z17, Z19
+	VPMULUDQ        Z9, Z20, Z15
+	VPMULUDQ        Z10, Z19, Z17
+	VPSHUFD         $0xf5, Z17, Z20
+	VPSHUFD         $0xf5, Z15, Z19
+	VPTERNLOGD.BCST $0x96, 32(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 36(SP), Z16, Z19
+	VPMULUDQ        Z9, Z20, Z16
+	VPMULUDQ        Z10, Z19, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z16, Z19
+	VPTERNLOGD.BCST $0x96, 40(SP), Z17, Z20
+	VPTERNLOGD.BCST $0x96, 44(SP), Z15, Z19
+	VPMULUDQ        Z9, Z20, Z15
+	VPMULUDQ        Z10, Z19, Z17
+	VPSHUFD         $0xf5, Z17, Z20
+	VPSHUFD         $0xf5, Z15, Z19
+	VPTERNLOGD.BCST $0x96, 48(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 52(SP), Z16, Z19
+	VPMULUDQ        Z9, Z20, Z16
+	VPMULUDQ        Z10, Z19, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z16, Z19
+	VPTERNLOGD.BCST $0x96, 56(SP), Z17, Z20
+	VPTERNLOGD.BCST $0x96, 60(SP), Z15, Z19
+	VPMULUDQ        Z9, Z20, Z15
+	VPMULUDQ        Z10, Z19, Z17
+	VPSHUFD         $0xf5, Z17, Z20
+	VPSHUFD         $0xf5, Z15, Z19
+	VPTERNLOGD.BCST $0x96, 64(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 68(SP), Z16, Z19
+	VPMULUDQ        Z9, Z20, Z16
+	VPMULUDQ        Z10, Z19, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z16, Z19
+	VPTERNLOGD.BCST $0x96, 72(SP), Z17, Z20
+	VPTERNLOGD.BCST $0x96, 76(SP), Z15, Z19
+	VPSHUFD         $0xa0, Z18, K1, Z20
+	VPSHUFD         $0xa0, Z16, K1, Z19
+	VPUNPCKLQDQ     Z19, Z20, Z15
+	VPUNPCKHQDQ     Z19, Z20, Z16
+	VADDPS          (CX), Z0, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z3, Z15, Z18
+	VPADDD          Z18, Z17, Z17
+	VPSRLD          $0x10, Z17, Z17
+	VADDPS          64(CX), Z0, Z18
+	VMULPS          Z1, Z18, Z18
+	VCVTPS2DQ       Z18, Z18
+	VPMINUD         Z2, Z18, Z18
+	VPSHUFB         Z5, Z15, Z19
+	VPADDD          Z19, Z18, Z18
+	VPSRLD          $0x0c, Z18, Z18
+	VPTERNLOGD      $0xf8, Z8, Z18, Z17
+	VPMOVDB         Z17, (DX)
+	VADDPS          128(CX), Z0, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z6, Z15, Z18
+	VPADDD          Z18, Z17, Z17
+	VPSRLD          $0x10, Z17, Z17
+	VADDPS          192(CX), Z0, Z18
+	VMULPS          Z1, Z18, Z18
+	VCVTPS2DQ       Z18, Z18
+	VPMINUD         Z2, Z18, Z18
+	VPSHUFB         Z7, Z15, Z15
+	VPADDD          Z15, Z18, Z18
+	VPSRLD          $0x0c, Z18, Z18
+	VPTERNLOGD      $0xf8, Z8, Z18, Z17
+	VPMOVDB         Z17, 16(DX)
+	VADDPS          256(CX), Z0, Z15
 	VMULPS          Z1, Z15, Z15
 	VCVTPS2DQ       Z15, Z15
 	VPMINUD         Z2, Z15, Z15
-	VPSRLD          $0x10, Z12, Z12
-	VPADDD          Z12, Z15, Z15
+	VPSHUFB         Z3, Z16, Z17
+	VPADDD          Z17, Z15, Z15
 	VPSRLD          $0x10, Z15, Z15
-	VPSLLD          $0x04, Z15, Z15
-	VPORD           Z15, Z14, Z14
-	VPMOVDB         Z14, (DX)
-	VMOVUPS         128(CX), Z12
-	VSUBPS          Z0, Z12, Z12
-	VMULPS          Z1, Z12, Z12
-	VCVTPS2DQ       Z12, Z12
-	VPMINUD         Z2, Z12, Z12
-	VPANDD          Z3, Z13, Z14
-	VPADDD          Z14, Z12, Z12
-	VPSRLD          $0x10, Z12, Z12
-	VMOVUPS         192(CX), Z14
-	VSUBPS          Z0, Z14, Z14
-	VMULPS          Z1, Z14, Z14
-	VCVTPS2DQ       Z14, Z14
-	VPMINUD         Z2, Z14, Z14
-	VPSRLD          $0x10, Z13, Z13
-	VPADDD          Z13, Z14, Z14
-	VPSRLD          $0x10, Z14, Z14
-	VPSLLD          $0x04, Z14, Z14
-	VPORD           Z14, Z12, Z12
-	VPMOVDB         Z12, 16(DX)
-	VPXORD          Z6, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
-	VPMULUDQ        Z8, Z12, Z12
-	VPMULUDQ        Z9, Z6, Z14
-	VPSHUFD         $0xf5, Z14, Z16
-	VPSHUFD         $0xf5, Z12, Z15
-	VPTERNLOGD.BCST $0x96, (SP), Z13, Z16
-	VPTERNLOGD.BCST $0x96, 4(SP), Z7, Z15
-	VPMULUDQ        Z8, Z16, Z13
-	VPMULUDQ        Z9, Z15, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 8(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 12(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 16(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 20(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 24(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 28(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 32(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 36(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 40(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 44(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 48(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 52(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 56(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 60(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 64(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 68(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 72(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z16
-	VPADDQ          Z10, Z11, Z11
-	VPSHUFD         $0xa0, Z15, K1, Z17
-	VPSHUFD         $0xa0, Z13, K1, Z16
-	VPUNPCKLQDQ     Z16, Z17, Z12
-	VPUNPCKHQDQ     Z16, Z17, Z13
-	VMOVUPS         256(CX), Z14
-	VSUBPS          Z0, Z14, Z14
-	VMULPS          Z1, Z14, Z14
-	VCVTPS2DQ       Z14, Z14
-	VPMINUD         Z2, Z14, Z14
-	VPANDD          Z3, Z12, Z15
-	VPADDD          Z15, Z14, Z14
-	VPSRLD          $0x10, Z14, Z14
-	VMOVUPS         320(CX), Z15
-	VSUBPS          Z0, Z15, Z15
+	VADDPS          320(CX), Z0, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z5, Z16, Z18
+	VPADDD          Z18, Z17, Z17
+	VPSRLD          $0x0c, Z17, Z17
+	VPTERNLOGD      $0xf8, Z8, Z17, Z15
+	VPMOVDB         Z15, 32(DX)
+	VADDPS          384(CX), Z0, Z15
 	VMULPS          Z1, Z15, Z15
 	VCVTPS2DQ       Z15, Z15
 	VPMINUD         Z2, Z15, Z15
-	VPSRLD          $0x10, Z12, Z12
-	VPADDD          Z12, Z15, Z15
+	VPSHUFB         Z6, Z16, Z17
+	VPADDD          Z17, Z15, Z15
 	VPSRLD          $0x10, Z15, Z15
-	VPSLLD          $0x04, Z15, Z15
-	VPORD           Z15, Z14, Z14
-	VPMOVDB         Z14, 32(DX)
-	VMOVUPS         384(CX), Z12
-	VSUBPS          Z0, Z12, Z12
-	VMULPS          Z1, Z12, Z12
-	VCVTPS2DQ       Z12, Z12
-	VPMINUD         Z2, Z12, Z12
-	VPANDD          Z3, Z13, Z14
-	VPADDD          Z14, Z12, Z12
-	VPSRLD          $0x10, Z12, Z12
-	VMOVUPS         448(CX), Z14
-	VSUBPS          Z0, Z14, Z14
-	VMULPS          Z1, Z14, Z14
-	VCVTPS2DQ       Z14, Z14
-	VPMINUD         Z2, Z14, Z14
-	VPSRLD          $0x10, Z13, Z13
-	VPADDD          Z13, Z14, Z14
-	VPSRLD          $0x10, Z14, Z14
-	VPSLLD          $0x04, Z14, Z14
-	VPORD           Z14, Z12, Z12
-	VPMOVDB         Z12, 48(DX)
+	VADDPS          448(CX), Z0, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z7, Z16, Z16
+	VPADDD          Z16, Z17, Z17
+	VPSRLD          $0x0c, Z17, Z17
+	VPTERNLOGD      $0xf8, Z8, Z17, Z15
+	VPMOVDB         Z15, 48(DX)
 	ADDQ            $0x00000200, CX
 	ADDQ            $0x40, DX
 	SUBQ            $0x00000080, AX
@@ -4516,285 +3580,217 @@ unpack4AVX512_loop:
 	RET
 
 // func pack8AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F
 TEXT ·pack8AVX512(SB), NOSPLIT, $80-56
-	MOVQ         n+0(FP), AX
-	MOVQ         x+40(FP), CX
-	MOVQ         dst+48(FP), DX
-	VBROADCASTSS zero+24(FP), Z0
-	VBROADCASTSS inv+28(FP), Z1
-	VBROADCASTSS limit+32(FP), Z2
-	MOVL         $0x0000ffff, BX
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Z3
-	MOVQ         key+16(FP), BX
-	MOVL         BX, SI
-	SHRQ         $0x20, BX
-	MOVL         SI, (SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 4(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 8(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 12(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 16(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 20(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 24(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 28(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 32(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 36(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 40(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 44(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 48(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 52(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 56(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 60(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 64(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 68(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVL         SI, 72(SP)
-	ADDL         $0x9e3779b9, SI
-	MOVL         BX, 76(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVQ         $0x00000000d2511f53, BX
-	VMOVQ        BX, X8
-	VPBROADCASTQ X8, Z8
-	MOVQ         $0x00000000cd9e8d57, BX
-	VMOVQ        BX, X9
-	VPBROADCASTQ X9, Z9
-	MOVQ         $0x0000000000000008, BX
-	VMOVQ        BX, X10
-	VPBROADCASTQ X10, Z10
-	VPBROADCASTQ ctr+8(FP), Z11
-	VPADDQ       blockOrderAVX512<>+0(SB), Z11, Z11
-	MOVL         $0x0000aaaa, BX
-	KMOVW        BX, K1
+	MOVQ            n+0(FP), AX
+	MOVQ            x+40(FP), CX
+	MOVQ            dst+48(FP), DX
+	VBROADCASTSS    zero+24(FP), Z0
+	VBROADCASTSS    inv+28(FP), Z1
+	VBROADCASTSS    limit+32(FP), Z2
+	MOVL            $0x80000000, BX
+	VMOVD           BX, X3
+	VPBROADCASTD    X3, Z3
+	VXORPS          Z3, Z0, Z0
+	VBROADCASTI32X4 noise0<>+0(SB), Z3
+	VBROADCASTI32X4 noise1<>+0(SB), Z5
+	VBROADCASTI32X4 noise2<>+0(SB), Z6
+	VBROADCASTI32X4 noise3<>+0(SB), Z7
+	MOVL            $0x000000ff, BX
+	VMOVD           BX, X8
+	VPBROADCASTD    X8, Z8
+	MOVQ            key+16(FP), BX
+	MOVL            BX, SI
+	SHRQ            $0x20, BX
+	MOVL            SI, (SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 4(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 8(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 12(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 16(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 20(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 24(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 28(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 32(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 36(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 40(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 44(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 48(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 52(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 56(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 60(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 64(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 68(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVL            SI, 72(SP)
+	ADDL            $0x9e3779b9, SI
+	MOVL            BX, 76(SP)
+	ADDL            $0xbb67ae85, BX
+	MOVQ            $0x00000000d2511f53, BX
+	VMOVQ           BX, X8
+	VPBROADCASTQ    X8, Z8
+	MOVQ            $0x00000000cd9e8d57, BX
+	VMOVQ           BX, X9
+	VPBROADCASTQ    X9, Z9
+	MOVQ            $0x0000000000000008, BX
+	VMOVQ           BX, X10
+	VPBROADCASTQ    X10, Z10
+	VPBROADCASTQ    ctr+8(FP), Z11
+	VPADDQ          blockOrderAVX512<>+0(SB), Z11, Z11
+	MOVL            $0x0000aaaa, BX
+	KMOVW           BX, K1
+	MOVQ            ctr+8(FP), BX
+	SHRQ            $0x20, BX
+	VMOVQ           BX, X12
+	VPBROADCASTQ    X12, Z12
+	VPXORD.BCST     (SP), Z12, Z12
+	VPXORD          Z4, Z4, Z4
+	VPXORD.BCST     4(SP), Z4, Z4
+	VPMULUDQ        Z8, Z12, Z12
+	VPSHUFD         $0xf5, Z12, Z13
+	VPXORD.BCST     12(SP), Z13, Z13
 
 pack8AVX512_loop:
-	VPXORD          Z4, Z4, Z4
-	VPXORD          Z5, Z5, Z5
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
-	VPMULUDQ        Z8, Z12, Z12
-	VPMULUDQ        Z9, Z4, Z14
-	VPSHUFD         $0xf5, Z14, Z16
-	VPSHUFD         $0xf5, Z12, Z15
-	VPTERNLOGD.BCST $0x96, (SP), Z13, Z16
-	VPTERNLOGD.BCST $0x96, 4(SP), Z5, Z15
-	VPMULUDQ        Z8, Z16, Z13
+	VPMULUDQ        Z8, Z11, Z14
+	VPSHUFD         $0xf5, Z14, Z15
+	VPXORD          Z4, Z15, Z15
 	VPMULUDQ        Z9, Z15, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 8(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 12(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 16(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 20(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 24(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 28(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 32(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 36(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 40(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 44(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 48(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 52(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 56(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 60(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 64(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 68(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 72(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z16
+	VPSHUFD         $0xf5, Z15, Z16
+	VPXORD.BCST     8(SP), Z16, Z16
+	VPXORD          Z13, Z14, Z14
 	VPADDQ          Z10, Z11, Z11
-	VPSHUFD         $0xa0, Z15, K1, Z17
-	VPSHUFD         $0xa0, Z13, K1, Z16
-	VPUNPCKLQDQ     Z16, Z17, Z12
-	VPUNPCKHQDQ     Z16, Z17, Z13
-	VMOVUPS         (CX), Z14
-	VSUBPS          Z0, Z14, Z14
+	VPMULUDQ        Z8, Z16, Z16
+	VPMULUDQ        Z9, Z14, Z14
+	VPSHUFD         $0xf5, Z14, Z18
+	VPSHUFD         $0xf5, Z16, Z17
+	VPTERNLOGD.BCST $0x96, 16(SP), Z15, Z18
+	VPTERNLOGD.BCST $0x96, 20(SP), Z12, Z17
+	VPMULUDQ        Z8, Z18, Z15
+	VPMULUDQ        Z9, Z17, Z17
+	VPSHUFD         $0xf5, Z17, Z19
+	VPSHUFD         $0xf5, Z15, Z18
+	VPTERNLOGD.BCST $0x96, 24(SP), Z14, Z19
+	VPTERNLOGD.BCST $0x96, 28(SP), Z16, Z18
+	VPMULUDQ        Z8, Z19, Z14
+	VPMULUDQ        Z9, Z18, Z16
+	VPSHUFD         $0xf5, Z16, Z19
+	VPSHUFD         $0xf5, Z14, Z18
+	VPTERNLOGD.BCST $0x96, 32(SP), Z17, Z19
+	VPTERNLOGD.BCST $0x96, 36(SP), Z15, Z18
+	VPMULUDQ        Z8, Z19, Z15
+	VPMULUDQ        Z9, Z18, Z17
+	VPSHUFD         $0xf5, Z17, Z19
+	VPSHUFD         $0xf5, Z15, Z18
+	VPTERNLOGD.BCST $0x96, 40(SP), Z16, Z19
+	VPTERNLOGD.BCST $0x96, 44(SP), Z14, Z18
+	VPMULUDQ        Z8, Z19, Z14
+	VPMULUDQ        Z9, Z18, Z16
+	VPSHUFD         $0xf5, Z16, Z19
+	VPSHUFD         $0xf5, Z14, Z18
+	VPTERNLOGD.BCST $0x96, 48(SP), Z17, Z19
+	VPTERNLOGD.BCST $0x96, 52(SP), Z15, Z18
+	VPMULUDQ        Z8, Z19, Z15
+	VPMULUDQ        Z9, Z18, Z17
+	VPSHUFD         $0xf5, Z17, Z19
+	VPSHUFD         $0xf5, Z15, Z18
+	VPTERNLOGD.BCST $0x96, 56(SP), Z16, Z19
+	VPTERNLOGD.BCST $0x96, 60(SP), Z14, Z18
+	VPMULUDQ        Z8, Z19, Z14
+	VPMULUDQ        Z9, Z18, Z16
+	VPSHUFD         $0xf5, Z16, Z19
+	VPSHUFD         $0xf5, Z14, Z18
+	VPTERNLOGD.BCST $0x96, 64(SP), Z17, Z19
+	VPTERNLOGD.BCST $0x96, 68(SP), Z15, Z18
+	VPMULUDQ        Z8, Z19, Z15
+	VPMULUDQ        Z9, Z18, Z17
+	VPSHUFD         $0xf5, Z17, Z19
+	VPSHUFD         $0xf5, Z15, Z18
+	VPTERNLOGD.BCST $0x96, 72(SP), Z16, Z19
+	VPTERNLOGD.BCST $0x96, 76(SP), Z14, Z18
+	VPSHUFD         $0xa0, Z17, K1, Z19
+	VPSHUFD         $0xa0, Z15, K1, Z18
+	VPUNPCKLQDQ     Z18, Z19, Z14
+	VPUNPCKHQDQ     Z18, Z19, Z15
+	VADDPS          (CX), Z0, Z16
+	VMULPS          Z1, Z16, Z16
+	VCVTPS2DQ       Z16, Z16
+	VPMINUD         Z2, Z16, Z16
+	VPSHUFB         Z3, Z14, Z17
+	VPADDD          Z17, Z16, Z16
+	VPSRLD          $0x10, Z16, Z16
+	VPMOVDB         Z16, (DX)
+	VADDPS          64(CX), Z0, Z16
+	VMULPS          Z1, Z16, Z16
+	VCVTPS2DQ       Z16, Z16
+	VPMINUD         Z2, Z16, Z16
+	VPSHUFB         Z5, Z14, Z17
+	VPADDD          Z17, Z16, Z16
+	VPSRLD          $0x10, Z16, Z16
+	VPMOVDB         Z16, 16(DX)
+	VADDPS          128(CX), Z0, Z16
+	VMULPS          Z1, Z16, Z16
+	VCVTPS2DQ       Z16, Z16
+	VPMINUD         Z2, Z16, Z16
+	VPSHUFB         Z6, Z14, Z17
+	VPADDD          Z17, Z16, Z16
+	VPSRLD          $0x10, Z16, Z16
+	VPMOVDB         Z16, 32(DX)
+	VADDPS          192(CX), Z0, Z16
+	VMULPS          Z1, Z16, Z16
+	VCVTPS2DQ       Z16, Z16
+	VPMINUD         Z2, Z16, Z16
+	VPSHUFB         Z7, Z14, Z14
+	VPADDD          Z14, Z16, Z16
+	VPSRLD          $0x10, Z16, Z14
+	VPMOVDB         Z14, 48(DX)
+	VADDPS          256(CX), Z0, Z14
 	VMULPS          Z1, Z14, Z14
 	VCVTPS2DQ       Z14, Z14
 	VPMINUD         Z2, Z14, Z14
-	VPANDD          Z3, Z12, Z15
-	VPADDD          Z15, Z14, Z14
-	VPSRLD          $0x10, Z14, Z14
-	VPMOVDB         Z14, (DX)
-	VMOVUPS         64(CX), Z14
-	VSUBPS          Z0, Z14, Z14
-	VMULPS          Z1, Z14, Z14
-	VCVTPS2DQ       Z14, Z14
-	VPMINUD         Z2, Z14, Z14
-	VPSRLD          $0x10, Z12, Z12
-	VPADDD          Z12, Z14, Z14
-	VPSRLD          $0x10, Z14, Z14
-	VPMOVDB         Z14, 16(DX)
-	VMOVUPS         128(CX), Z12
-	VSUBPS          Z0, Z12, Z12
-	VMULPS          Z1, Z12, Z12
-	VCVTPS2DQ       Z12, Z12
-	VPMINUD         Z2, Z12, Z12
-	VPANDD          Z3, Z13, Z14
-	VPADDD          Z14, Z12, Z12
-	VPSRLD          $0x10, Z12, Z12
-	VPMOVDB         Z12, 32(DX)
-	VMOVUPS         192(CX), Z12
-	VSUBPS          Z0, Z12, Z12
-	VMULPS          Z1, Z12, Z12
-	VCVTPS2DQ       Z12, Z12
-	VPMINUD         Z2, Z12, Z12
-	VPSRLD          $0x10, Z13, Z13
-	VPADDD          Z13, Z12, Z12
-	VPSRLD          $0x10, Z12, Z12
-	VPMOVDB         Z12, 48(DX)
-	VPXORD          Z6, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VMOVAPS         Z11, Z12
-	VPSRLQ          $0x20, Z11, Z13
-	VPMULUDQ        Z8, Z12, Z12
-	VPMULUDQ        Z9, Z6, Z14
-	VPSHUFD         $0xf5, Z14, Z16
-	VPSHUFD         $0xf5, Z12, Z15
-	VPTERNLOGD.BCST $0x96, (SP), Z13, Z16
-	VPTERNLOGD.BCST $0x96, 4(SP), Z7, Z15
-	VPMULUDQ        Z8, Z16, Z13
-	VPMULUDQ        Z9, Z15, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 8(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 12(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 16(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 20(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 24(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 28(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 32(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 36(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 40(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 44(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 48(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 52(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 56(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 60(SP), Z12, Z16
-	VPMULUDQ        Z8, Z17, Z12
-	VPMULUDQ        Z9, Z16, Z14
-	VPSHUFD         $0xf5, Z14, Z17
-	VPSHUFD         $0xf5, Z12, Z16
-	VPTERNLOGD.BCST $0x96, 64(SP), Z15, Z17
-	VPTERNLOGD.BCST $0x96, 68(SP), Z13, Z16
-	VPMULUDQ        Z8, Z17, Z13
-	VPMULUDQ        Z9, Z16, Z15
-	VPSHUFD         $0xf5, Z15, Z17
-	VPSHUFD         $0xf5, Z13, Z16
-	VPTERNLOGD.BCST $0x96, 72(SP), Z14, Z17
-	VPTERNLOGD.BCST $0x96, 76(SP), Z12, Z16
-	VPADDQ          Z10, Z11, Z11
-	VPSHUFD         $0xa0, Z15, K1, Z17
-	VPSHUFD         $0xa0, Z13, K1, Z16
-	VPUNPCKLQDQ     Z16, Z17, Z12
-	VPUNPCKHQDQ     Z16, Z17, Z13
-	VMOVUPS         256(CX), Z14
-	VSUBPS          Z0, Z14, Z14
-	VMULPS          Z1, Z14, Z14
-	VCVTPS2DQ       Z14, Z14
-	VPMINUD         Z2, Z14, Z14
-	VPANDD          Z3, Z12, Z15
-	VPADDD          Z15, Z14, Z14
+	VPSHUFB         Z3, Z15, Z16
+	VPADDD          Z16, Z14, Z14
 	VPSRLD          $0x10, Z14, Z14
 	VPMOVDB         Z14, 64(DX)
-	VMOVUPS         320(CX), Z14
-	VSUBPS          Z0, Z14, Z14
+	VADDPS          320(CX), Z0, Z14
 	VMULPS          Z1, Z14, Z14
 	VCVTPS2DQ       Z14, Z14
 	VPMINUD         Z2, Z14, Z14
-	VPSRLD          $0x10, Z12, Z12
-	VPADDD          Z12, Z14, Z14
+	VPSHUFB         Z5, Z15, Z16
+	VPADDD          Z16, Z14, Z14
 	VPSRLD          $0x10, Z14, Z14
 	VPMOVDB         Z14, 80(DX)
-	VMOVUPS         384(CX), Z12
-	VSUBPS          Z0, Z12, Z12
-	VMULPS          Z1, Z12, Z12
-	VCVTPS2DQ       Z12, Z12
-	VPMINUD         Z2, Z12, Z12
-	VPANDD          Z3, Z13, Z14
-	VPADDD          Z14, Z12, Z12
-	VPSRLD          $0x10, Z12, Z12
-	VPMOVDB         Z12, 96(DX)
-	VMOVUPS         448(CX), Z12
-	VSUBPS          Z0, Z12, Z12
-	VMULPS          Z1, Z12, Z12
-	VCVTPS2DQ       Z12, Z12
-	VPMINUD         Z2, Z12, Z12
-	VPSRLD          $0x10, Z13, Z13
-	VPADDD          Z13, Z12, Z12
-	VPSRLD          $0x10, Z12, Z12
-	VPMOVDB         Z12, 112(DX)
+	VADDPS          384(CX), Z0, Z14
+	VMULPS          Z1, Z14, Z14
+	VCVTPS2DQ       Z14, Z14
+	VPMINUD         Z2, Z14, Z14
+	VPSHUFB         Z6, Z15, Z16
+	VPADDD          Z16, Z14, Z14
+	VPSRLD          $0x10, Z14, Z14
+	VPMOVDB         Z14, 96(DX)
+	VADDPS          448(CX), Z0, Z14
+	VMULPS          Z1, Z14, Z14
+	VCVTPS2DQ       Z14, Z14
+	VPMINUD         Z2, Z14, Z14
+	VPSHUFB         Z7, Z15, Z15
+	VPADDD          Z15, Z14, Z14
+	VPSRLD          $0x10, Z14, Z14
+	VPMOVDB         Z14, 112(DX)
 	ADDQ            $0x00000200, CX
 	ADDQ            $0x80, DX
 	SUBQ            $0x00000080, AX

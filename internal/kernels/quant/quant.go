@@ -6,6 +6,7 @@ package quant
 
 import (
 	"math"
+	mathbits "math/bits"
 
 	"github.com/saint-gnn/saint/internal/philox"
 )
@@ -17,7 +18,7 @@ const lanes = 16
 const One = 1 << 16
 
 // Words returns how many words of the random stream a run of n values takes.
-func Words(n int) uint64 { return 64 * uint64((n+127)/128) }
+func Words(n int) uint64 { return 32 * uint64((n+127)/128) }
 
 // Bytes returns the bytes of n codes.
 func Bytes(bits, n int) int { return (n*bits + 7) / 8 }
@@ -120,7 +121,7 @@ func above(b float32) float32 {
 
 // Pack writes the codes of x to dst (Bytes(bits, len(x)) long): floor((x-zero) inv / One + u),
 // no more than the largest code, with inv = One/step and u from the words of key's stream from
-// number word on, a multiple of 64.
+// number word on, a multiple of 32.
 func Pack(bits int, zero, inv float32, key, word uint64, x []float32, dst []byte) {
 	const unit = 128 // values that a round of any kernel divides
 	whole := len(x) / unit * unit
@@ -184,7 +185,7 @@ func Unpack(bits int, zero, step float32, src []byte, x []float32) {
 
 // packGo is Pack for whole units.
 func packGo(bits int, zero, inv float32, key, word uint64, x []float32, dst []byte) {
-	var words [64]uint32
+	var words [32]uint32
 	per := 8 / bits
 	limit := uint32(1<<bits-1) * One
 	for len(x) > 0 {
@@ -193,15 +194,12 @@ func packGo(bits int, zero, inv float32, key, word uint64, x []float32, dst []by
 		for v := range 8 { // vectors of 16 lanes
 			out := dst[v/per*lanes:]
 			for i := range lanes {
-				u := words[v/2*lanes+i]
-				if v%2 == 1 {
-					u >>= 16
-				}
+				u := mathbits.RotateLeft32(words[v/4*lanes+i], -8*(v%4))
 				t := min(fixed((x[v*lanes+i]-zero)*inv), limit) + u&(One-1)
 				out[i] |= byte(t >> 16 << (v % per * bits))
 			}
 		}
-		x, dst, word = x[128:], dst[16*bits:], word+64
+		x, dst, word = x[128:], dst[16*bits:], word+32
 	}
 }
 

@@ -74,7 +74,7 @@ func stageAVX512(n int, x *float32, bias *float32, floor float32, y *float32, si
 //go:noescape
 func unstageAVX512(n int, bias *float32, signs *byte, x *float32)
 
-// pack1AVX512 writes codes of 1 bits, with the words of blocks from ctr on. n is a multiple of 128 and at least that.
+// pack1AVX512 writes codes of 1 bits, with the words of blocks from ctr on, which agree in the high word of their counter. n is a multiple of 128 and at least that.
 //
 //go:noescape
 func pack1AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
@@ -84,7 +84,7 @@ func pack1AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit
 //go:noescape
 func unpack1AVX512(n int, zero float32, step float32, src *byte, x *float32)
 
-// pack2AVX512 writes codes of 2 bits, with the words of blocks from ctr on. n is a multiple of 128 and at least that.
+// pack2AVX512 writes codes of 2 bits, with the words of blocks from ctr on, which agree in the high word of their counter. n is a multiple of 128 and at least that.
 //
 //go:noescape
 func pack2AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
@@ -94,7 +94,7 @@ func pack2AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit
 //go:noescape
 func unpack2AVX512(n int, zero float32, step float32, src *byte, x *float32)
 
-// pack4AVX512 writes codes of 4 bits, with the words of blocks from ctr on. n is a multiple of 128 and at least that.
+// pack4AVX512 writes codes of 4 bits, with the words of blocks from ctr on, which agree in the high word of their counter. n is a multiple of 128 and at least that.
 //
 //go:noescape
 func pack4AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
@@ -104,7 +104,7 @@ func pack4AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit
 //go:noescape
 func unpack4AVX512(n int, zero float32, step float32, src *byte, x *float32)
 
-// pack8AVX512 writes codes of 8 bits, with the words of blocks from ctr on. n is a multiple of 128 and at least that.
+// pack8AVX512 writes codes of 8 bits, with the words of blocks from ctr on, which agree in the high word of their counter. n is a multiple of 128 and at least that.
 //
 //go:noescape
 func pack8AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"math/bits"
 	"testing"
 
 	"github.com/saint-gnn/saint/internal/philox"
@@ -190,15 +191,15 @@ func (r *quantRun) checkCodes() []float32 {
 // checkGroup returns the bytes of the group's codes.
 func (r *quantRun) checkGroup(g, lo, hi, width int, zero, step float32, codes []byte, values []float32) int {
 	r.Helper()
-	bits, n := r.c.Bits, hi-lo
-	per := 8 / bits
-	top := float32(int(1)<<bits - 1)
+	each, n := r.c.Bits, hi-lo
+	per := 8 / each
+	top := float32(int(1)<<each - 1)
 	off := 0
 	for i := range n {
 		block := i / (16 * per)
-		size := min(16, (min(n-block*16*per, 16*per)*bits+7)/8)
+		size := min(16, (min(n-block*16*per, 16*per)*each+7)/8)
 		at := i - block*16*per
-		code := codes[block*16+at%size] >> (at / size * bits) & byte(int(1)<<bits-1)
+		code := codes[block*16+at%size] >> (at / size * each) & byte(int(1)<<each-1)
 		off = block*16 + size
 		v := r.encoded(lo + i)
 		if v < zero || v > zero+top*step*(1+1e-6)+1e-6 {
@@ -220,11 +221,8 @@ func (r *quantRun) checkGroup(g, lo, hi, width int, zero, step float32, codes []
 func (r *quantRun) code(g, width, vector, lane int, v, zero, step, top float32) int {
 	var w [1]uint32
 	k := r.c.Key
-	philox.Words(philox.Key(k.Seed, k.Step, k.Layer, k.Slot), uint64(64*g*((width+127)/128)+16*(vector/2)+lane), w[:])
-	u := w[0] & 0xFFFF
-	if vector%2 == 1 {
-		u = w[0] >> 16
-	}
+	philox.Words(philox.Key(k.Seed, k.Step, k.Layer, k.Slot), uint64(32*g*((width+127)/128)+16*(vector/4)+lane), w[:])
+	u := bits.RotateLeft32(w[0], -8*(vector%4)) & 0xFFFF
 	if step == 0 {
 		return 0
 	}

@@ -36,17 +36,30 @@ func main() {
 	for i := range 8 {
 		DATA(4*i, U32(1<<i))
 	}
+	noise := noiseBytes()
 	for _, width = range []int{256, 512} {
 		suffix = stream.Suffix[width]
 		extremes()
 		stage()
 		unstage(bitOfLane)
 		for _, bits := range []int{1, 2, 4, 8} {
-			pack(bits, orders[width])
+			pack(bits, orders[width], noise)
 			unpack(bits)
 		}
 	}
 	Generate()
+}
+
+// noiseBytes are the shuffles that move bytes k and k+1 of every word to its low half.
+func noiseBytes() (list [4]Mem) {
+	for k := range list {
+		list[k] = GLOBL(fmt.Sprintf("noise%d", k), RODATA|NOPTR)
+		for i := range 8 {
+			at := 4 * (i % 4)
+			DATA(4*i, U32(uint32(at+k)|uint32(at+(k+1)%4)<<8|0x8080<<16))
+		}
+	}
+	return list
 }
 
 func begin(name, sig, doc string, multiple int) reg.Register {
@@ -230,66 +243,97 @@ func unstage(bitOfLane Mem) {
 }
 
 // packer holds the constants of pack.
-type packer struct{ zero, inv, limit, low vec }
+type packer struct {
+	bits             int
+	less, inv, limit vec
+	noise            [4]Op
+	masks            []vec // where code k of a byte stands, for AVX-512
+}
 
-// code returns the codes of one vector of x: the least of the scaled value and the limit, plus
-// 16 random bits, less those 16 bits.
-func (p *packer) code(from Mem, words vec, odd bool) vec {
+func newPacker(bits int, noise [4]Mem) *packer {
+	p := &packer{bits: bits, less: broadcast("zero"), inv: broadcast("inv"), limit: broadcast("limit")}
+	sign := word(1 << 31)
+	VXORPS(sign, p.less, p.less)
+	for k, m := range noise {
+		p.noise[k] = m
+		if width == 512 {
+			v := newVec()
+			VBROADCASTI32X4(m, v)
+			p.noise[k] = v
+		}
+	}
+	if width == 512 {
+		for k := range 8 / bits {
+			p.masks = append(p.masks, word((1<<bits-1)<<(k*bits)))
+		}
+	}
+	return p
+}
+
+// code returns the codes of one vector of x above 16 bits of no use: the least of the scaled value
+// and the limit, plus 16 random bits, which are bytes k and k+1 of the words.
+func (p *packer) code(from Mem, words vec, k int) vec {
 	v, u := newVec(), newVec()
-	VMOVUPS(from, v)
-	VSUBPS(p.zero, v, v)
+	VADDPS(from, p.less, v)
 	VMULPS(p.inv, v, v)
 	VCVTPS2DQ(v, v)
 	VPMINUD(p.limit, v, v)
-	switch {
-	case odd:
-		VPSRLD(Imm(16), words, u)
-	case width == 512:
-		VPANDD(p.low, words, u)
-	default:
-		VPAND(p.low, words, u)
-	}
+	VPSHUFB(p.noise[k], words, u)
 	VPADDD(u, v, v)
-	VPSRLD(Imm(16), v, v)
 	return v
 }
 
-func or(a, b vec) {
-	if width == 512 {
-		VPORD(a, b, b)
-	} else {
-		VPOR(a, b, b)
+// place adds code number k of a byte to sum.
+func (p *packer) place(code, sum vec, k int) {
+	if k == 0 {
+		VPSRLD(Imm(16), code, sum)
+		return
 	}
+	if width == 512 {
+		VPSRLD(Imm(uint64(16-k*p.bits)), code, code)
+		VPTERNLOGD(U8(0xF8), p.masks[k], code, sum) // sum | code & mask
+		return
+	}
+	VPSRLD(Imm(16), code, code)
+	VPSLLD(Imm(uint64(k*p.bits)), code, code)
+	VPOR(code, sum, sum)
 }
 
 // pack writes blocks of 16 lanes; with AVX2 a lane's vector is two registers.
-func pack(bits int, order Mem) {
+func pack(bits int, order Mem, noise [4]Mem) {
 	name := fmt.Sprintf("pack%d", bits)
-	n := begin(name, "func(n int, ctr, key uint64, zero, inv float32, limit uint32, x *float32, dst *byte)",
-		fmt.Sprintf("writes codes of %d bits, with the words of blocks from ctr on.", bits), unit)
+	doc := "writes codes of %d bits, with the words of blocks from ctr on"
+	if width == 512 {
+		doc += ", which agree in the high word of their counter"
+	}
+	n := begin(name, "func(n int, ctr, key uint64, zero, inv float32, limit uint32, x *float32, dst *byte)", fmt.Sprintf(doc+".", bits), unit)
 	x, dst := Load(Param("x"), GP64()), Load(Param("dst"), GP64())
-	p := packer{zero: broadcast("zero"), inv: broadcast("inv"), limit: broadcast("limit"), low: word(1<<16 - 1)}
-	g := stream.New(width, order)
+	p := newPacker(bits, noise)
+	next := func() []vec { return nil }
+	if width == 512 {
+		g := stream.NewNear(width, order)
+		next = func() []vec { return g.Streams(1) }
+	} else {
+		g := stream.New(width, order)
+		next = func() []vec { first, second := g.Next(); return []vec{first, second} }
+	}
 	parts := 16 / lanes() // registers of a vector
 	per := 8 / bits
 	loop(name, n, unit, func() {
 		sum := make([]vec, parts)
 		var words []vec
 		for v := range 8 {
-			if v%2 == 0 && len(words) == 0 {
-				first, second := g.Next()
-				words = []vec{first, second}
+			if v%4 == 0 && len(words) == 0 {
+				words = next()
 			}
 			for i := range parts {
-				code := p.code(Mem{Base: x, Disp: 64*v + i*bytes()}, words[i], v%2 == 1)
-				if k := v % per; k == 0 {
-					sum[i] = code
-				} else {
-					VPSLLD(Imm(uint64(k*bits)), code, code)
-					or(code, sum[i])
+				k := v % per
+				if k == 0 {
+					sum[i] = newVec()
 				}
+				p.place(p.code(Mem{Base: x, Disp: 64*v + i*bytes()}, words[i], v%4), sum[i], k)
 			}
-			if v%2 == 1 {
+			if v%4 == 3 {
 				words = words[parts:]
 			}
 			if v%per == per-1 {
