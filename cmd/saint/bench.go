@@ -64,7 +64,7 @@ func newBenchKind(e *env, name, usage string, kinds []benchKind) *cli.Command {
 		Name: name, Usage: usage,
 		Description: "Prints medians of repeats with their range, beside the share of what the machine can do at most:\n" +
 			"multiply-adds on registers and reads of memory, measured in the same process. docs/bench/README.md explains the figures.",
-		Flags: append(benchFlags(),
+		Flags: append(append(benchFlags(), activationFlags()[:2]...),
 			&cli.StringFlag{Name: "shapes", Usage: "dense products `MxNxK,...` instead of those of the presets' layers"},
 			&cli.StringFlag{Name: "markdown", Usage: "also write the table to `FILE`, or below a folder under the machine's name"}),
 		Action: func(c *cli.Context) error {
@@ -72,7 +72,7 @@ func newBenchKind(e *env, name, usage string, kinds []benchKind) *cli.Command {
 			if err != nil {
 				return err
 			}
-			o.markdown = c.String("markdown")
+			o.markdown, o.over = c.String("markdown"), overridesOf(c)
 			if o.shapes, err = parseShapes(c.String("shapes")); err != nil {
 				return err
 			}
@@ -108,6 +108,7 @@ type benchOptions struct {
 	seed       uint64
 	markdown   string
 	shapes     []gemmShape // nil: gemmShapes
+	over       overrides   // of how activations are kept
 }
 
 func benchOptionsOf(c *cli.Context) (benchOptions, error) {
@@ -181,6 +182,9 @@ func runBench(ctx context.Context, o benchOptions, e *env, kinds []benchKind) er
 	for i, prefix := range o.data {
 		var err error
 		if configs[i], err = benchConfig(o, prefix, "rw.yml"); err != nil {
+			return err
+		}
+		if err := o.over.apply(configs[i]); err != nil {
 			return err
 		}
 	}
@@ -270,6 +274,9 @@ func benchConfig(o benchOptions, prefix, fallback string) (*trainconfig.Config, 
 func openBenchSet(ctx context.Context, e *env, o benchOptions, prefix string, config *trainconfig.Config) (*benchSet, error) {
 	s := &benchSet{prefix: prefix, label: dataName(prefix), config: config}
 	s.label = strings.TrimPrefix(s.label, synthPrefix)
+	if a := config.Params.Activations; a.Bits != 0 {
+		s.label += fmt.Sprintf(" %d bits", a.Bits)
+	}
 	var err error
 	if s.ds, _, err = loadData(ctx, e, prefix, o.edgeWeight); err != nil {
 		return nil, err

@@ -34,7 +34,10 @@ type opBackend struct {
 // NewQueue returns a timing queue.
 func (b *opBackend) NewQueue() (tensor.Queue, error) {
 	q, err := b.Backend.NewQueue()
-	return &opQueue{q, b}, err
+	if err != nil {
+		return nil, err
+	}
+	return timedQueue(q, b), nil
 }
 
 // time runs an operation and books it.

@@ -118,7 +118,7 @@ func newBenchModel(ds *formats.Dataset, config *trainconfig.Config, threads int,
 	if resident == nil {
 		return nil, errors.New("the features do not lie in memory: steps are measured with features that do")
 	}
-	m.stepper, err = trainer.NewStepper(m.model, m.opt, m.arena, resident, seed)
+	m.stepper, err = trainer.NewStepper(m.model, m.opt, m.arena, resident, seed, trainer.WithActivations(trainer.ActivationStore(p.Activations)))
 	return m, err
 }
 
