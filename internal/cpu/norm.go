@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/saint-gnn/saint/internal/kernels/rows"
 	"github.com/saint-gnn/saint/trainer/tensor"
@@ -12,42 +11,68 @@ import (
 const normEps = 1e-9
 
 type normJob struct {
-	act                 rows.Act
-	bias, scale, offset []float32
-	x, y                matrix[float32]
-	norm                bool
-	mean, rstd          matrix[float32]
-	drop                dropper
-	rowsPerTask         int
+	rows.Affine
+	x, y        matrix[float32]
+	norm        bool
+	mean, rstd  matrix[float32]
+	drop        dropper
+	tmp         rowScratch
+	rowsPerTask int
+}
+
+// rowScratch is memory for rows of each worker.
+type rowScratch struct {
+	s     []float32
+	width int
+}
+
+// of returns row i of a worker, of n elements.
+func (r *rowScratch) of(worker, i, n int) []float32 {
+	return r.s[(worker*scratchRows+i)*r.width:][:n]
+}
+
+// scratchRows is how many rows each worker has, and scratchPad what keeps those of neighbours
+// off the same cache line.
+const (
+	scratchRows = 2
+	scratchPad  = 16
+)
+
+// rowScratch returns rows of n elements for all workers.
+func (q *Queue) rowScratch(n int) rowScratch {
+	width := (n+scratchPad-1)/scratchPad*scratchPad + scratchPad
+	if need := q.group.Threads() * scratchRows * width; len(q.around) < need {
+		q.around = make([]float32, need)
+	}
+	return rowScratch{q.around, width}
 }
 
 // RunTask computes a block of rows.
-func (j *normJob) RunTask(_, task int) {
+func (j *normJob) RunTask(worker, task int) {
 	lo := task * j.rowsPerTask
-	end := min(lo+j.rowsPerTask, j.x.rows)
-	for i := lo; i < end; i++ {
-		if i+1 < end {
-			rows.Fetch(j.x.row(i + 1))
-			rows.Fetch(j.y.row(i + 1))
+	j.block(worker, lo, min(lo+j.rowsPerTask, j.x.rows))
+}
+
+// block computes rows [lo,hi).
+func (j *normJob) block(worker, lo, hi int) {
+	around := j.tmp.of(worker, 0, j.x.cols)
+	for i := lo; i < hi; i++ {
+		x, y := j.x.row(i), j.y.row(i)
+		var next rows.Next
+		if i+1 < hi {
+			next = rows.Next{X: j.x.row(i + 1), Out: j.y.row(i + 1)}
 		}
-		y := j.y.row(i)
-		sum := rows.BiasAct(j.act, j.x.row(i), j.bias, y)
 		if j.norm {
-			j.standardize(i, sum, y)
+			j.mean.s[i*j.mean.stride], j.rstd.s[i*j.rstd.stride] = j.Norm(x, y, around, normEps, next)
+		} else {
+			rows.Fetch(next.X)
+			rows.Fetch(next.Out)
+			rows.BiasAct(j.Act, x, j.Bias, y)
 		}
 		if j.drop.on {
 			j.drop.row(i, 0, y, y)
 		}
 	}
-}
-
-// standardize does the norm of row i, whose sum is known.
-func (j *normJob) standardize(i int, sum float32, y []float32) {
-	n := float32(len(y))
-	mean := sum / n
-	rstd := float32(1 / math.Sqrt(float64(rows.SquaresAround(y, mean)/n)+normEps))
-	j.mean.s[i*j.mean.stride], j.rstd.s[i*j.rstd.stride] = mean, rstd
-	rows.Standardize(y, mean, rstd, j.scale, j.offset)
 }
 
 // kernelAct returns the kernels' name of an activation.
@@ -77,17 +102,21 @@ func (q *Queue) BiasActNorm(act tensor.Act, bias, scale, offset, x tensor.Tensor
 		return
 	}
 	j := &q.norm
-	j.act, j.norm, j.drop = kernelAct(op, act), scale.Present(), drops
-	j.bias = view[float32](bias).s
-	if j.bias == nil {
-		j.bias = q.zeroRow(x.Cols)
+	j.norm, j.drop, j.tmp = scale.Present(), drops, q.rowScratch(x.Cols)
+	j.Affine = affineOf(kernelAct(op, act), bias, scale, offset)
+	if j.Bias == nil {
+		j.Bias = q.zeroRow(x.Cols)
 	}
-	j.scale, j.offset = view[float32](scale).s, view[float32](offset).s
 	j.x, j.y = view[float32](x), view[float32](y)
 	j.mean, j.rstd = view[float32](mean), view[float32](rstd)
 	j.rowsPerTask = max(1, flatBlock/x.Cols)
 	q.group.Do(tasks(x.Rows, j.rowsPerTask), j)
 	j.drop.drawn()
+}
+
+// affineOf returns the kernels' form of the operands of a norm.
+func affineOf(act rows.Act, bias, scale, offset tensor.Tensor) rows.Affine {
+	return rows.Affine{Act: act, Bias: view[float32](bias).s, Scale: view[float32](scale).s, Offset: view[float32](offset).s}
 }
 
 // checkBiasNorm checks what BiasActNorm and its backward pass have in common.
@@ -100,37 +129,44 @@ func checkBiasNorm(op string, rows, cols int, bias, scale, mean, rstd tensor.Ten
 }
 
 type normBackJob struct {
-	act         rows.Act
-	bias, scale []float32
-	mean, rstd  matrix[float32]
-	x, dy, dx   matrix[float32]
-	drop        dropper
-	part        []float32 // for each task: dbias, dscale, doffset
+	rows.Affine
+	mean, rstd matrix[float32]
+	x, dy, dx  matrix[float32]
+	drop       dropper
+	tmp        rowScratch
+	part       []float32 // for each task: dbias, dscale, doffset
 }
 
 // RunTask computes a block of rows and its sums.
-func (j *normBackJob) RunTask(_, task int) {
+func (j *normBackJob) RunTask(worker, task int) {
+	j.block(worker, task, task*rowBlock, min((task+1)*rowBlock, j.x.rows))
+}
+
+// block computes rows [lo,hi) and writes their sums to a place of part.
+func (j *normBackJob) block(worker, place, lo, hi int) {
 	cols := j.x.cols
-	p := j.part[task*3*cols:][:3*cols]
+	p := j.part[place*3*cols:][:3*cols]
 	clear(p)
 	sums := rows.Sums{Bias: p[:cols], Scale: p[cols : 2*cols], Offset: p[2*cols:]}
-	end := min((task+1)*rowBlock, j.x.rows)
-	for i := task * rowBlock; i < end; i++ {
-		if i+1 < end {
-			rows.Fetch(j.dy.row(i + 1))
-			rows.Fetch(j.x.row(i + 1))
-			rows.Fetch(j.dx.row(i + 1))
-		}
+	around, dropped := j.tmp.of(worker, 0, cols), j.tmp.of(worker, 1, cols)
+	for i := lo; i < hi; i++ {
 		x, dy, dx := j.x.row(i), j.dy.row(i), j.dx.row(i)
-		if j.drop.on {
-			j.drop.row(i, 0, dy, dx)
-			dy = dx
+		var next rows.Next
+		if i+1 < hi {
+			next = rows.Next{X: j.x.row(i + 1), DY: j.dy.row(i + 1), Out: j.dx.row(i + 1)}
 		}
-		if j.scale == nil {
-			rows.ActBack(j.act, x, j.bias, dy, dx, sums.Bias)
+		if j.drop.on {
+			j.drop.row(i, 0, dy, dropped)
+			dy = dropped
+		}
+		if j.Scale == nil {
+			rows.Fetch(next.X)
+			rows.Fetch(next.DY)
+			rows.Fetch(next.Out)
+			rows.ActBack(j.Act, x, j.Bias, dy, dx, sums.Bias)
 			continue
 		}
-		rows.NormBack(j.act, x, j.bias, j.scale, j.mean.s[i*j.mean.stride], j.rstd.s[i*j.rstd.stride], dy, dx, &sums)
+		j.Back(x, j.mean.s[i*j.mean.stride], j.rstd.s[i*j.rstd.stride], dy, dx, &sums, around, next)
 	}
 }
 
@@ -152,10 +188,9 @@ func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, 
 		return
 	}
 	j := &q.normBack
-	j.act, j.drop = kernelAct(op, act), drops
-	j.bias, j.scale = view[float32](bias).s, view[float32](scale).s
-	if j.bias == nil {
-		j.bias = q.zeroRow(x.Cols)
+	j.Affine, j.drop, j.tmp = affineOf(kernelAct(op, act), bias, scale, tensor.Tensor{}), drops, q.rowScratch(x.Cols)
+	if j.Bias == nil {
+		j.Bias = q.zeroRow(x.Cols)
 	}
 	j.mean, j.rstd = view[float32](mean), view[float32](rstd)
 	j.x, j.dy, j.dx = view[float32](x), view[float32](dy), view[float32](dx)

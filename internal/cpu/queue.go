@@ -39,6 +39,7 @@ type Queue struct {
 	columns  columnsJob
 	heads    headJobs
 	zeros    []float32
+	around   []float32
 	updates  updateJobs
 	smooth   smoothJob
 	quant    quantJob

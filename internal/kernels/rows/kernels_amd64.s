@@ -179,6 +179,211 @@ normBackIdentityAVX2_loop:
 	VZEROUPPER
 	RET
 
+// func normRowIdentityAVX2(n int, x *float32, bias *float32, scale *float32, offset *float32, y *float32, around *float32, nextX *float32, nextY *float32, count float32, eps float64, stat *[2]float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·normRowIdentityAVX2(SB), NOSPLIT, $0-96
+	MOVQ   n+0(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   x+8(FP), CX
+	MOVQ   bias+16(FP), DX
+	MOVQ   around+48(FP), BX
+	MOVQ   nextX+56(FP), SI
+	MOVQ   nextY+64(FP), DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	XORQ   R8, R8
+
+normRowIdentityAVX2_sum:
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (DI)(R8*1)
+	VMOVUPS      (CX)(R8*1), Y2
+	VADDPS       (DX)(R8*1), Y2, Y2
+	VMOVUPS      Y2, (BX)(R8*1)
+	VADDPS       Y2, Y0, Y0
+	VMOVUPS      32(CX)(R8*1), Y2
+	VADDPS       32(DX)(R8*1), Y2, Y2
+	VMOVUPS      Y2, 32(BX)(R8*1)
+	VADDPS       Y2, Y1, Y1
+	ADDQ         $0x40, R8
+	CMPQ         R8, AX
+	JNE          normRowIdentityAVX2_sum
+	VMOVSS       count+72(FP), X2
+	VADDPS       Y1, Y0, Y0
+	VMOVAPS      Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X1
+	VMOVHLPS     X1, X1, X0
+	VADDPS       X0, X1, X1
+	VMOVSHDUP    X1, X0
+	VADDSS       X0, X1, X1
+	VDIVSS       X2, X1, X1
+	MOVQ         stat+88(FP), CX
+	VMOVSS       X1, (CX)
+	VBROADCASTSS X1, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y3, Y3, Y3
+	XORQ         DX, DX
+
+normRowIdentityAVX2_squares:
+	VMOVUPS      (BX)(DX*1), Y4
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      Y4, (BX)(DX*1)
+	VFMADD231PS  Y4, Y4, Y1
+	VMOVUPS      32(BX)(DX*1), Y4
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      Y4, 32(BX)(DX*1)
+	VFMADD231PS  Y4, Y4, Y3
+	ADDQ         $0x40, DX
+	CMPQ         DX, AX
+	JNE          normRowIdentityAVX2_squares
+	VADDPS       Y3, Y1, Y1
+	VMOVAPS      Y1, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X1
+	VMOVHLPS     X1, X1, X0
+	VADDPS       X0, X1, X1
+	VMOVSHDUP    X1, X0
+	VADDSS       X0, X1, X1
+	VDIVSS       X2, X1, X1
+	VCVTSS2SD    X1, X1, X0
+	VADDSD       eps+80(FP), X0, X0
+	VSQRTSD      X0, X0, X0
+	MOVQ         $0x3ff0000000000000, DX
+	VMOVQ        DX, X1
+	VDIVSD       X0, X1, X0
+	VCVTSD2SS    X0, X0, X0
+	VMOVSS       X0, 4(CX)
+	VBROADCASTSS X0, Y0
+	MOVQ         scale+24(FP), CX
+	MOVQ         offset+32(FP), DX
+	MOVQ         y+40(FP), SI
+	XORQ         DI, DI
+
+normRowIdentityAVX2_write:
+	VMOVUPS     (DX)(DI*1), Y2
+	VMULPS      (BX)(DI*1), Y0, Y1
+	VFMADD132PS (CX)(DI*1), Y2, Y1
+	VMOVUPS     Y1, (SI)(DI*1)
+	VMOVUPS     32(DX)(DI*1), Y2
+	VMULPS      32(BX)(DI*1), Y0, Y1
+	VFMADD132PS 32(CX)(DI*1), Y2, Y1
+	VMOVUPS     Y1, 32(SI)(DI*1)
+	ADDQ        $0x40, DI
+	CMPQ        DI, AX
+	JNE         normRowIdentityAVX2_write
+	VZEROUPPER
+	RET
+
+// func normRowBackIdentityAVX2(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, around *float32, nextX *float32, nextDY *float32, nextDX *float32, mean float32, rstd float32, count float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·normRowBackIdentityAVX2(SB), NOSPLIT, $0-116
+	MOVQ         n+0(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         around+72(FP), BX
+	MOVQ         scale+24(FP), SI
+	MOVQ         dy+32(FP), DI
+	MOVQ         nextX+80(FP), R8
+	MOVQ         nextDY+88(FP), R9
+	MOVQ         nextDX+96(FP), R10
+	VBROADCASTSS mean+104(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	XORQ         R11, R11
+
+normRowBackIdentityAVX2_sums:
+	PREFETCHT0   (R8)(R11*1)
+	PREFETCHT0   (R9)(R11*1)
+	PREFETCHT0   (R10)(R11*1)
+	VMOVUPS      (CX)(R11*1), Y5
+	VMOVUPS      (DI)(R11*1), Y6
+	VADDPS       (DX)(R11*1), Y5, Y5
+	VSUBPS       Y0, Y5, Y5
+	VMOVUPS      Y5, (BX)(R11*1)
+	VMULPS       (SI)(R11*1), Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      32(CX)(R11*1), Y5
+	VMOVUPS      32(DI)(R11*1), Y6
+	VADDPS       32(DX)(R11*1), Y5, Y5
+	VSUBPS       Y0, Y5, Y5
+	VMOVUPS      Y5, 32(BX)(R11*1)
+	VMULPS       32(SI)(R11*1), Y6, Y6
+	VADDPS       Y6, Y2, Y2
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         $0x40, R11
+	CMPQ         R11, AX
+	JNE          normRowBackIdentityAVX2_sums
+	VMOVSS       rstd+108(FP), X0
+	VMOVSS       count+112(FP), X5
+	VADDPS       Y2, Y1, Y1
+	VMOVAPS      Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X2
+	VMOVHLPS     X2, X2, X1
+	VADDPS       X1, X2, X2
+	VMOVSHDUP    X2, X1
+	VADDSS       X1, X2, X2
+	VADDPS       Y4, Y3, Y3
+	VMOVAPS      Y3, Y1
+	VEXTRACTF128 $0x01, Y1, X3
+	VADDPS       X3, X1, X3
+	VMOVHLPS     X3, X3, X1
+	VADDPS       X1, X3, X3
+	VMOVSHDUP    X3, X1
+	VADDSS       X1, X3, X3
+	VDIVSS       X5, X2, X2
+	VDIVSS       X5, X3, X3
+	VMULSS       X0, X2, X2
+	VMULSS       X0, X3, X3
+	VMULSS       X0, X3, X3
+	VMULSS       X0, X3, X3
+	VBROADCASTSS X0, Y0
+	VBROADCASTSS X2, Y1
+	VBROADCASTSS X3, Y2
+	VXORPS       Y3, Y3, Y3
+	MOVQ         dx+40(FP), CX
+	MOVQ         dbias+48(FP), DX
+	MOVQ         dscale+56(FP), R8
+	MOVQ         doffset+64(FP), R9
+	XORQ         R10, R10
+
+normRowBackIdentityAVX2_write:
+	VMOVUPS      (BX)(R10*1), Y3
+	VMOVUPS      (DI)(R10*1), Y4
+	VADDPS       (R9)(R10*1), Y4, Y5
+	VMOVUPS      Y5, (R9)(R10*1)
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      (R8)(R10*1), Y5
+	VFMADD231PS  Y3, Y4, Y5
+	VMOVUPS      Y5, (R8)(R10*1)
+	VFNMSUB213PS Y1, Y2, Y3
+	VFMADD132PS  (SI)(R10*1), Y3, Y4
+	VMOVUPS      Y4, (CX)(R10*1)
+	VADDPS       (DX)(R10*1), Y4, Y3
+	VMOVUPS      Y3, (DX)(R10*1)
+	VMOVUPS      32(BX)(R10*1), Y3
+	VMOVUPS      32(DI)(R10*1), Y4
+	VADDPS       32(R9)(R10*1), Y4, Y5
+	VMOVUPS      Y5, 32(R9)(R10*1)
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      32(R8)(R10*1), Y5
+	VFMADD231PS  Y3, Y4, Y5
+	VMOVUPS      Y5, 32(R8)(R10*1)
+	VFNMSUB213PS Y1, Y2, Y3
+	VFMADD132PS  32(SI)(R10*1), Y3, Y4
+	VMOVUPS      Y4, 32(CX)(R10*1)
+	VADDPS       32(DX)(R10*1), Y4, Y3
+	VMOVUPS      Y3, 32(DX)(R10*1)
+	ADDQ         $0x40, R10
+	CMPQ         R10, AX
+	JNE          normRowBackIdentityAVX2_write
+	VZEROUPPER
+	RET
+
 // func biasReLUAVX2(n int, x *float32, bias *float32, y *float32, sums *[16]float32)
 // Requires: AVX
 TEXT ·biasReLUAVX2(SB), NOSPLIT, $0-40
@@ -369,6 +574,225 @@ normBackReLUAVX2_loop:
 	ADDQ         $0x40, R10
 	SUBQ         $0x10, AX
 	JNZ          normBackReLUAVX2_loop
+	VZEROUPPER
+	RET
+
+// func normRowReLUAVX2(n int, x *float32, bias *float32, scale *float32, offset *float32, y *float32, around *float32, nextX *float32, nextY *float32, count float32, eps float64, stat *[2]float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·normRowReLUAVX2(SB), NOSPLIT, $0-96
+	MOVQ   n+0(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   x+8(FP), CX
+	MOVQ   bias+16(FP), DX
+	MOVQ   around+48(FP), BX
+	MOVQ   nextX+56(FP), SI
+	MOVQ   nextY+64(FP), DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	XORQ   R8, R8
+
+normRowReLUAVX2_sum:
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (DI)(R8*1)
+	VMOVUPS      (CX)(R8*1), Y3
+	VADDPS       (DX)(R8*1), Y3, Y3
+	VMAXPS       Y3, Y0, Y3
+	VMOVUPS      Y3, (BX)(R8*1)
+	VADDPS       Y3, Y1, Y1
+	VMOVUPS      32(CX)(R8*1), Y3
+	VADDPS       32(DX)(R8*1), Y3, Y3
+	VMAXPS       Y3, Y0, Y3
+	VMOVUPS      Y3, 32(BX)(R8*1)
+	VADDPS       Y3, Y2, Y2
+	ADDQ         $0x40, R8
+	CMPQ         R8, AX
+	JNE          normRowReLUAVX2_sum
+	VMOVSS       count+72(FP), X0
+	VADDPS       Y2, Y1, Y1
+	VMOVAPS      Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X2
+	VMOVHLPS     X2, X2, X1
+	VADDPS       X1, X2, X2
+	VMOVSHDUP    X2, X1
+	VADDSS       X1, X2, X2
+	VDIVSS       X0, X2, X2
+	MOVQ         stat+88(FP), CX
+	VMOVSS       X2, (CX)
+	VBROADCASTSS X2, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	XORQ         DX, DX
+
+normRowReLUAVX2_squares:
+	VMOVUPS      (BX)(DX*1), Y4
+	VSUBPS       Y1, Y4, Y4
+	VMOVUPS      Y4, (BX)(DX*1)
+	VFMADD231PS  Y4, Y4, Y2
+	VMOVUPS      32(BX)(DX*1), Y4
+	VSUBPS       Y1, Y4, Y4
+	VMOVUPS      Y4, 32(BX)(DX*1)
+	VFMADD231PS  Y4, Y4, Y3
+	ADDQ         $0x40, DX
+	CMPQ         DX, AX
+	JNE          normRowReLUAVX2_squares
+	VADDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X2
+	VMOVHLPS     X2, X2, X1
+	VADDPS       X1, X2, X2
+	VMOVSHDUP    X2, X1
+	VADDSS       X1, X2, X2
+	VDIVSS       X0, X2, X2
+	VCVTSS2SD    X2, X2, X0
+	VADDSD       eps+80(FP), X0, X0
+	VSQRTSD      X0, X0, X0
+	MOVQ         $0x3ff0000000000000, DX
+	VMOVQ        DX, X1
+	VDIVSD       X0, X1, X0
+	VCVTSD2SS    X0, X0, X0
+	VMOVSS       X0, 4(CX)
+	VBROADCASTSS X0, Y0
+	MOVQ         scale+24(FP), CX
+	MOVQ         offset+32(FP), DX
+	MOVQ         y+40(FP), SI
+	XORQ         DI, DI
+
+normRowReLUAVX2_write:
+	VMOVUPS     (DX)(DI*1), Y2
+	VMULPS      (BX)(DI*1), Y0, Y1
+	VFMADD132PS (CX)(DI*1), Y2, Y1
+	VMOVUPS     Y1, (SI)(DI*1)
+	VMOVUPS     32(DX)(DI*1), Y2
+	VMULPS      32(BX)(DI*1), Y0, Y1
+	VFMADD132PS 32(CX)(DI*1), Y2, Y1
+	VMOVUPS     Y1, 32(SI)(DI*1)
+	ADDQ        $0x40, DI
+	CMPQ        DI, AX
+	JNE         normRowReLUAVX2_write
+	VZEROUPPER
+	RET
+
+// func normRowBackReLUAVX2(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, around *float32, nextX *float32, nextDY *float32, nextDX *float32, mean float32, rstd float32, count float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·normRowBackReLUAVX2(SB), NOSPLIT, $0-116
+	MOVQ         n+0(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         around+72(FP), BX
+	MOVQ         scale+24(FP), SI
+	MOVQ         dy+32(FP), DI
+	MOVQ         nextX+80(FP), R8
+	MOVQ         nextDY+88(FP), R9
+	MOVQ         nextDX+96(FP), R10
+	VXORPS       Y0, Y0, Y0
+	VBROADCASTSS mean+104(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	XORQ         R11, R11
+
+normRowBackReLUAVX2_sums:
+	PREFETCHT0   (R8)(R11*1)
+	PREFETCHT0   (R9)(R11*1)
+	PREFETCHT0   (R10)(R11*1)
+	VMOVUPS      (CX)(R11*1), Y6
+	VMOVUPS      (DI)(R11*1), Y7
+	VADDPS       (DX)(R11*1), Y6, Y6
+	VMAXPS       Y6, Y0, Y6
+	VSUBPS       Y1, Y6, Y6
+	VMOVUPS      Y6, (BX)(R11*1)
+	VMULPS       (SI)(R11*1), Y7, Y7
+	VADDPS       Y7, Y2, Y2
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVUPS      32(CX)(R11*1), Y6
+	VMOVUPS      32(DI)(R11*1), Y7
+	VADDPS       32(DX)(R11*1), Y6, Y6
+	VMAXPS       Y6, Y0, Y6
+	VSUBPS       Y1, Y6, Y6
+	VMOVUPS      Y6, 32(BX)(R11*1)
+	VMULPS       32(SI)(R11*1), Y7, Y7
+	VADDPS       Y7, Y3, Y3
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         $0x40, R11
+	CMPQ         R11, AX
+	JNE          normRowBackReLUAVX2_sums
+	VMOVSS       rstd+108(FP), X0
+	VMOVSS       count+112(FP), X1
+	VADDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X3
+	VMOVHLPS     X3, X3, X2
+	VADDPS       X2, X3, X3
+	VMOVSHDUP    X3, X2
+	VADDSS       X2, X3, X3
+	VADDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, Y2
+	VEXTRACTF128 $0x01, Y2, X4
+	VADDPS       X4, X2, X4
+	VMOVHLPS     X4, X4, X2
+	VADDPS       X2, X4, X4
+	VMOVSHDUP    X4, X2
+	VADDSS       X2, X4, X4
+	VDIVSS       X1, X3, X3
+	VDIVSS       X1, X4, X4
+	VMULSS       X0, X3, X3
+	VMULSS       X0, X4, X4
+	VMULSS       X0, X4, X4
+	VMULSS       X0, X4, X4
+	VBROADCASTSS X0, Y0
+	VBROADCASTSS X3, Y1
+	VBROADCASTSS X4, Y2
+	VXORPS       Y3, Y3, Y3
+	MOVQ         dx+40(FP), R8
+	MOVQ         dbias+48(FP), R9
+	MOVQ         dscale+56(FP), R10
+	MOVQ         doffset+64(FP), R11
+	XORQ         R12, R12
+
+normRowBackReLUAVX2_write:
+	VMOVUPS      (BX)(R12*1), Y4
+	VMOVUPS      (DI)(R12*1), Y5
+	VMOVUPS      (CX)(R12*1), Y6
+	VADDPS       (DX)(R12*1), Y6, Y6
+	VCMPPS       $0x06, Y3, Y6, Y6
+	VADDPS       (R11)(R12*1), Y5, Y7
+	VMOVUPS      Y7, (R11)(R12*1)
+	VMULPS       Y0, Y5, Y5
+	VMOVUPS      (R10)(R12*1), Y7
+	VFMADD231PS  Y4, Y5, Y7
+	VMOVUPS      Y7, (R10)(R12*1)
+	VFNMSUB213PS Y1, Y2, Y4
+	VFMADD132PS  (SI)(R12*1), Y4, Y5
+	VANDPS       Y6, Y5, Y5
+	VMOVUPS      Y5, (R8)(R12*1)
+	VADDPS       (R9)(R12*1), Y5, Y4
+	VMOVUPS      Y4, (R9)(R12*1)
+	VMOVUPS      32(BX)(R12*1), Y4
+	VMOVUPS      32(DI)(R12*1), Y5
+	VMOVUPS      32(CX)(R12*1), Y6
+	VADDPS       32(DX)(R12*1), Y6, Y6
+	VCMPPS       $0x06, Y3, Y6, Y6
+	VADDPS       32(R11)(R12*1), Y5, Y7
+	VMOVUPS      Y7, 32(R11)(R12*1)
+	VMULPS       Y0, Y5, Y5
+	VMOVUPS      32(R10)(R12*1), Y7
+	VFMADD231PS  Y4, Y5, Y7
+	VMOVUPS      Y7, 32(R10)(R12*1)
+	VFNMSUB213PS Y1, Y2, Y4
+	VFMADD132PS  32(SI)(R12*1), Y4, Y5
+	VANDPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 32(R8)(R12*1)
+	VADDPS       32(R9)(R12*1), Y5, Y4
+	VMOVUPS      Y4, 32(R9)(R12*1)
+	ADDQ         $0x40, R12
+	CMPQ         R12, AX
+	JNE          normRowBackReLUAVX2_write
 	VZEROUPPER
 	RET
 
@@ -580,6 +1004,235 @@ normBackLeakyAVX2_loop:
 	ADDQ         $0x40, R10
 	SUBQ         $0x10, AX
 	JNZ          normBackLeakyAVX2_loop
+	VZEROUPPER
+	RET
+
+// func normRowLeakyAVX2(n int, x *float32, bias *float32, scale *float32, offset *float32, y *float32, around *float32, nextX *float32, nextY *float32, count float32, eps float64, stat *[2]float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·normRowLeakyAVX2(SB), NOSPLIT, $0-96
+	MOVQ         n+0(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         around+48(FP), BX
+	MOVQ         nextX+56(FP), SI
+	MOVQ         nextY+64(FP), DI
+	MOVL         $0x3e4ccccd, R8
+	VMOVD        R8, X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	XORQ         R8, R8
+
+normRowLeakyAVX2_sum:
+	PREFETCHT0   (SI)(R8*1)
+	PREFETCHT0   (DI)(R8*1)
+	VMOVUPS      (CX)(R8*1), Y3
+	VADDPS       (DX)(R8*1), Y3, Y3
+	VMULPS       Y0, Y3, Y4
+	VMAXPS       Y3, Y4, Y3
+	VMOVUPS      Y3, (BX)(R8*1)
+	VADDPS       Y3, Y1, Y1
+	VMOVUPS      32(CX)(R8*1), Y3
+	VADDPS       32(DX)(R8*1), Y3, Y3
+	VMULPS       Y0, Y3, Y4
+	VMAXPS       Y3, Y4, Y3
+	VMOVUPS      Y3, 32(BX)(R8*1)
+	VADDPS       Y3, Y2, Y2
+	ADDQ         $0x40, R8
+	CMPQ         R8, AX
+	JNE          normRowLeakyAVX2_sum
+	VMOVSS       count+72(FP), X0
+	VADDPS       Y2, Y1, Y1
+	VMOVAPS      Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X2
+	VMOVHLPS     X2, X2, X1
+	VADDPS       X1, X2, X2
+	VMOVSHDUP    X2, X1
+	VADDSS       X1, X2, X2
+	VDIVSS       X0, X2, X2
+	MOVQ         stat+88(FP), CX
+	VMOVSS       X2, (CX)
+	VBROADCASTSS X2, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	XORQ         DX, DX
+
+normRowLeakyAVX2_squares:
+	VMOVUPS      (BX)(DX*1), Y4
+	VSUBPS       Y1, Y4, Y4
+	VMOVUPS      Y4, (BX)(DX*1)
+	VFMADD231PS  Y4, Y4, Y2
+	VMOVUPS      32(BX)(DX*1), Y4
+	VSUBPS       Y1, Y4, Y4
+	VMOVUPS      Y4, 32(BX)(DX*1)
+	VFMADD231PS  Y4, Y4, Y3
+	ADDQ         $0x40, DX
+	CMPQ         DX, AX
+	JNE          normRowLeakyAVX2_squares
+	VADDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X2
+	VMOVHLPS     X2, X2, X1
+	VADDPS       X1, X2, X2
+	VMOVSHDUP    X2, X1
+	VADDSS       X1, X2, X2
+	VDIVSS       X0, X2, X2
+	VCVTSS2SD    X2, X2, X0
+	VADDSD       eps+80(FP), X0, X0
+	VSQRTSD      X0, X0, X0
+	MOVQ         $0x3ff0000000000000, DX
+	VMOVQ        DX, X1
+	VDIVSD       X0, X1, X0
+	VCVTSD2SS    X0, X0, X0
+	VMOVSS       X0, 4(CX)
+	VBROADCASTSS X0, Y0
+	MOVQ         scale+24(FP), CX
+	MOVQ         offset+32(FP), DX
+	MOVQ         y+40(FP), SI
+	XORQ         DI, DI
+
+normRowLeakyAVX2_write:
+	VMOVUPS     (DX)(DI*1), Y2
+	VMULPS      (BX)(DI*1), Y0, Y1
+	VFMADD132PS (CX)(DI*1), Y2, Y1
+	VMOVUPS     Y1, (SI)(DI*1)
+	VMOVUPS     32(DX)(DI*1), Y2
+	VMULPS      32(BX)(DI*1), Y0, Y1
+	VFMADD132PS 32(CX)(DI*1), Y2, Y1
+	VMOVUPS     Y1, 32(SI)(DI*1)
+	ADDQ        $0x40, DI
+	CMPQ        DI, AX
+	JNE         normRowLeakyAVX2_write
+	VZEROUPPER
+	RET
+
+// func normRowBackLeakyAVX2(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, around *float32, nextX *float32, nextDY *float32, nextDX *float32, mean float32, rstd float32, count float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·normRowBackLeakyAVX2(SB), NOSPLIT, $0-116
+	MOVQ         n+0(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         around+72(FP), BX
+	MOVQ         scale+24(FP), SI
+	MOVQ         dy+32(FP), DI
+	MOVQ         nextX+80(FP), R8
+	MOVQ         nextDY+88(FP), R9
+	MOVQ         nextDX+96(FP), R10
+	MOVL         $0x3e4ccccd, R11
+	VMOVD        R11, X0
+	VBROADCASTSS X0, Y0
+	VBROADCASTSS mean+104(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	XORQ         R11, R11
+
+normRowBackLeakyAVX2_sums:
+	PREFETCHT0   (R8)(R11*1)
+	PREFETCHT0   (R9)(R11*1)
+	PREFETCHT0   (R10)(R11*1)
+	VMOVUPS      (CX)(R11*1), Y6
+	VMOVUPS      (DI)(R11*1), Y7
+	VADDPS       (DX)(R11*1), Y6, Y6
+	VMULPS       Y0, Y6, Y8
+	VMAXPS       Y6, Y8, Y6
+	VSUBPS       Y1, Y6, Y6
+	VMOVUPS      Y6, (BX)(R11*1)
+	VMULPS       (SI)(R11*1), Y7, Y7
+	VADDPS       Y7, Y2, Y2
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVUPS      32(CX)(R11*1), Y6
+	VMOVUPS      32(DI)(R11*1), Y7
+	VADDPS       32(DX)(R11*1), Y6, Y6
+	VMULPS       Y0, Y6, Y8
+	VMAXPS       Y6, Y8, Y6
+	VSUBPS       Y1, Y6, Y6
+	VMOVUPS      Y6, 32(BX)(R11*1)
+	VMULPS       32(SI)(R11*1), Y7, Y7
+	VADDPS       Y7, Y3, Y3
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         $0x40, R11
+	CMPQ         R11, AX
+	JNE          normRowBackLeakyAVX2_sums
+	VMOVSS       rstd+108(FP), X1
+	VMOVSS       count+112(FP), X6
+	VADDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X3
+	VMOVHLPS     X3, X3, X2
+	VADDPS       X2, X3, X3
+	VMOVSHDUP    X3, X2
+	VADDSS       X2, X3, X3
+	VADDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, Y2
+	VEXTRACTF128 $0x01, Y2, X4
+	VADDPS       X4, X2, X4
+	VMOVHLPS     X4, X4, X2
+	VADDPS       X2, X4, X4
+	VMOVSHDUP    X4, X2
+	VADDSS       X2, X4, X4
+	VDIVSS       X6, X3, X3
+	VDIVSS       X6, X4, X4
+	VMULSS       X1, X3, X3
+	VMULSS       X1, X4, X4
+	VMULSS       X1, X4, X4
+	VMULSS       X1, X4, X4
+	VBROADCASTSS X1, Y1
+	VBROADCASTSS X3, Y2
+	VBROADCASTSS X4, Y3
+	VXORPS       Y4, Y4, Y4
+	MOVQ         dx+40(FP), R8
+	MOVQ         dbias+48(FP), R9
+	MOVQ         dscale+56(FP), R10
+	MOVQ         doffset+64(FP), R11
+	XORQ         R12, R12
+
+normRowBackLeakyAVX2_write:
+	VMOVUPS      (BX)(R12*1), Y5
+	VMOVUPS      (DI)(R12*1), Y6
+	VMOVUPS      (CX)(R12*1), Y7
+	VADDPS       (DX)(R12*1), Y7, Y7
+	VCMPPS       $0x06, Y4, Y7, Y7
+	VADDPS       (R11)(R12*1), Y6, Y8
+	VMOVUPS      Y8, (R11)(R12*1)
+	VMULPS       Y1, Y6, Y6
+	VMOVUPS      (R10)(R12*1), Y8
+	VFMADD231PS  Y5, Y6, Y8
+	VMOVUPS      Y8, (R10)(R12*1)
+	VFNMSUB213PS Y2, Y3, Y5
+	VFMADD132PS  (SI)(R12*1), Y5, Y6
+	VMULPS       Y0, Y6, Y5
+	VBLENDVPS    Y7, Y6, Y5, Y6
+	VMOVUPS      Y6, (R8)(R12*1)
+	VADDPS       (R9)(R12*1), Y6, Y5
+	VMOVUPS      Y5, (R9)(R12*1)
+	VMOVUPS      32(BX)(R12*1), Y5
+	VMOVUPS      32(DI)(R12*1), Y6
+	VMOVUPS      32(CX)(R12*1), Y7
+	VADDPS       32(DX)(R12*1), Y7, Y7
+	VCMPPS       $0x06, Y4, Y7, Y7
+	VADDPS       32(R11)(R12*1), Y6, Y8
+	VMOVUPS      Y8, 32(R11)(R12*1)
+	VMULPS       Y1, Y6, Y6
+	VMOVUPS      32(R10)(R12*1), Y8
+	VFMADD231PS  Y5, Y6, Y8
+	VMOVUPS      Y8, 32(R10)(R12*1)
+	VFNMSUB213PS Y2, Y3, Y5
+	VFMADD132PS  32(SI)(R12*1), Y5, Y6
+	VMULPS       Y0, Y6, Y5
+	VBLENDVPS    Y7, Y6, Y5, Y6
+	VMOVUPS      Y6, 32(R8)(R12*1)
+	VADDPS       32(R9)(R12*1), Y6, Y5
+	VMOVUPS      Y5, 32(R9)(R12*1)
+	ADDQ         $0x40, R12
+	CMPQ         R12, AX
+	JNE          normRowBackLeakyAVX2_write
 	VZEROUPPER
 	RET
 
@@ -1163,6 +1816,220 @@ normBackIdentityAVX512_loop:
 	VZEROUPPER
 	RET
 
+// func normRowIdentityAVX512(n int, x *float32, bias *float32, scale *float32, offset *float32, y *float32, around *float32, nextX *float32, nextY *float32, count float32, eps float64, stat *[2]float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·normRowIdentityAVX512(SB), NOSPLIT, $0-96
+	MOVQ   n+0(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   x+8(FP), CX
+	MOVQ   bias+16(FP), DX
+	MOVQ   around+48(FP), BX
+	MOVQ   nextX+56(FP), SI
+	MOVQ   nextY+64(FP), DI
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	XORQ   R8, R8
+
+normRowIdentityAVX512_sum:
+	PREFETCHT0    (SI)(R8*1)
+	PREFETCHT0    (DI)(R8*1)
+	VMOVUPS       (CX)(R8*1), Z2
+	VADDPS        (DX)(R8*1), Z2, Z2
+	VMOVUPS       Z2, (BX)(R8*1)
+	VADDPS        Z2, Z0, Z0
+	PREFETCHT0    64(SI)(R8*1)
+	PREFETCHT0    64(DI)(R8*1)
+	VMOVUPS       64(CX)(R8*1), Z2
+	VADDPS        64(DX)(R8*1), Z2, Z2
+	VMOVUPS       Z2, 64(BX)(R8*1)
+	VADDPS        Z2, Z1, Z1
+	ADDQ          $0x80, R8
+	CMPQ          R8, AX
+	JNE           normRowIdentityAVX512_sum
+	VMOVSS        count+72(FP), X2
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VADDPS        X0, X1, X0
+	VMOVHLPS      X0, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VDIVSS        X2, X0, X0
+	MOVQ          stat+88(FP), CX
+	VMOVSS        X0, (CX)
+	VBROADCASTSS  X0, Z0
+	VXORPS        Z1, Z1, Z1
+	VXORPS        Z3, Z3, Z3
+	XORQ          DX, DX
+
+normRowIdentityAVX512_squares:
+	VMOVUPS       (BX)(DX*1), Z4
+	VSUBPS        Z0, Z4, Z4
+	VMOVUPS       Z4, (BX)(DX*1)
+	VFMADD231PS   Z4, Z4, Z1
+	VMOVUPS       64(BX)(DX*1), Z4
+	VSUBPS        Z0, Z4, Z4
+	VMOVUPS       Z4, 64(BX)(DX*1)
+	VFMADD231PS   Z4, Z4, Z3
+	ADDQ          $0x80, DX
+	CMPQ          DX, AX
+	JNE           normRowIdentityAVX512_squares
+	VADDPS        Z3, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X0, X1, X1
+	VMOVSHDUP     X1, X0
+	VADDSS        X0, X1, X1
+	VDIVSS        X2, X1, X1
+	VCVTSS2SD     X1, X1, X0
+	VADDSD        eps+80(FP), X0, X0
+	VSQRTSD       X0, X0, X0
+	MOVQ          $0x3ff0000000000000, DX
+	VMOVQ         DX, X1
+	VDIVSD        X0, X1, X0
+	VCVTSD2SS     X0, X0, X0
+	VMOVSS        X0, 4(CX)
+	VBROADCASTSS  X0, Z0
+	MOVQ          scale+24(FP), CX
+	MOVQ          offset+32(FP), DX
+	MOVQ          y+40(FP), SI
+	XORQ          DI, DI
+
+normRowIdentityAVX512_write:
+	VMOVUPS     (DX)(DI*1), Z2
+	VMULPS      (BX)(DI*1), Z0, Z1
+	VFMADD132PS (CX)(DI*1), Z2, Z1
+	VMOVUPS     Z1, (SI)(DI*1)
+	VMOVUPS     64(DX)(DI*1), Z2
+	VMULPS      64(BX)(DI*1), Z0, Z1
+	VFMADD132PS 64(CX)(DI*1), Z2, Z1
+	VMOVUPS     Z1, 64(SI)(DI*1)
+	ADDQ        $0x80, DI
+	CMPQ        DI, AX
+	JNE         normRowIdentityAVX512_write
+	VZEROUPPER
+	RET
+
+// func normRowBackIdentityAVX512(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, around *float32, nextX *float32, nextDY *float32, nextDX *float32, mean float32, rstd float32, count float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·normRowBackIdentityAVX512(SB), NOSPLIT, $0-116
+	MOVQ         n+0(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         around+72(FP), BX
+	MOVQ         scale+24(FP), SI
+	MOVQ         dy+32(FP), DI
+	MOVQ         nextX+80(FP), R8
+	MOVQ         nextDY+88(FP), R9
+	MOVQ         nextDX+96(FP), R10
+	VBROADCASTSS mean+104(FP), Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	XORQ         R11, R11
+
+normRowBackIdentityAVX512_sums:
+	PREFETCHT0    (R8)(R11*1)
+	PREFETCHT0    (R9)(R11*1)
+	PREFETCHT0    (R10)(R11*1)
+	VMOVUPS       (CX)(R11*1), Z5
+	VMOVUPS       (DI)(R11*1), Z6
+	VADDPS        (DX)(R11*1), Z5, Z5
+	VSUBPS        Z0, Z5, Z5
+	VMOVUPS       Z5, (BX)(R11*1)
+	VMULPS        (SI)(R11*1), Z6, Z6
+	VADDPS        Z6, Z1, Z1
+	VFMADD231PS   Z5, Z6, Z3
+	PREFETCHT0    64(R8)(R11*1)
+	PREFETCHT0    64(R9)(R11*1)
+	PREFETCHT0    64(R10)(R11*1)
+	VMOVUPS       64(CX)(R11*1), Z5
+	VMOVUPS       64(DI)(R11*1), Z6
+	VADDPS        64(DX)(R11*1), Z5, Z5
+	VSUBPS        Z0, Z5, Z5
+	VMOVUPS       Z5, 64(BX)(R11*1)
+	VMULPS        64(SI)(R11*1), Z6, Z6
+	VADDPS        Z6, Z2, Z2
+	VFMADD231PS   Z5, Z6, Z4
+	ADDQ          $0x80, R11
+	CMPQ          R11, AX
+	JNE           normRowBackIdentityAVX512_sums
+	VMOVSS        rstd+108(FP), X0
+	VMOVSS        count+112(FP), X5
+	VADDPS        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VADDPS        Y2, Y1, Y2
+	VEXTRACTF128  $0x01, Y2, X1
+	VADDPS        X1, X2, X1
+	VMOVHLPS      X1, X1, X2
+	VADDPS        X2, X1, X1
+	VMOVSHDUP     X1, X2
+	VADDSS        X2, X1, X1
+	VADDPS        Z4, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y2
+	VADDPS        Y2, Y3, Y2
+	VEXTRACTF128  $0x01, Y2, X3
+	VADDPS        X3, X2, X3
+	VMOVHLPS      X3, X3, X2
+	VADDPS        X2, X3, X3
+	VMOVSHDUP     X3, X2
+	VADDSS        X2, X3, X3
+	VDIVSS        X5, X1, X1
+	VDIVSS        X5, X3, X3
+	VMULSS        X0, X1, X1
+	VMULSS        X0, X3, X3
+	VMULSS        X0, X3, X3
+	VMULSS        X0, X3, X3
+	VBROADCASTSS  X0, Z0
+	VBROADCASTSS  X1, Z1
+	VBROADCASTSS  X3, Z2
+	VXORPS        Z3, Z3, Z3
+	MOVQ          dx+40(FP), CX
+	MOVQ          dbias+48(FP), DX
+	MOVQ          dscale+56(FP), R8
+	MOVQ          doffset+64(FP), R9
+	XORQ          R10, R10
+
+normRowBackIdentityAVX512_write:
+	VMOVUPS      (BX)(R10*1), Z3
+	VMOVUPS      (DI)(R10*1), Z4
+	VADDPS       (R9)(R10*1), Z4, Z5
+	VMOVUPS      Z5, (R9)(R10*1)
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      (R8)(R10*1), Z5
+	VFMADD231PS  Z3, Z4, Z5
+	VMOVUPS      Z5, (R8)(R10*1)
+	VFNMSUB213PS Z1, Z2, Z3
+	VFMADD132PS  (SI)(R10*1), Z3, Z4
+	VMOVUPS      Z4, (CX)(R10*1)
+	VADDPS       (DX)(R10*1), Z4, Z3
+	VMOVUPS      Z3, (DX)(R10*1)
+	VMOVUPS      64(BX)(R10*1), Z3
+	VMOVUPS      64(DI)(R10*1), Z4
+	VADDPS       64(R9)(R10*1), Z4, Z5
+	VMOVUPS      Z5, 64(R9)(R10*1)
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      64(R8)(R10*1), Z5
+	VFMADD231PS  Z3, Z4, Z5
+	VMOVUPS      Z5, 64(R8)(R10*1)
+	VFNMSUB213PS Z1, Z2, Z3
+	VFMADD132PS  64(SI)(R10*1), Z3, Z4
+	VMOVUPS      Z4, 64(CX)(R10*1)
+	VADDPS       64(DX)(R10*1), Z4, Z3
+	VMOVUPS      Z3, 64(DX)(R10*1)
+	ADDQ         $0x80, R10
+	CMPQ         R10, AX
+	JNE          normRowBackIdentityAVX512_write
+	VZEROUPPER
+	RET
+
 // func biasReLUAVX512(n int, x *float32, bias *float32, y *float32, sums *[16]float32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·biasReLUAVX512(SB), NOSPLIT, $0-40
@@ -1353,6 +2220,234 @@ normBackReLUAVX512_loop:
 	ADDQ         $0x80, R10
 	SUBQ         $0x20, AX
 	JNZ          normBackReLUAVX512_loop
+	VZEROUPPER
+	RET
+
+// func normRowReLUAVX512(n int, x *float32, bias *float32, scale *float32, offset *float32, y *float32, around *float32, nextX *float32, nextY *float32, count float32, eps float64, stat *[2]float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·normRowReLUAVX512(SB), NOSPLIT, $0-96
+	MOVQ   n+0(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   x+8(FP), CX
+	MOVQ   bias+16(FP), DX
+	MOVQ   around+48(FP), BX
+	MOVQ   nextX+56(FP), SI
+	MOVQ   nextY+64(FP), DI
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	XORQ   R8, R8
+
+normRowReLUAVX512_sum:
+	PREFETCHT0    (SI)(R8*1)
+	PREFETCHT0    (DI)(R8*1)
+	VMOVUPS       (CX)(R8*1), Z3
+	VADDPS        (DX)(R8*1), Z3, Z3
+	VMAXPS        Z3, Z0, Z3
+	VMOVUPS       Z3, (BX)(R8*1)
+	VADDPS        Z3, Z1, Z1
+	PREFETCHT0    64(SI)(R8*1)
+	PREFETCHT0    64(DI)(R8*1)
+	VMOVUPS       64(CX)(R8*1), Z3
+	VADDPS        64(DX)(R8*1), Z3, Z3
+	VMAXPS        Z3, Z0, Z3
+	VMOVUPS       Z3, 64(BX)(R8*1)
+	VADDPS        Z3, Z2, Z2
+	ADDQ          $0x80, R8
+	CMPQ          R8, AX
+	JNE           normRowReLUAVX512_sum
+	VMOVSS        count+72(FP), X0
+	VADDPS        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VADDPS        Y2, Y1, Y2
+	VEXTRACTF128  $0x01, Y2, X1
+	VADDPS        X1, X2, X1
+	VMOVHLPS      X1, X1, X2
+	VADDPS        X2, X1, X1
+	VMOVSHDUP     X1, X2
+	VADDSS        X2, X1, X1
+	VDIVSS        X0, X1, X1
+	MOVQ          stat+88(FP), CX
+	VMOVSS        X1, (CX)
+	VBROADCASTSS  X1, Z1
+	VXORPS        Z2, Z2, Z2
+	VXORPS        Z3, Z3, Z3
+	XORQ          DX, DX
+
+normRowReLUAVX512_squares:
+	VMOVUPS       (BX)(DX*1), Z4
+	VSUBPS        Z1, Z4, Z4
+	VMOVUPS       Z4, (BX)(DX*1)
+	VFMADD231PS   Z4, Z4, Z2
+	VMOVUPS       64(BX)(DX*1), Z4
+	VSUBPS        Z1, Z4, Z4
+	VMOVUPS       Z4, 64(BX)(DX*1)
+	VFMADD231PS   Z4, Z4, Z3
+	ADDQ          $0x80, DX
+	CMPQ          DX, AX
+	JNE           normRowReLUAVX512_squares
+	VADDPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y1
+	VADDPS        Y1, Y2, Y1
+	VEXTRACTF128  $0x01, Y1, X2
+	VADDPS        X2, X1, X2
+	VMOVHLPS      X2, X2, X1
+	VADDPS        X1, X2, X2
+	VMOVSHDUP     X2, X1
+	VADDSS        X1, X2, X2
+	VDIVSS        X0, X2, X2
+	VCVTSS2SD     X2, X2, X0
+	VADDSD        eps+80(FP), X0, X0
+	VSQRTSD       X0, X0, X0
+	MOVQ          $0x3ff0000000000000, DX
+	VMOVQ         DX, X1
+	VDIVSD        X0, X1, X0
+	VCVTSD2SS     X0, X0, X0
+	VMOVSS        X0, 4(CX)
+	VBROADCASTSS  X0, Z0
+	MOVQ          scale+24(FP), CX
+	MOVQ          offset+32(FP), DX
+	MOVQ          y+40(FP), SI
+	XORQ          DI, DI
+
+normRowReLUAVX512_write:
+	VMOVUPS     (DX)(DI*1), Z2
+	VMULPS      (BX)(DI*1), Z0, Z1
+	VFMADD132PS (CX)(DI*1), Z2, Z1
+	VMOVUPS     Z1, (SI)(DI*1)
+	VMOVUPS     64(DX)(DI*1), Z2
+	VMULPS      64(BX)(DI*1), Z0, Z1
+	VFMADD132PS 64(CX)(DI*1), Z2, Z1
+	VMOVUPS     Z1, 64(SI)(DI*1)
+	ADDQ        $0x80, DI
+	CMPQ        DI, AX
+	JNE         normRowReLUAVX512_write
+	VZEROUPPER
+	RET
+
+// func normRowBackReLUAVX512(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, around *float32, nextX *float32, nextDY *float32, nextDX *float32, mean float32, rstd float32, count float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·normRowBackReLUAVX512(SB), NOSPLIT, $0-116
+	MOVQ         n+0(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         around+72(FP), BX
+	MOVQ         scale+24(FP), SI
+	MOVQ         dy+32(FP), DI
+	MOVQ         nextX+80(FP), R8
+	MOVQ         nextDY+88(FP), R9
+	MOVQ         nextDX+96(FP), R10
+	VXORPS       Z0, Z0, Z0
+	VBROADCASTSS mean+104(FP), Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	XORQ         R11, R11
+
+normRowBackReLUAVX512_sums:
+	PREFETCHT0    (R8)(R11*1)
+	PREFETCHT0    (R9)(R11*1)
+	PREFETCHT0    (R10)(R11*1)
+	VMOVUPS       (CX)(R11*1), Z6
+	VMOVUPS       (DI)(R11*1), Z7
+	VADDPS        (DX)(R11*1), Z6, Z6
+	VMAXPS        Z6, Z0, Z6
+	VSUBPS        Z1, Z6, Z6
+	VMOVUPS       Z6, (BX)(R11*1)
+	VMULPS        (SI)(R11*1), Z7, Z7
+	VADDPS        Z7, Z2, Z2
+	VFMADD231PS   Z6, Z7, Z4
+	PREFETCHT0    64(R8)(R11*1)
+	PREFETCHT0    64(R9)(R11*1)
+	PREFETCHT0    64(R10)(R11*1)
+	VMOVUPS       64(CX)(R11*1), Z6
+	VMOVUPS       64(DI)(R11*1), Z7
+	VADDPS        64(DX)(R11*1), Z6, Z6
+	VMAXPS        Z6, Z0, Z6
+	VSUBPS        Z1, Z6, Z6
+	VMOVUPS       Z6, 64(BX)(R11*1)
+	VMULPS        64(SI)(R11*1), Z7, Z7
+	VADDPS        Z7, Z3, Z3
+	VFMADD231PS   Z6, Z7, Z5
+	ADDQ          $0x80, R11
+	CMPQ          R11, AX
+	JNE           normRowBackReLUAVX512_sums
+	VMOVSS        rstd+108(FP), X0
+	VMOVSS        count+112(FP), X1
+	VADDPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y3
+	VADDPS        Y3, Y2, Y3
+	VEXTRACTF128  $0x01, Y3, X2
+	VADDPS        X2, X3, X2
+	VMOVHLPS      X2, X2, X3
+	VADDPS        X3, X2, X2
+	VMOVSHDUP     X2, X3
+	VADDSS        X3, X2, X2
+	VADDPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y3
+	VADDPS        Y3, Y4, Y3
+	VEXTRACTF128  $0x01, Y3, X4
+	VADDPS        X4, X3, X4
+	VMOVHLPS      X4, X4, X3
+	VADDPS        X3, X4, X4
+	VMOVSHDUP     X4, X3
+	VADDSS        X3, X4, X4
+	VDIVSS        X1, X2, X2
+	VDIVSS        X1, X4, X4
+	VMULSS        X0, X2, X2
+	VMULSS        X0, X4, X4
+	VMULSS        X0, X4, X4
+	VMULSS        X0, X4, X4
+	VBROADCASTSS  X0, Z0
+	VBROADCASTSS  X2, Z1
+	VBROADCASTSS  X4, Z2
+	VXORPS        Z3, Z3, Z3
+	MOVQ          dx+40(FP), R8
+	MOVQ          dbias+48(FP), R9
+	MOVQ          dscale+56(FP), R10
+	MOVQ          doffset+64(FP), R11
+	XORQ          R12, R12
+
+normRowBackReLUAVX512_write:
+	VMOVUPS      (BX)(R12*1), Z4
+	VMOVUPS      (DI)(R12*1), Z5
+	VMOVUPS      (CX)(R12*1), Z6
+	VADDPS       (DX)(R12*1), Z6, Z6
+	VCMPPS       $0x06, Z3, Z6, K1
+	VADDPS       (R11)(R12*1), Z5, Z6
+	VMOVUPS      Z6, (R11)(R12*1)
+	VMULPS       Z0, Z5, Z5
+	VMOVUPS      (R10)(R12*1), Z6
+	VFMADD231PS  Z4, Z5, Z6
+	VMOVUPS      Z6, (R10)(R12*1)
+	VFNMSUB213PS Z1, Z2, Z4
+	VFMADD132PS  (SI)(R12*1), Z4, Z5
+	VMOVAPS.Z    Z5, K1, Z5
+	VMOVUPS      Z5, (R8)(R12*1)
+	VADDPS       (R9)(R12*1), Z5, Z4
+	VMOVUPS      Z4, (R9)(R12*1)
+	VMOVUPS      64(BX)(R12*1), Z4
+	VMOVUPS      64(DI)(R12*1), Z5
+	VMOVUPS      64(CX)(R12*1), Z6
+	VADDPS       64(DX)(R12*1), Z6, Z6
+	VCMPPS       $0x06, Z3, Z6, K1
+	VADDPS       64(R11)(R12*1), Z5, Z6
+	VMOVUPS      Z6, 64(R11)(R12*1)
+	VMULPS       Z0, Z5, Z5
+	VMOVUPS      64(R10)(R12*1), Z6
+	VFMADD231PS  Z4, Z5, Z6
+	VMOVUPS      Z6, 64(R10)(R12*1)
+	VFNMSUB213PS Z1, Z2, Z4
+	VFMADD132PS  64(SI)(R12*1), Z4, Z5
+	VMOVAPS.Z    Z5, K1, Z5
+	VMOVUPS      Z5, 64(R8)(R12*1)
+	VADDPS       64(R9)(R12*1), Z5, Z4
+	VMOVUPS      Z4, 64(R9)(R12*1)
+	ADDQ         $0x80, R12
+	CMPQ         R12, AX
+	JNE          normRowBackReLUAVX512_write
 	VZEROUPPER
 	RET
 
@@ -1564,6 +2659,244 @@ normBackLeakyAVX512_loop:
 	ADDQ         $0x80, R10
 	SUBQ         $0x20, AX
 	JNZ          normBackLeakyAVX512_loop
+	VZEROUPPER
+	RET
+
+// func normRowLeakyAVX512(n int, x *float32, bias *float32, scale *float32, offset *float32, y *float32, around *float32, nextX *float32, nextY *float32, count float32, eps float64, stat *[2]float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·normRowLeakyAVX512(SB), NOSPLIT, $0-96
+	MOVQ         n+0(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         around+48(FP), BX
+	MOVQ         nextX+56(FP), SI
+	MOVQ         nextY+64(FP), DI
+	MOVL         $0x3e4ccccd, R8
+	VMOVD        R8, X0
+	VBROADCASTSS X0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	XORQ         R8, R8
+
+normRowLeakyAVX512_sum:
+	PREFETCHT0    (SI)(R8*1)
+	PREFETCHT0    (DI)(R8*1)
+	VMOVUPS       (CX)(R8*1), Z3
+	VADDPS        (DX)(R8*1), Z3, Z3
+	VMULPS        Z0, Z3, Z4
+	VMAXPS        Z3, Z4, Z3
+	VMOVUPS       Z3, (BX)(R8*1)
+	VADDPS        Z3, Z1, Z1
+	PREFETCHT0    64(SI)(R8*1)
+	PREFETCHT0    64(DI)(R8*1)
+	VMOVUPS       64(CX)(R8*1), Z3
+	VADDPS        64(DX)(R8*1), Z3, Z3
+	VMULPS        Z0, Z3, Z4
+	VMAXPS        Z3, Z4, Z3
+	VMOVUPS       Z3, 64(BX)(R8*1)
+	VADDPS        Z3, Z2, Z2
+	ADDQ          $0x80, R8
+	CMPQ          R8, AX
+	JNE           normRowLeakyAVX512_sum
+	VMOVSS        count+72(FP), X0
+	VADDPS        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VADDPS        Y2, Y1, Y2
+	VEXTRACTF128  $0x01, Y2, X1
+	VADDPS        X1, X2, X1
+	VMOVHLPS      X1, X1, X2
+	VADDPS        X2, X1, X1
+	VMOVSHDUP     X1, X2
+	VADDSS        X2, X1, X1
+	VDIVSS        X0, X1, X1
+	MOVQ          stat+88(FP), CX
+	VMOVSS        X1, (CX)
+	VBROADCASTSS  X1, Z1
+	VXORPS        Z2, Z2, Z2
+	VXORPS        Z3, Z3, Z3
+	XORQ          DX, DX
+
+normRowLeakyAVX512_squares:
+	VMOVUPS       (BX)(DX*1), Z4
+	VSUBPS        Z1, Z4, Z4
+	VMOVUPS       Z4, (BX)(DX*1)
+	VFMADD231PS   Z4, Z4, Z2
+	VMOVUPS       64(BX)(DX*1), Z4
+	VSUBPS        Z1, Z4, Z4
+	VMOVUPS       Z4, 64(BX)(DX*1)
+	VFMADD231PS   Z4, Z4, Z3
+	ADDQ          $0x80, DX
+	CMPQ          DX, AX
+	JNE           normRowLeakyAVX512_squares
+	VADDPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y1
+	VADDPS        Y1, Y2, Y1
+	VEXTRACTF128  $0x01, Y1, X2
+	VADDPS        X2, X1, X2
+	VMOVHLPS      X2, X2, X1
+	VADDPS        X1, X2, X2
+	VMOVSHDUP     X2, X1
+	VADDSS        X1, X2, X2
+	VDIVSS        X0, X2, X2
+	VCVTSS2SD     X2, X2, X0
+	VADDSD        eps+80(FP), X0, X0
+	VSQRTSD       X0, X0, X0
+	MOVQ          $0x3ff0000000000000, DX
+	VMOVQ         DX, X1
+	VDIVSD        X0, X1, X0
+	VCVTSD2SS     X0, X0, X0
+	VMOVSS        X0, 4(CX)
+	VBROADCASTSS  X0, Z0
+	MOVQ          scale+24(FP), CX
+	MOVQ          offset+32(FP), DX
+	MOVQ          y+40(FP), SI
+	XORQ          DI, DI
+
+normRowLeakyAVX512_write:
+	VMOVUPS     (DX)(DI*1), Z2
+	VMULPS      (BX)(DI*1), Z0, Z1
+	VFMADD132PS (CX)(DI*1), Z2, Z1
+	VMOVUPS     Z1, (SI)(DI*1)
+	VMOVUPS     64(DX)(DI*1), Z2
+	VMULPS      64(BX)(DI*1), Z0, Z1
+	VFMADD132PS 64(CX)(DI*1), Z2, Z1
+	VMOVUPS     Z1, 64(SI)(DI*1)
+	ADDQ        $0x80, DI
+	CMPQ        DI, AX
+	JNE         normRowLeakyAVX512_write
+	VZEROUPPER
+	RET
+
+// func normRowBackLeakyAVX512(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, around *float32, nextX *float32, nextDY *float32, nextDX *float32, mean float32, rstd float32, count float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·normRowBackLeakyAVX512(SB), NOSPLIT, $0-116
+	MOVQ         n+0(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         x+8(FP), CX
+	MOVQ         bias+16(FP), DX
+	MOVQ         around+72(FP), BX
+	MOVQ         scale+24(FP), SI
+	MOVQ         dy+32(FP), DI
+	MOVQ         nextX+80(FP), R8
+	MOVQ         nextDY+88(FP), R9
+	MOVQ         nextDX+96(FP), R10
+	MOVL         $0x3e4ccccd, R11
+	VMOVD        R11, X0
+	VBROADCASTSS X0, Z0
+	VBROADCASTSS mean+104(FP), Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	XORQ         R11, R11
+
+normRowBackLeakyAVX512_sums:
+	PREFETCHT0    (R8)(R11*1)
+	PREFETCHT0    (R9)(R11*1)
+	PREFETCHT0    (R10)(R11*1)
+	VMOVUPS       (CX)(R11*1), Z6
+	VMOVUPS       (DI)(R11*1), Z7
+	VADDPS        (DX)(R11*1), Z6, Z6
+	VMULPS        Z0, Z6, Z8
+	VMAXPS        Z6, Z8, Z6
+	VSUBPS        Z1, Z6, Z6
+	VMOVUPS       Z6, (BX)(R11*1)
+	VMULPS        (SI)(R11*1), Z7, Z7
+	VADDPS        Z7, Z2, Z2
+	VFMADD231PS   Z6, Z7, Z4
+	PREFETCHT0    64(R8)(R11*1)
+	PREFETCHT0    64(R9)(R11*1)
+	PREFETCHT0    64(R10)(R11*1)
+	VMOVUPS       64(CX)(R11*1), Z6
+	VMOVUPS       64(DI)(R11*1), Z7
+	VADDPS        64(DX)(R11*1), Z6, Z6
+	VMULPS        Z0, Z6, Z8
+	VMAXPS        Z6, Z8, Z6
+	VSUBPS        Z1, Z6, Z6
+	VMOVUPS       Z6, 64(BX)(R11*1)
+	VMULPS        64(SI)(R11*1), Z7, Z7
+	VADDPS        Z7, Z3, Z3
+	VFMADD231PS   Z6, Z7, Z5
+	ADDQ          $0x80, R11
+	CMPQ          R11, AX
+	JNE           normRowBackLeakyAVX512_sums
+	VMOVSS        rstd+108(FP), X1
+	VMOVSS        count+112(FP), X6
+	VADDPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y3
+	VADDPS        Y3, Y2, Y3
+	VEXTRACTF128  $0x01, Y3, X2
+	VADDPS        X2, X3, X2
+	VMOVHLPS      X2, X2, X3
+	VADDPS        X3, X2, X2
+	VMOVSHDUP     X2, X3
+	VADDSS        X3, X2, X2
+	VADDPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y3
+	VADDPS        Y3, Y4, Y3
+	VEXTRACTF128  $0x01, Y3, X4
+	VADDPS        X4, X3, X4
+	VMOVHLPS      X4, X4, X3
+	VADDPS        X3, X4, X4
+	VMOVSHDUP     X4, X3
+	VADDSS        X3, X4, X4
+	VDIVSS        X6, X2, X2
+	VDIVSS        X6, X4, X4
+	VMULSS        X1, X2, X2
+	VMULSS        X1, X4, X4
+	VMULSS        X1, X4, X4
+	VMULSS        X1, X4, X4
+	VBROADCASTSS  X1, Z1
+	VBROADCASTSS  X2, Z2
+	VBROADCASTSS  X4, Z3
+	VXORPS        Z4, Z4, Z4
+	MOVQ          dx+40(FP), R8
+	MOVQ          dbias+48(FP), R9
+	MOVQ          dscale+56(FP), R10
+	MOVQ          doffset+64(FP), R11
+	XORQ          R12, R12
+
+normRowBackLeakyAVX512_write:
+	VMOVUPS      (BX)(R12*1), Z5
+	VMOVUPS      (DI)(R12*1), Z6
+	VMOVUPS      (CX)(R12*1), Z7
+	VADDPS       (DX)(R12*1), Z7, Z7
+	VCMPPS       $0x06, Z4, Z7, K1
+	VADDPS       (R11)(R12*1), Z6, Z7
+	VMOVUPS      Z7, (R11)(R12*1)
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      (R10)(R12*1), Z7
+	VFMADD231PS  Z5, Z6, Z7
+	VMOVUPS      Z7, (R10)(R12*1)
+	VFNMSUB213PS Z2, Z3, Z5
+	VFMADD132PS  (SI)(R12*1), Z5, Z6
+	VMULPS       Z0, Z6, Z5
+	VBLENDMPS    Z6, Z5, K1, Z6
+	VMOVUPS      Z6, (R8)(R12*1)
+	VADDPS       (R9)(R12*1), Z6, Z5
+	VMOVUPS      Z5, (R9)(R12*1)
+	VMOVUPS      64(BX)(R12*1), Z5
+	VMOVUPS      64(DI)(R12*1), Z6
+	VMOVUPS      64(CX)(R12*1), Z7
+	VADDPS       64(DX)(R12*1), Z7, Z7
+	VCMPPS       $0x06, Z4, Z7, K1
+	VADDPS       64(R11)(R12*1), Z6, Z7
+	VMOVUPS      Z7, 64(R11)(R12*1)
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      64(R10)(R12*1), Z7
+	VFMADD231PS  Z5, Z6, Z7
+	VMOVUPS      Z7, 64(R10)(R12*1)
+	VFNMSUB213PS Z2, Z3, Z5
+	VFMADD132PS  64(SI)(R12*1), Z5, Z6
+	VMULPS       Z0, Z6, Z5
+	VBLENDMPS    Z6, Z5, K1, Z6
+	VMOVUPS      Z6, 64(R8)(R12*1)
+	VADDPS       64(R9)(R12*1), Z6, Z5
+	VMOVUPS      Z5, 64(R9)(R12*1)
+	ADDQ         $0x80, R12
+	CMPQ         R12, AX
+	JNE          normRowBackLeakyAVX512_write
 	VZEROUPPER
 	RET
 

@@ -24,6 +24,16 @@ func normDotsIdentityAVX2(n int, x *float32, bias *float32, dy *float32, scale *
 //go:noescape
 func normBackIdentityAVX2(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
 
+// normRowIdentityAVX2 computes a = act(x + bias), mean and rstd of a, written to stat, and y = (a-mean) rstd scale + offset. around is scratch for a row; the rows behind next are asked for. count is n. n is a multiple of 16 and at least that.
+//
+//go:noescape
+func normRowIdentityAVX2(n int, x *float32, bias *float32, scale *float32, offset *float32, y *float32, around *float32, nextX *float32, nextY *float32, count float32, eps float64, stat *[2]float32)
+
+// normRowBackIdentityAVX2 computes h = (act(x + bias) - mean) rstd, dscale += dy h, doffset += dy, dx = (dy scale - mean(dy scale) - h mean(dy scale h)) rstd act'(x + bias) and dbias += dx. around is scratch for a row; the rows behind next are asked for. count is n. n is a multiple of 16 and at least that.
+//
+//go:noescape
+func normRowBackIdentityAVX2(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, around *float32, nextX *float32, nextDY *float32, nextDX *float32, mean float32, rstd float32, count float32)
+
 // biasReLUAVX2 computes y = act(x + bias) and sums of y. n is a multiple of 16 and at least that.
 //
 //go:noescape
@@ -44,6 +54,16 @@ func normDotsReLUAVX2(n int, x *float32, bias *float32, dy *float32, scale *floa
 //go:noescape
 func normBackReLUAVX2(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
 
+// normRowReLUAVX2 computes a = act(x + bias), mean and rstd of a, written to stat, and y = (a-mean) rstd scale + offset. around is scratch for a row; the rows behind next are asked for. count is n. n is a multiple of 16 and at least that.
+//
+//go:noescape
+func normRowReLUAVX2(n int, x *float32, bias *float32, scale *float32, offset *float32, y *float32, around *float32, nextX *float32, nextY *float32, count float32, eps float64, stat *[2]float32)
+
+// normRowBackReLUAVX2 computes h = (act(x + bias) - mean) rstd, dscale += dy h, doffset += dy, dx = (dy scale - mean(dy scale) - h mean(dy scale h)) rstd act'(x + bias) and dbias += dx. around is scratch for a row; the rows behind next are asked for. count is n. n is a multiple of 16 and at least that.
+//
+//go:noescape
+func normRowBackReLUAVX2(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, around *float32, nextX *float32, nextDY *float32, nextDX *float32, mean float32, rstd float32, count float32)
+
 // biasLeakyAVX2 computes y = act(x + bias) and sums of y. n is a multiple of 16 and at least that.
 //
 //go:noescape
@@ -63,6 +83,16 @@ func normDotsLeakyAVX2(n int, x *float32, bias *float32, dy *float32, scale *flo
 //
 //go:noescape
 func normBackLeakyAVX2(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
+
+// normRowLeakyAVX2 computes a = act(x + bias), mean and rstd of a, written to stat, and y = (a-mean) rstd scale + offset. around is scratch for a row; the rows behind next are asked for. count is n. n is a multiple of 16 and at least that.
+//
+//go:noescape
+func normRowLeakyAVX2(n int, x *float32, bias *float32, scale *float32, offset *float32, y *float32, around *float32, nextX *float32, nextY *float32, count float32, eps float64, stat *[2]float32)
+
+// normRowBackLeakyAVX2 computes h = (act(x + bias) - mean) rstd, dscale += dy h, doffset += dy, dx = (dy scale - mean(dy scale) - h mean(dy scale h)) rstd act'(x + bias) and dbias += dx. around is scratch for a row; the rows behind next are asked for. count is n. n is a multiple of 16 and at least that.
+//
+//go:noescape
+func normRowBackLeakyAVX2(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, around *float32, nextX *float32, nextDY *float32, nextDX *float32, mean float32, rstd float32, count float32)
 
 // squaresAroundAVX2 computes sums of (x-mean)². n is a multiple of 16 and at least that.
 //
@@ -124,6 +154,16 @@ func normDotsIdentityAVX512(n int, x *float32, bias *float32, dy *float32, scale
 //go:noescape
 func normBackIdentityAVX512(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
 
+// normRowIdentityAVX512 computes a = act(x + bias), mean and rstd of a, written to stat, and y = (a-mean) rstd scale + offset. around is scratch for a row; the rows behind next are asked for. count is n. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func normRowIdentityAVX512(n int, x *float32, bias *float32, scale *float32, offset *float32, y *float32, around *float32, nextX *float32, nextY *float32, count float32, eps float64, stat *[2]float32)
+
+// normRowBackIdentityAVX512 computes h = (act(x + bias) - mean) rstd, dscale += dy h, doffset += dy, dx = (dy scale - mean(dy scale) - h mean(dy scale h)) rstd act'(x + bias) and dbias += dx. around is scratch for a row; the rows behind next are asked for. count is n. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func normRowBackIdentityAVX512(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, around *float32, nextX *float32, nextDY *float32, nextDX *float32, mean float32, rstd float32, count float32)
+
 // biasReLUAVX512 computes y = act(x + bias) and sums of y. n is a multiple of 32 and at least that.
 //
 //go:noescape
@@ -144,6 +184,16 @@ func normDotsReLUAVX512(n int, x *float32, bias *float32, dy *float32, scale *fl
 //go:noescape
 func normBackReLUAVX512(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
 
+// normRowReLUAVX512 computes a = act(x + bias), mean and rstd of a, written to stat, and y = (a-mean) rstd scale + offset. around is scratch for a row; the rows behind next are asked for. count is n. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func normRowReLUAVX512(n int, x *float32, bias *float32, scale *float32, offset *float32, y *float32, around *float32, nextX *float32, nextY *float32, count float32, eps float64, stat *[2]float32)
+
+// normRowBackReLUAVX512 computes h = (act(x + bias) - mean) rstd, dscale += dy h, doffset += dy, dx = (dy scale - mean(dy scale) - h mean(dy scale h)) rstd act'(x + bias) and dbias += dx. around is scratch for a row; the rows behind next are asked for. count is n. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func normRowBackReLUAVX512(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, around *float32, nextX *float32, nextDY *float32, nextDX *float32, mean float32, rstd float32, count float32)
+
 // biasLeakyAVX512 computes y = act(x + bias) and sums of y. n is a multiple of 32 and at least that.
 //
 //go:noescape
@@ -163,6 +213,16 @@ func normDotsLeakyAVX512(n int, x *float32, bias *float32, dy *float32, scale *f
 //
 //go:noescape
 func normBackLeakyAVX512(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, mean float32, rstd float32, mg float32, mgx float32)
+
+// normRowLeakyAVX512 computes a = act(x + bias), mean and rstd of a, written to stat, and y = (a-mean) rstd scale + offset. around is scratch for a row; the rows behind next are asked for. count is n. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func normRowLeakyAVX512(n int, x *float32, bias *float32, scale *float32, offset *float32, y *float32, around *float32, nextX *float32, nextY *float32, count float32, eps float64, stat *[2]float32)
+
+// normRowBackLeakyAVX512 computes h = (act(x + bias) - mean) rstd, dscale += dy h, doffset += dy, dx = (dy scale - mean(dy scale) - h mean(dy scale h)) rstd act'(x + bias) and dbias += dx. around is scratch for a row; the rows behind next are asked for. count is n. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func normRowBackLeakyAVX512(n int, x *float32, bias *float32, scale *float32, dy *float32, dx *float32, dbias *float32, dscale *float32, doffset *float32, around *float32, nextX *float32, nextDY *float32, nextDX *float32, mean float32, rstd float32, count float32)
 
 // squaresAroundAVX512 computes sums of (x-mean)². n is a multiple of 32 and at least that.
 //

@@ -44,6 +44,8 @@ func main() {
 			actBack(a)
 			normDots(a)
 			normBack(a)
+			normRow(a)
+			normRowBack(a)
 		}
 		squaresAround()
 		standardize()
