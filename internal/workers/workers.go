@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Runner is an operation cut into tasks. A long-lived struct that implements it makes
@@ -33,9 +34,30 @@ type Group struct {
 	runner  Runner
 	next    atomic.Int64
 	failed  atomic.Pointer[TaskPanic]
-	wake    []chan struct{} // one per goroutine, capacity 1
-	running sync.WaitGroup  // goroutines with a token for the current call
-	alive   sync.WaitGroup  // goroutines started by New
+	left    atomic.Int32  // goroutines at work on the current call, and the caller
+	done    chan struct{} // capacity 1: told when left becomes 0, if the caller was not the last
+	helpers []*helper
+	spins   bool           // who waits does so awake at first
+	alive   sync.WaitGroup // goroutines started by New
+}
+
+// spinTime is how long a goroutine that waits for work, or for others to finish, stays awake:
+// going to sleep and being woken takes about as long, and most operations of a step follow one
+// another within a few microseconds.
+const spinTime = 50 * time.Microsecond
+
+// What a helper is about to do.
+const (
+	waiting int32 = iota // looks for a call, or works and will look then
+	called               // has a call that it has not taken
+	asleep               // waits for a message in wake
+)
+
+// helper is one goroutine's place, on cache lines of its own.
+type helper struct {
+	state atomic.Int32
+	wake  chan struct{} // capacity 1
+	_     [112]byte
 }
 
 // TaskPanic is what Run and Do panic with when a task panicked.
@@ -60,10 +82,12 @@ func New(threads int) *Group {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	g := &Group{threads: threads, wake: make([]chan struct{}, threads-1)}
+	g := &Group{threads: threads, done: make(chan struct{}, 1), helpers: make([]*helper, threads-1)}
+	// With fewer processors than threads, one that waits awake would hold up one that works.
+	g.spins = threads <= runtime.GOMAXPROCS(0)
 	g.alive.Add(threads - 1)
-	for i := range g.wake {
-		g.wake[i] = make(chan struct{}, 1)
+	for i := range g.helpers {
+		g.helpers[i] = &helper{wake: make(chan struct{}, 1)}
 		go g.help(i)
 	}
 	return g
@@ -94,21 +118,21 @@ func (g *Group) Do(n int, r Runner) {
 	g.runner, g.n = r, int64(n)
 	g.next.Store(0)
 	others := min(n, g.threads) - 1
-	g.running.Add(others)
-	for _, wake := range g.wake[:others] {
-		wake <- struct{}{}
-	}
-	g.work(0)
-	// A goroutine that has not woken up yet would find nothing left: take its token back
-	// rather than wait for it to be scheduled.
-	for _, wake := range g.wake[:others] {
-		select {
-		case <-wake:
-			g.running.Done()
-		default:
+	g.left.Store(int32(others) + 1)
+	for _, h := range g.helpers[:others] {
+		if h.state.Swap(called) == asleep {
+			h.wake <- struct{}{}
 		}
 	}
-	g.running.Wait()
+	g.work(0)
+	// A goroutine that has not begun yet would find nothing left: take its call back rather
+	// than wait for it to be scheduled.
+	for _, h := range g.helpers[:others] {
+		if h.state.CompareAndSwap(called, waiting) {
+			g.left.Add(-1)
+		}
+	}
+	g.wait()
 	g.runner = nil
 	failed := g.failed.Swap(nil)
 	g.busy.Store(false)
@@ -123,18 +147,59 @@ func (g *Group) Close() {
 	if !g.busy.CompareAndSwap(false, true) {
 		return
 	}
-	for _, wake := range g.wake {
-		close(wake)
+	for _, h := range g.helpers {
+		close(h.wake)
 	}
 	g.alive.Wait()
 }
 
+// wait returns once no goroutine works on the call any more.
+func (g *Group) wait() {
+	alone := func() bool { return g.left.Load() == 1 }
+	if alone() || g.spins && spin(alone) {
+		return
+	}
+	if g.left.Add(-1) > 0 {
+		<-g.done
+	}
+}
+
 func (g *Group) help(i int) {
 	defer g.alive.Done()
-	for range g.wake[i] {
+	h := g.helpers[i]
+	for h.next(g.spins) {
 		g.work(i + 1)
-		g.running.Done()
+		if g.left.Add(-1) == 0 {
+			g.done <- struct{}{}
+		}
 	}
+}
+
+// next waits for a call and takes it. It reports whether there was one before the end.
+func (h *helper) next(spins bool) bool {
+	take := func() bool { return h.state.Load() == called && h.state.CompareAndSwap(called, waiting) }
+	for {
+		if take() || spins && spin(take) {
+			return true
+		}
+		if h.state.CompareAndSwap(waiting, asleep) {
+			if _, open := <-h.wake; !open {
+				return false
+			}
+		}
+	}
+}
+
+// spin asks for a while whether something has come about.
+func spin(has func() bool) bool {
+	for begin := time.Now(); time.Since(begin) < spinTime; {
+		for range 64 {
+			if has() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // work claims tasks until none is left.
