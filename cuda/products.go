@@ -10,6 +10,10 @@ import (
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
+// LibraryEnv names an environment variable: folders, separated by colons, in which cuBLAS and NCCL
+// are looked for before everywhere else.
+const LibraryEnv = driver.LibraryEnv
+
 // library is a device's use of cuBLAS.
 type library struct {
 	mode tensor.Matmul

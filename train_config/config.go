@@ -21,6 +21,7 @@ type Config struct {
 	Network Network
 	Params  Params
 	Phases  []Phase
+	System  System
 
 	sections []*Section
 }
@@ -73,6 +74,7 @@ type Params struct {
 	LabelSmoothing float64
 	Activations    Activations
 	Inputs         Inputs
+	Accumulate     int      // subgraphs whose mean gradient an update takes, 1 or more
 	Section        *Section // where they stand, for errors
 }
 
@@ -133,7 +135,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range []string{"network", "params", "phase"} {
+	for _, key := range []string{"network", "params", "phase", "system"} {
 		root.known[key] = true
 	}
 	if err := root.Unused(); err != nil {
@@ -166,6 +168,9 @@ func Parse(name string, data []byte) (*Config, error) {
 		c.sections = append(c.sections, s)
 	}
 	c.defaultNorms(par[0])
+	if err := c.readSystem(root); err != nil {
+		return nil, err
+	}
 	return c, par[0].Unused()
 }
 
@@ -210,7 +215,7 @@ func parseRoot(name string, data []byte) (*Section, error) {
 	if root := doc.Content[0]; root.Kind == yaml.ScalarNode && root.Value == "" {
 		return nil, emptyFile(name) // of "---" alone the library gives a line that is not there
 	}
-	return newSection(name, "the file (known are network, params, phase)", doc.Content[0])
+	return newSection(name, "the file (known are network, params, phase, system)", doc.Content[0])
 }
 
 func emptyFile(name string) error {
@@ -449,6 +454,7 @@ func (c *Config) Resolved() []byte {
 		fmt.Fprintf(&b, "  - end: %d\n    sampler: %s\n", ph.End, quoteYAML(ph.Sampler))
 		writeForeign(&b, ph.Params, phaseKeys{})
 	}
+	c.System.write(&b)
 	return b.Bytes()
 }
 

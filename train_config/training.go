@@ -63,6 +63,7 @@ type trainingKeys struct {
 
 	Patience       *int     `yaml:"patience"`
 	LabelSmoothing *float64 `yaml:"label_smoothing"`
+	Accumulate     *int     `yaml:"accumulate"`
 }
 
 // owners names the optimizers or schedules that a key is for; the others refuse it.
@@ -71,6 +72,9 @@ var owners = map[string]string{
 	"alpha": "rmsprop", "step_size": "step", "gamma": "step plateau", "schedule_epochs": "cosine", "lr_min": "cosine plateau",
 	"plateau_patience": "plateau", "plateau_threshold": "plateau",
 }
+
+// MaxAccumulate bounds the subgraphs of an update.
+const MaxAccumulate = 1 << 16
 
 // maxEpochs bounds lengths and phases.
 const maxEpochs = 1 << 30
@@ -121,6 +125,8 @@ func (c *Config) readTraining(s *Section) error {
 	put(&sch.Threshold, k.PlateauThreshold)
 	put(&p.Patience, k.Patience)
 	put(&p.LabelSmoothing, k.LabelSmoothing)
+	p.Accumulate = 1
+	put(&p.Accumulate, k.Accumulate)
 	p.Optimizer, p.Schedule = o, sch
 	for _, read := range []func(*Section) error{c.readActivations, c.readInputs} {
 		if err := read(s); err != nil {
@@ -135,6 +141,9 @@ func (c *Config) readTraining(s *Section) error {
 	}
 	if k.Patience != nil && (p.Patience < 1 || p.Patience > maxEpochs) {
 		return s.Errorf("patience", "patience is %d, want the epochs without a better score that are borne, 1 or more", p.Patience)
+	}
+	if p.Accumulate < 1 || p.Accumulate > MaxAccumulate {
+		return s.Errorf("accumulate", "accumulate is %d, want the subgraphs of an update, 1 to %d", p.Accumulate, MaxAccumulate)
 	}
 	if p.LabelSmoothing < 0 || p.LabelSmoothing >= 1 {
 		return s.Errorf("label_smoothing", "label_smoothing is %v, want at least 0 and less than 1", p.LabelSmoothing)
@@ -271,6 +280,7 @@ func (p *Params) writeTraining(b *bytes.Buffer) {
 	line("plateau_threshold", p.Schedule.Threshold, s.Threshold)
 	line("patience", p.Patience, 0)
 	line("label_smoothing", p.LabelSmoothing, 0.0)
+	line("accumulate", p.Accumulate, 1)
 	p.Activations.write(b)
 	p.Inputs.write(b)
 	switch {

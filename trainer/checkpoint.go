@@ -105,6 +105,9 @@ func (r *run) restore() error {
 	if err := json.Unmarshal([]byte(f.Metadata()["saint.state"]), &st); err != nil {
 		return formats.BadInput(path, "not a training state (its saint.state metadata is missing or damaged); start again without --resume")
 	}
+	if st.Drawn == 0 {
+		st.Drawn = st.Step
+	}
 	if err := r.sameRun(path, st.Identity); err != nil {
 		return err
 	}

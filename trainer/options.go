@@ -49,7 +49,7 @@ func CheckOptions(c *trainconfig.Config, d *formats.Dataset) error {
 
 // smoothLoss makes the stepper's loss that of the configuration, if it asks for class weights
 // or smoothed labels. Validation keeps the plain loss, which other runs can be compared with.
-func (r *run) smoothLoss() error {
+func (r *run) smoothLoss(s *Stepper) error {
 	p := &r.Config.Params
 	if !p.ClassWeights.Any() && p.LabelSmoothing == 0 {
 		return nil
@@ -59,9 +59,8 @@ func (r *run) smoothLoss() error {
 	for i, w := range values {
 		host[i] = float32(w)
 	}
-	s := r.stepper
-	onDevice := r.model.arena.Alloc(tensor.F32, 1, len(host))
-	if err := r.model.arena.Err(); err != nil {
+	onDevice := s.model.arena.Alloc(tensor.F32, 1, len(host))
+	if err := s.model.arena.Err(); err != nil {
 		return err
 	}
 	s.q.Upload(bytesOf(host), onDevice)

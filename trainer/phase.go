@@ -56,7 +56,7 @@ func (r *run) open(ctx context.Context, i int) (loader.Source, error) {
 	}
 	cfg := loader.Config{
 		Env: r.env, Sampler: p.sampler, Labels: &r.Data.Labels, Features: feats, Symmetric: r.env.Symmetric(),
-		Workers: r.Workers, Prefetch: prefetch, Seed: r.Seed, Phase: i,
+		Workers: r.Workers, Prefetch: prefetch + len(r.Others), Seed: r.Seed, Phase: i,
 		From: uint64(r.Epoch-p.first)*p.steps + r.InStep, To: uint64(p.end-p.first) * p.steps,
 		Tracer: r.loaderTracer(), Alloc: r.allocator(),
 	}
@@ -79,10 +79,13 @@ func (r *run) open(ctx context.Context, i int) (loader.Source, error) {
 func (r *run) totalSteps() uint64 {
 	var n uint64
 	for _, p := range r.phases {
-		n += uint64(p.end-p.first) * p.steps
+		n += uint64(p.end-p.first) * ((p.steps + r.accumulate() - 1) / r.accumulate())
 	}
 	return n
 }
+
+// accumulate returns the subgraphs of an update, but for the last of an epoch, which may have fewer.
+func (r *run) accumulate() uint64 { return uint64(max(r.Config.Params.Accumulate, 1)) }
 
 // epoch trains the rest of one epoch and, every EvalValEvery epochs and after the last one,
 // validates.
@@ -90,7 +93,7 @@ func (r *run) epoch(ctx context.Context, i int, src loader.Source) error {
 	p := &r.phases[i]
 	begin := time.Now()
 	for r.InStep < p.steps {
-		if err := r.step(ctx, i, src); err != nil {
+		if err := r.proceed(ctx, i, src); err != nil {
 			return err
 		}
 		if err := r.collect(false); err != nil {
@@ -128,6 +131,14 @@ func (r *run) epoch(ctx context.Context, i int, src loader.Source) error {
 	return nil
 }
 
+// proceed does the next update: with one subgraph, or with several that devices may share.
+func (r *run) proceed(ctx context.Context, phase int, src loader.Source) error {
+	if r.accumulate() == 1 && len(r.team.members) == 1 {
+		return r.step(ctx, phase, src)
+	}
+	return r.update(ctx, phase, src, min(r.accumulate(), r.phases[phase].steps-r.InStep))
+}
+
 // step does one update. Interruption is looked for between updates only, so that the state
 // always stands at a step's boundary.
 func (r *run) step(ctx context.Context, phase int, src loader.Source) error {
@@ -143,7 +154,7 @@ func (r *run) step(ctx context.Context, phase int, src loader.Source) error {
 	defer b.Release()
 	var score Score
 	if r.InStep%uint64(r.EvalTrainEvery) == 0 {
-		score = r.score
+		score = r.scores[0]
 	}
 	if r.Tracer != nil {
 		r.Tracer.Span(LaneCompute, "wait", int64(r.Step), begin, begin.Add(wait))
@@ -154,11 +165,22 @@ func (r *run) step(ctx context.Context, phase int, src loader.Source) error {
 	if err != nil {
 		return err
 	}
+	if score != nil && st.Nodes > 0 {
+		r.F1Sum += r.team.members[0].f1.last
+		r.F1Count++
+	}
+	r.advance(phase, 1, st, begin, wait, rate)
+	return nil
+}
+
+// advance moves the run on by an update that took n subgraphs, and tells of it.
+func (r *run) advance(phase int, n uint64, st Step, begin time.Time, wait time.Duration, rate float64) {
 	if r.Step == 0 && st.Nodes > 0 {
 		r.checkFirstLoss(st)
 	}
 	r.Step++
-	r.InStep++
+	r.InStep += n
+	r.Drawn += n
 	r.LossSum += st.Loss
 	r.WeightSum += st.WeightSum
 	r.Times.SampleWait += wait.Seconds()
@@ -172,7 +194,6 @@ func (r *run) step(ctx context.Context, phase int, src loader.Source) error {
 			Nodes: st.Nodes, Edges: st.Edges, PeakBytes: st.PeakBytes, Took: took, Waiting: wait,
 		})
 	}
-	return nil
 }
 
 // progressText describes the last step.
@@ -215,11 +236,19 @@ type f1Counter struct {
 	counts *metric.Confusion
 	host   []float32
 	onehot []uint8
+	last   float64 // what it counted last
 }
 
-// scoreBatch adds the F1 of the nodes that a training subgraph learns from to the epoch's mean.
-func (r *run) scoreBatch(b *loader.Batch, logits tensor.Tensor, q tensor.Queue) error {
-	f, l := &r.f1, &r.Data.Labels
+// scoreOf returns what scores the subgraphs of a member.
+func (r *run) scoreOf(m *member) Score {
+	return func(b *loader.Batch, logits tensor.Tensor, q tensor.Queue) error {
+		return r.scoreBatch(m, b, logits, q)
+	}
+}
+
+// scoreBatch counts the F1 of the nodes that a training subgraph learns from.
+func (r *run) scoreBatch(m *member, b *loader.Batch, logits tensor.Tensor, q tensor.Queue) error {
+	f, l := &m.f1, &r.Data.Labels
 	if f.counts == nil {
 		f.counts, f.onehot = metric.NewConfusion(l.NumClasses), make([]uint8, l.NumClasses)
 	}
@@ -229,7 +258,7 @@ func (r *run) scoreBatch(b *loader.Batch, logits tensor.Tensor, q tensor.Queue) 
 	if err := q.Sync(); err != nil {
 		return err
 	}
-	weights := r.stepper.lossWeights(b)
+	weights := m.stepper.lossWeights(b)
 	for i, v := range b.Nodes {
 		if weights[i] == 0 {
 			continue // the node is not for training, or the model has seen its label
@@ -241,7 +270,6 @@ func (r *run) scoreBatch(b *loader.Batch, logits tensor.Tensor, q tensor.Queue) 
 			f.counts.AddLogits(row, l.Class[v])
 		}
 	}
-	r.F1Sum += f.counts.F1Micro()
-	r.F1Count++
+	f.last = f.counts.F1Micro()
 	return nil
 }

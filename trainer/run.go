@@ -46,6 +46,7 @@ type Options struct {
 	Data    *formats.Dataset
 	Config  *trainconfig.Config
 	Backend tensor.Backend
+	Others  []tensor.Backend // devices of the same kind, which share the subgraphs of every update
 	Seed    uint64
 
 	MaxEpochs       int           // cap over all phases; 0: none
@@ -129,6 +130,7 @@ type run struct {
 	stepper  *Stepper
 	eval     *Evaluator
 	scorer   *Scorer
+	team     *team   // the stepper's device and all others
 	beside   *beside // nil: the device that trains validates, too
 	pinned   *pinned // where batches live; nil: anywhere
 	phases   []phase
@@ -140,9 +142,9 @@ type run struct {
 	detail   func() string // of the task's line
 	stepped  struct{ loss, weight float64 }
 
-	env   samplers.Env
-	f1    f1Counter
-	score Score
+	env    samplers.Env
+	scores []Score // of the devices
+	tasks  []task  // its memory is reused
 }
 
 // phase is a phase of the configuration, ready to draw from.
@@ -150,7 +152,7 @@ type phase struct {
 	sampler samplers.Sampler
 	first   int    // first epoch
 	end     int    // last epoch, exclusive, after the cap
-	steps   uint64 // updates per epoch
+	steps   uint64 // subgraphs per epoch
 	config  *trainconfig.Phase
 }
 
@@ -179,8 +181,7 @@ func newRun(o Options) (*run, error) {
 		r.began = o.Started
 	}
 	r.saved = time.Now()
-	// Made once, so that a step allocates nothing.
-	r.score, r.detail = r.scoreBatch, r.progressText
+	r.detail = r.progressText // made once, so that a step allocates nothing
 	if err := CheckLabels(o.Config, &o.Data.Labels); err != nil {
 		return nil, err
 	}
@@ -205,7 +206,7 @@ func newRun(o Options) (*run, error) {
 		r.close()
 		return nil, err
 	}
-	r.Identity = identity{Version: stateVersion, Seed: o.Seed, ConfigHash: o.Config.Hash(), Data: o.Data.Fingerprint, Device: o.Backend.Device()}
+	r.Identity = identity{Version: stateVersion, Seed: o.Seed, ConfigHash: o.Config.Hash(), Data: o.Data.Fingerprint, Device: deviceText(o)}
 	r.Best, r.Until = -1, r.phases[len(r.phases)-1].end
 	return r, nil
 }
@@ -288,8 +289,14 @@ func (r *run) buildModel() (err error) {
 		return err
 	}
 	r.stepper.SetTracer(r.Tracer)
-	if err := r.smoothLoss(); err != nil {
+	if err := r.smoothLoss(r.stepper); err != nil {
 		return err
+	}
+	if err := r.newTeam(); err != nil {
+		return err
+	}
+	for _, m := range r.team.members {
+		r.scores = append(r.scores, r.scoreOf(m))
 	}
 	return r.buildEvaluation()
 }
@@ -309,6 +316,9 @@ func (r *run) close() {
 	if r.beside != nil {
 		r.beside.close()
 	}
+	if r.team != nil {
+		r.team.close()
+	}
 	if r.stepper != nil {
 		_ = r.stepper.Close() // nothing is queued, so nothing can fail
 	}
@@ -326,9 +336,9 @@ func (r *run) close() {
 // start restores a checkpoint or the parameters to begin with.
 func (r *run) start() error {
 	if !r.Resume {
-		return r.initial()
+		return errors.Join(r.initial(), r.team.share())
 	}
-	if err := r.restore(); err != nil {
+	if err := errors.Join(r.restore(), r.team.share()); err != nil {
 		return err
 	}
 	if r.OnResume != nil {

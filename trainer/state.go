@@ -7,8 +7,9 @@ type state struct {
 
 	Until  int    `json:"until"`   // epochs that the run is to have in total
 	Epoch  int    `json:"epoch"`   // the next step belongs to this epoch
-	InStep uint64 `json:"in_step"` // steps of that epoch already done
+	InStep uint64 `json:"in_step"` // subgraphs of that epoch already done
 	Step   uint64 `json:"step"`    // updates done since the start
+	Drawn  uint64 `json:"drawn"`   // subgraphs that these took; 0 in files of before they could differ
 	Adam   uint64 `json:"adam"`    // the optimizer's count
 
 	LossSum   float64 `json:"loss_sum"` // over the epoch's steps so far

@@ -137,7 +137,25 @@ type Score func(b *loader.Batch, logits tensor.Tensor, q tensor.Queue) error
 // is not finite comes back as an error that wraps ErrNotFinite and says where it began, with
 // the weights as they were. After an error the Stepper must not be used again: gradients may
 // hold a part of the step.
-func (s *Stepper) Step(b *loader.Batch, index uint64, score Score) (st Step, err error) {
+func (s *Stepper) Step(b *loader.Batch, index uint64, score Score) (Step, error) {
+	return s.step(b, index, 1, true, score)
+}
+
+// Accumulate is the part of Step before the update: it adds the gradients of b to those that are there,
+// its loss counting share. The loss that it returns is the whole one. index keys the random draws.
+func (s *Stepper) Accumulate(b *loader.Batch, index uint64, share float32, score Score) (Step, error) {
+	return s.step(b, index, share, false, score)
+}
+
+// Update does the update number index with the gradients that Accumulate has gathered.
+func (s *Stepper) Update(index uint64) error {
+	s.watch.start(index)
+	err := errors.Join(s.opt.Step(s.q, s.model.Seq.Params()), s.q.Sync())
+	s.watch.lap(LaneCompute, "update")
+	return err
+}
+
+func (s *Stepper) step(b *loader.Batch, index uint64, share float32, update bool, score Score) (st Step, err error) {
 	if b.NumNodes() == 0 {
 		return st, nil
 	}
@@ -176,14 +194,19 @@ func (s *Stepper) Step(b *loader.Batch, index uint64, score Score) (st Step, err
 		return st, s.notFinite("loss", st.Loss, b, index, err, s.whereLoss)
 	}
 	s.watch.lap(LaneCompute, "forward")
+	if share != 1 {
+		s.q.Scale(share, dlogits)
+	}
 	s.model.Seq.Backward(&s.ctx, graph, dlogits, false)
 	s.arena.Release(dlogits)
 	if norm, err := s.gradNorm(graph); err != nil || !finite(norm) {
 		return st, s.notFinite("squared gradient norm", norm, b, index, err, s.whereGradient)
 	}
 	s.watch.lap(LaneCompute, "backward")
-	if err := s.opt.Step(s.q, s.model.Seq.Params()); err != nil {
-		return st, err
+	if update {
+		if err := s.opt.Step(s.q, s.model.Seq.Params()); err != nil {
+			return st, err
+		}
 	}
 	s.place.done(s.arena)
 	st.PeakBytes = s.arena.Peak()

@@ -204,10 +204,10 @@ func TestStepAllocatesNothing(t *testing.T) {
 			b := backend(t, 2)
 			s := newBench(t, c, d, b, resident)
 			r := &run{Options: Options{Data: d}, stepper: s.Stepper, scorer: &Scorer{multi: c.Network.Loss == "sigmoid"}}
-			r.score = r.scoreBatch
+			score := r.scoreOf(&member{stepper: s.Stepper})
 			i := uint64(0)
 			step := func() {
-				if _, err := s.Step(batches[i%4], i, r.score); err != nil {
+				if _, err := s.Step(batches[i%4], i, score); err != nil {
 					t.Fatal(err)
 				}
 				i++

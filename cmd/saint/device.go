@@ -16,16 +16,16 @@ const autoDevice = -2
 
 func deviceFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.IntFlag{Name: "gpu", Value: autoDevice, DefaultText: "the usable GPU with most free memory, else the CPU", Usage: "`N`: that GPU; -1: the CPU"},
+		&cli.StringFlag{Name: "gpu", DefaultText: "the usable GPU with most free memory, else the CPU", Usage: "`N`: that GPU; -1: the CPU; N,M,...: those together ('saint train')"},
 		&cli.IntFlag{Name: "num_cpu_core", Usage: "sampler goroutines `N`", DefaultText: "one a core"},
 	}
 }
 
 // openDevice opens the backend that --gpu asks for.
-func openDevice(gpu int) (tensor.Backend, error) {
+func openDevice(gpu int, matmul tensor.Matmul) (tensor.Backend, error) {
 	switch {
 	case gpu >= 0:
-		b, err := openGPU(gpu)
+		b, err := openGPU(gpu, matmul)
 		if err != nil {
 			return nil, fmt.Errorf("--gpu %d: %w; use --gpu -1 for the CPU", gpu, err)
 		}
@@ -34,14 +34,14 @@ func openDevice(gpu int) (tensor.Backend, error) {
 		return nil, usagef("--gpu is %d, want -1 for the CPU or the number of a GPU", gpu)
 	case gpu == autoDevice:
 		if best, err := bestGPU(); err == nil {
-			return cuda.Open(tensor.Options{Device: best})
+			return cuda.Open(tensor.Options{Device: best, Matmul: matmul})
 		}
 	}
 	return tensor.Open("cpu", tensor.Options{})
 }
 
 // openGPU opens the GPU of that number.
-func openGPU(gpu int) (tensor.Backend, error) {
+func openGPU(gpu int, matmul tensor.Matmul) (tensor.Backend, error) {
 	m, err := cuda.Devices()
 	switch {
 	case err != nil:
@@ -49,7 +49,7 @@ func openGPU(gpu int) (tensor.Backend, error) {
 	case gpu >= len(m.GPUs):
 		return nil, fmt.Errorf("%w: the GPUs of this machine are 0 to %d", tensor.ErrUnavailable, len(m.GPUs)-1)
 	}
-	return cuda.Open(tensor.Options{Device: gpu})
+	return cuda.Open(tensor.Options{Device: gpu, Matmul: matmul})
 }
 
 // bestGPU returns the GPU with most free memory. The error says in one line why there is none.

@@ -10,7 +10,7 @@ import (
 )
 
 func TestOpenDeviceGPU(t *testing.T) {
-	_, err := openDevice(0)
+	_, err := openDevice(0, tensor.MatmulFP32)
 	if !errors.Is(err, tensor.ErrUnavailable) || exitCode(err) != exitDevice {
 		t.Fatalf("openDevice(0) = %v with exit code %d, want one that wraps ErrUnavailable and code %d", err, exitCode(err), exitDevice)
 	}
@@ -21,7 +21,7 @@ func TestOpenDeviceGPU(t *testing.T) {
 }
 
 func TestOpenDeviceSaysWhyCPU(t *testing.T) {
-	b, err := openDevice(autoDevice)
+	b, err := openDevice(autoDevice, tensor.MatmulFP32)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func TestAdvice(t *testing.T) {
 
 // Validating on the CPU is what training on the CPU does anyway.
 func TestEvaluatorOnCPU(t *testing.T) {
-	b, err := openDevice(-1)
+	b, err := openDevice(-1, tensor.MatmulFP32)
 	if err != nil {
 		t.Fatal(err)
 	}

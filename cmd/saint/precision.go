@@ -47,6 +47,9 @@ func setPrecision(c *trainconfig.Config, dtype string, resumed *rundir.Dir) erro
 	default:
 		c.Params.Double = double
 	}
+	if c.Params.Double && c.System.Matmul != "" {
+		return usagef("dtype d: matmul %s is about single precision; leave out one of them", c.System.Matmul)
+	}
 	if c.Params.Double && c.Params.Activations != (trainconfig.Activations{}) {
 		return usagef("dtype d: activations are compressed in single precision only; leave out dtype, or n_bits and kept_frac")
 	}
@@ -55,14 +58,14 @@ func setPrecision(c *trainconfig.Config, dtype string, resumed *rundir.Dir) erro
 
 // openPrecise opens the backend that --gpu asks for, or the one of double precision; what says
 // where that was asked for.
-func openPrecise(gpu int, double bool, what string) (tensor.Backend, error) {
+func openPrecise(gpu int, double bool, what string, matmul tensor.Matmul) (tensor.Backend, error) {
 	switch {
 	case !double:
-		return openDevice(gpu)
+		return openDevice(gpu, matmul)
 	case gpu >= 0:
 		return nil, usagef("--gpu %d: %s is double precision, which this version has on the CPU only; use --gpu -1", gpu, what)
 	case gpu < autoDevice:
-		return openDevice(gpu) // which says what is wrong
+		return openDevice(gpu, matmul) // which says what is wrong
 	}
 	return tensor.Open(cpu64.Name, tensor.Options{})
 }

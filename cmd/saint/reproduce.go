@@ -42,7 +42,11 @@ func newReproduceCommand(e *env) *cli.Command {
 			Action: func(c *cli.Context) error {
 				o := reproduceOptions{
 					data: c.String("data"), out: c.String("out"), seeds: c.Int("seeds"), epochs: c.Int("epochs"), plot: c.String("plot"),
-					gpu: c.Int("gpu"), workers: c.Int("num_cpu_core"),
+					workers: c.Int("num_cpu_core"),
+				}
+				var err error
+				if o.gpu, err = oneGPU(c); err != nil {
+					return err
 				}
 				switch {
 				case o.seeds < 1 || o.seeds > mostSeeds:
@@ -50,16 +54,15 @@ func newReproduceCommand(e *env) *cli.Command {
 				case c.IsSet("epochs") && o.epochs < 1:
 					return usagef("--epochs is %d, want 1 or more", o.epochs)
 				}
-				if err := checkWorkers(o.workers, c.IsSet("num_cpu_core")); err != nil {
+				if err = checkWorkers(o.workers, c.IsSet("num_cpu_core")); err != nil {
 					return err
 				}
-				if err := checkPlotName(o.plot); err != nil {
+				if err = checkPlotName(o.plot); err != nil {
 					return err
 				}
 				if info, err := os.Stat(o.data); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
 					return formats.BadInput(o.data, "no such folder: --data wants one with the data folders ppi, flickr, reddit, yelp, amazon in it")
 				}
-				var err error
 				if o.rows, err = tableRows(c.String("only")); err != nil {
 					return err
 				}
@@ -140,7 +143,7 @@ type reproducer struct {
 
 func runReproduce(ctx context.Context, o reproduceOptions, e *env) (err error) {
 	r := &reproducer{reproduceOptions: o, env: e}
-	if r.backend, err = openDevice(o.gpu); err != nil {
+	if r.backend, err = openDevice(o.gpu, tensor.MatmulFP32); err != nil {
 		return err
 	}
 	defer func() {

@@ -24,6 +24,7 @@ func savedFlags() []cli.Flag {
 		&cli.StringFlag{Name: "saved_model_path", Usage: "parameter `FILE` instead of a run's checkpoint; needs --data_prefix and --train_config"},
 		&cli.StringFlag{Name: "train_config", Usage: "training configuration `FILE`"},
 		evalMemoryFlag(),
+		matmulFlag(),
 	)
 }
 
@@ -75,7 +76,7 @@ func openSaved(c *cli.Context, e *env) (_ *saved, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.backend, err = openPrecise(c.Int("gpu"), double, s.path); err != nil {
+	if err := s.open(c, e, double); err != nil {
 		return nil, err
 	}
 	bound, err := evalMemoryOf(c)
@@ -87,6 +88,26 @@ func openSaved(c *cli.Context, e *env) (_ *saved, err error) {
 	}
 	s.eval.Bound(bound)
 	return s, s.eval.Check(s.model)
+}
+
+// open opens the device.
+func (s *saved) open(c *cli.Context, e *env, double bool) error {
+	gpu, err := oneGPU(c)
+	if err != nil {
+		return err
+	}
+	matmul, given, err := matmulOf(c)
+	if err != nil {
+		return err
+	}
+	if !given {
+		matmul = configuredMatmul(s.config)
+	}
+	if s.backend, err = openPrecise(gpu, double, s.path, matmul); err != nil {
+		return err
+	}
+	tellMatmul(e, s.backend, matmul)
+	return nil
 }
 
 func (s *saved) load(ctx context.Context, e *env, data string, edgeWeight bool) (err error) {

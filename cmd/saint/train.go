@@ -15,6 +15,7 @@ import (
 type trainOptions struct {
 	DataPrefix, Config string
 	GPU, Workers       int
+	Others             []int // GPUs that train with GPU
 	DirLog             string
 	EvalTrainEvery     int
 	InitFrom           string
@@ -58,7 +59,10 @@ func trainFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "log_device_placement", Usage: "log the device (always done)"},
 		evalMemoryFlag(),
 		precisionFlag(),
-		&cli.BoolFlag{Name: "dualGPU", Usage: "not yet"},
+		matmulFlag(),
+		&cli.BoolFlag{Name: "amp", Usage: "multiply in bfloat16 on the GPU: --matmul bf16"},
+		&cli.IntFlag{Name: "accumulate", Usage: "update the weights with the mean gradient of `N` subgraphs", DefaultText: "as configured, else 1; with several GPUs one for each"},
+		&cli.BoolFlag{Name: "dualGPU", Usage: "train on the first two GPUs together: --gpu 0,1"},
 	)
 }
 
@@ -71,11 +75,12 @@ func newTrainCommand(e *env) *cli.Command {
 			"Ctrl-C saves the state and prints the line that resumes; a second one ends at once.",
 		Flags: trainFlags(),
 		Action: func(c *cli.Context) error {
-			if err := refuseLater(c); err != nil {
+			gpus, err := trainingGPUs(c)
+			if err != nil {
 				return err
 			}
 			o := trainOptions{
-				DataPrefix: c.String("data_prefix"), Config: c.String("train_config"), GPU: c.Int("gpu"), Workers: c.Int("num_cpu_core"),
+				DataPrefix: c.String("data_prefix"), Config: c.String("train_config"), GPU: gpus[0], Others: gpus[1:], Workers: c.Int("num_cpu_core"),
 				DirLog: c.String("dir_log"), EvalTrainEvery: c.Int("eval_train_every"), InitFrom: c.String("saved_model_path"),
 				EdgeWeight: c.Bool("edge_weight"), Seed: c.Uint64("seed"), SeedGiven: c.IsSet("seed"), ScoreGiven: c.IsSet("eval_train_every"), Epochs: c.Int("epochs"),
 				Runs: c.Int("runs"), RunDir: c.String("run_dir"), Resume: c.String("resume"), DType: c.String("dtype"),
@@ -88,7 +93,6 @@ func newTrainCommand(e *env) *cli.Command {
 			if err := checkPrecision(o.DType, c.IsSet("dtype")); err != nil {
 				return err
 			}
-			var err error
 			if o.EvalMemory, err = evalMemoryOf(c); err != nil {
 				return err
 			}
@@ -101,14 +105,6 @@ func newTrainCommand(e *env) *cli.Command {
 			return runTrain(c.Context, o, e)
 		},
 	}
-}
-
-// refuseLater answers for flags of the reference that this version does not have yet.
-func refuseLater(c *cli.Context) error {
-	if c.Bool("dualGPU") {
-		return usagef("--dualGPU: not yet: this version cannot do that; leave the flag out")
-	}
-	return nil
 }
 
 func (o *trainOptions) check() error {

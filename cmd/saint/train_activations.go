@@ -4,6 +4,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	trainconfig "github.com/saint-gnn/saint/train_config"
+	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
 // activationFlags are EXACT's, and ours beside them.
@@ -28,6 +29,9 @@ type overrides struct {
 	gradNorm    float64
 	inductive   bool
 	whole       bool // transductive
+	matmul      string
+	amp         bool
+	accumulate  int
 }
 
 func overridesOf(c *cli.Context) overrides {
@@ -38,6 +42,10 @@ func overridesOf(c *cli.Context) overrides {
 			Stats: c.String("act_stats"), Simulate: c.Bool("simulate"),
 		},
 		gradNorm: c.Float64("grad_norm"), inductive: c.Bool("inductive"), whole: c.Bool("transductive"),
+		matmul: c.String("matmul"), amp: c.Bool("amp"), accumulate: c.Int("accumulate"),
+	}
+	for _, name := range []string{"matmul", "accumulate"} {
+		o.set[name] = c.IsSet(name)
 	}
 	for _, f := range activationFlags() {
 		name := f.Names()[0]
@@ -80,6 +88,30 @@ func (o *overrides) apply(c *trainconfig.Config) error {
 		}
 		c.Params.GradClip, c.Params.GradClipType = o.gradNorm, "norm"
 	}
+	return o.applySystem(c)
+}
+
+// applySystem is apply for what is about the machine.
+func (o *overrides) applySystem(c *trainconfig.Config) error {
+	switch {
+	case o.amp && o.set["matmul"] && o.matmul != tensor.MatmulBF16.String():
+		return usagef("--amp stands for --matmul bf16; leave out --matmul %s", o.matmul)
+	case o.amp:
+		c.System.Matmul = tensor.MatmulBF16.String()
+	case o.set["matmul"]:
+		m, err := tensor.ParseMatmul(o.matmul)
+		if err != nil {
+			return usagef("--matmul is %v", err)
+		}
+		c.System.Matmul = m.String()
+	}
+	if !o.set["accumulate"] {
+		return nil
+	}
+	if o.accumulate < 1 || o.accumulate > trainconfig.MaxAccumulate {
+		return usagef("--accumulate is %d, want 1 to %d", o.accumulate, trainconfig.MaxAccumulate)
+	}
+	c.Params.Accumulate = o.accumulate
 	return nil
 }
 

@@ -26,8 +26,9 @@ type job struct {
 	data    *formats.Dataset
 	config  *trainconfig.Config
 	backend tensor.Backend
-	beside  tensor.Backend // validates; nil: backend does
-	load    float64        // seconds
+	others  []tensor.Backend // train with backend
+	beside  tensor.Backend   // validates; nil: backend does
+	load    float64          // seconds
 	out     *trainOutput
 	watch   *watch // nil: nobody looks
 }
@@ -82,11 +83,9 @@ func newJob(ctx context.Context, o trainOptions, e *env, resumed *rundir.Dir) (*
 		}
 	}
 	var err error
-	if j.backend, err = openPrecise(o.GPU, j.config.Params.Double, "dtype d"); err != nil {
+	if err := j.openDevices(); err != nil {
+		j.close()
 		return nil, err
-	}
-	if j.beside, err = evaluator(j.backend, o.CPUEval); err != nil {
-		return nil, errors.Join(err, j.backend.Close())
 	}
 	if j.data, j.load, err = loadData(ctx, e, o.DataPrefix, o.EdgeWeight); err != nil {
 		j.close()
@@ -102,6 +101,10 @@ func newJob(ctx context.Context, o trainOptions, e *env, resumed *rundir.Dir) (*
 	}
 	e.log.Info("configuration " + j.config.Name)
 	e.log.Info("device " + deviceText(j.backend, o.GPU))
+	for _, b := range j.others {
+		e.log.Info("device " + b.Device())
+	}
+	tellMatmul(e, j.backend, configuredMatmul(j.config))
 	j.out = newTrainOutput(j)
 	return j, nil
 }
@@ -120,6 +123,9 @@ func (j *job) readConfig(resumed *rundir.Dir) (err error) {
 	}
 	if err := setPrecision(j.config, j.DType, resumed); err != nil {
 		return err
+	}
+	if resumed == nil && len(j.Others) > 0 && j.config.Params.Accumulate == 1 {
+		j.config.Params.Accumulate = 1 + len(j.Others)
 	}
 	if resumed != nil && j.config.Hash() != resumed.Info.ConfigHash {
 		return usagef("%s is not the configuration that the run in %s was started with; a run is resumed with its own", j.config.Name, resumed.Path)
@@ -171,7 +177,32 @@ func (j *job) close() {
 	if j.beside != nil {
 		_ = j.beside.Close() // every result is on disk by now
 	}
-	_ = j.backend.Close() // likewise
+	for _, b := range append(j.others, j.backend) {
+		if b != nil {
+			_ = b.Close() // likewise
+		}
+	}
+}
+
+// openDevices opens what trains and what validates. Several devices take a subgraph each for every
+// update, unless the configuration says how many.
+func (j *job) openDevices() (err error) {
+	c := j.config
+	if len(j.Others) > 0 && c.Params.Double {
+		return usagef("--gpu with several numbers: dtype d is double precision, which this version has on the CPU only")
+	}
+	if j.backend, err = openPrecise(j.GPU, c.Params.Double, "dtype d", configuredMatmul(c)); err != nil {
+		return err
+	}
+	for _, gpu := range j.Others {
+		b, err := openDevice(gpu, configuredMatmul(c))
+		if err != nil {
+			return err
+		}
+		j.others = append(j.others, b)
+	}
+	j.beside, err = evaluator(j.backend, j.CPUEval)
+	return err
 }
 
 // checkRunDir refuses a folder that cannot become that of a new run.
@@ -253,7 +284,7 @@ func (j *job) open(dir *rundir.Dir, path string, seed uint64, config *trainconfi
 
 func (j *job) options(seed uint64, dir *rundir.Dir, resume bool) trainer.Options {
 	o := trainer.Options{
-		Data: j.data, Config: j.config, Backend: j.backend, Seed: seed, MaxEpochs: j.Epochs, Workers: j.Workers,
+		Data: j.data, Config: j.config, Backend: j.backend, Others: j.others, Seed: seed, MaxEpochs: j.Epochs, Workers: j.Workers,
 		EvalTrainEvery: j.EvalTrainEvery, CheckpointEvery: j.CheckpointEvery, ROCAUC: wantsROCAUC(j.data), InitFrom: j.InitFrom,
 		LoadSeconds: j.load, Started: j.env.started, Dir: dir, Resume: resume, Log: j.env.log, Progress: j.env.progress,
 		OnResume: dir.TrimMetrics, EvalMemory: j.EvalMemory, EvalBackend: j.beside, Features: j.Features,
@@ -298,7 +329,7 @@ func (j *job) info(seed uint64, config *trainconfig.Config) rundir.Info {
 		dtype = doublePrecision
 	}
 	return rundir.Info{
-		DType: dtype, Version: version, State: rundir.Running, Seed: seed, Device: j.backend.Device(), ISA: cpufeat.Chosen().String(),
+		DType: dtype, Version: version, State: rundir.Running, Seed: seed, Device: j.device(), ISA: cpufeat.Chosen().String(),
 		Data: data, DataName: j.data.Name, Fingerprint: j.data.Fingerprint, Config: config.Name, ConfigHash: config.Hash(),
 		Epochs: j.Epochs, EdgeWeight: j.EdgeWeight, ScoreEvery: j.EvalTrainEvery, InitFrom: absolute(j.InitFrom),
 		Baseline: j.Baseline && config == j.config, TensorBoard: j.tensorboardDir(seed, config), Command: j.env.Args, Started: j.env.started.UTC().Format(time.RFC3339),

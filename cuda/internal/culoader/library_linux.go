@@ -15,11 +15,10 @@ import (
 	"unsafe"
 )
 
-// LibraryEnv names folders, separated by colons, in which NVIDIA's libraries are looked for first:
-// such as have the files, or the folder "nvidia" that Python packages install them below.
-const LibraryEnv = "SAINT_CUDA_LIBS"
+// libraryEnv is what package driver documents as LibraryEnv.
+const libraryEnv = "SAINT_CUDA_LIBS"
 
-// Where a folder of LibraryEnv may have a library, and where toolkits have theirs.
+// Where a folder of libraryEnv may have a library, and where toolkits have theirs.
 var (
 	within   = []string{".", "lib", "lib64", "cublas/lib", "nccl/lib", "cu13/lib", "cu12/lib", "nvidia/cublas/lib", "nvidia/nccl/lib", "nvidia/cu13/lib"}
 	toolkits = []string{
@@ -28,7 +27,7 @@ var (
 	}
 )
 
-// candidates returns where a library of that file name may be: in the folders of LibraryEnv, where
+// candidates returns where a library of that file name may be: in the folders of libraryEnv, where
 // the dynamic linker looks (LD_LIBRARY_PATH, its cache), in those of toolkits.
 func candidates(name string) []string {
 	var found []string
@@ -36,7 +35,7 @@ func candidates(name string) []string {
 		paths, _ := filepath.Glob(filepath.Join(pattern, name)) // a folder that is no pattern has nothing
 		found = append(found, paths...)
 	}
-	for _, dir := range filepath.SplitList(os.Getenv(LibraryEnv)) {
+	for _, dir := range filepath.SplitList(os.Getenv(libraryEnv)) {
 		for _, below := range within {
 			if dir != "" {
 				add(filepath.Join(dir, below))

@@ -6,6 +6,10 @@ import "errors"
 // cannot be used.
 var ErrNoLibrary = errors.New("library unavailable")
 
+// LibraryEnv names folders, separated by colons, in which NVIDIA's libraries are looked for first:
+// such as have the files, or the folder "nvidia" that Python packages install them below.
+const LibraryEnv = "SAINT_CUDA_LIBS"
+
 // Multiplier is a Device that may have a library of dense products (cuBLAS).
 type Multiplier interface {
 	// NewProducts makes a handle of the library, which is loaded when the first is asked for. The
