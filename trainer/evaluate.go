@@ -453,10 +453,7 @@ func weightsOf(g *formats.Graph, lo, hi int64) []float32 {
 // meanRow writes the row of D^-1 A: 1/deg each, or weight over sum of weights.
 func meanRow(dst, weights []float32) {
 	if weights == nil {
-		v := float32(1 / float64(len(dst))) // unused where there is none
-		for k := range dst {
-			dst[k] = v
-		}
+		fill(dst, float32(1/float64(len(dst)))) // unused where there is none
 		return
 	}
 	sum := 0.0

@@ -3,6 +3,8 @@ package trainer
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"sync"
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/trainer/loss"
@@ -50,7 +52,7 @@ type Scorer struct {
 	weight []float32
 	host   []float32
 	lossT  scalar
-	onehot []uint8
+	parts  []scorePart
 
 	aucScores []float32
 	aucTruth  []uint8
@@ -66,7 +68,6 @@ func NewScorer(d *formats.Dataset, e *Evaluator, lossName string, auc bool) (*Sc
 	s := &Scorer{
 		data: d, eval: e, loss: loss.Reported(l), multi: l.AcceptsMulti(), auc: auc,
 		splits: [3][]int32{d.TrainNodes, d.ValNodes, d.TestNodes}, place: placer{b: e.b},
-		onehot: make([]uint8, d.Labels.NumClasses),
 	}
 	for i := range s.counts {
 		s.counts[i] = metric.NewConfusion(d.Labels.NumClasses)
@@ -120,13 +121,12 @@ func (s *Scorer) tile(c *nn.Context, lo, hi int, logits tensor.Tensor) error {
 		s.weight = grow(s.weight, hi-lo)
 		clear(s.weight)
 		for ; s.next[i] < len(nodes) && int(nodes[s.next[i]]) < hi; s.next[i]++ {
-			v := nodes[s.next[i]]
-			s.weight[int(v)-lo] = 1
-			s.count(i, v, s.host[(int(v)-lo)*k:(int(v)-lo+1)*k])
+			s.weight[int(nodes[s.next[i]])-lo] = 1
 		}
 		if s.next[i] == first {
 			continue
 		}
+		s.countAll(i, nodes[first:s.next[i]], lo, k)
 		s.loss.Eval(c.Q, logits, target, s.place.column(c.A, c.Q, slotWeight, s.weight), out, tensor.Tensor{})
 		total, err := s.lossT.fetch(c.Q, out)
 		if err != nil {
@@ -147,17 +147,54 @@ func (s *Scorer) target(c *nn.Context, lo, hi int) tensor.Tensor {
 	return s.place.ints(c.A, c.Q, slotClass, l.Class[lo:hi])
 }
 
-func (s *Scorer) count(split int, v int32, logits []float32) {
-	l := &s.data.Labels
-	if !s.multi {
-		s.counts[split].AddLogits(logits, l.Class[v])
-		return
+// scorePart is what one goroutine counts.
+type scorePart struct {
+	counts *metric.Confusion
+	onehot []uint8
+}
+
+// manyScores is how many logits are worth a goroutine.
+const manyScores = 1 << 15
+
+// countAll counts nodes of a split, whose rows of k logits begin with that of node lo. Counts are
+// integers, so it does not matter who counts what.
+func (s *Scorer) countAll(split int, nodes []int32, lo, k int) {
+	parts := min(runtime.GOMAXPROCS(0), 1+len(nodes)*k/manyScores)
+	for len(s.parts) < parts {
+		s.parts = append(s.parts, scorePart{metric.NewConfusion(s.data.Labels.NumClasses), make([]uint8, s.data.Labels.NumClasses)})
 	}
-	truth := truthRow(l, v, s.onehot)
-	s.counts[split].AddMultiLogits(logits, truth)
-	if s.auc && split == 2 {
-		s.aucScores = append(s.aucScores, logits...)
-		s.aucTruth = append(s.aucTruth, truth...)
+	var all sync.WaitGroup
+	for i := range parts {
+		mine := nodes[len(nodes)*i/parts : len(nodes)*(i+1)/parts]
+		if i == parts-1 {
+			s.count(&s.parts[i], mine, lo, k)
+			break
+		}
+		all.Go(func() { s.count(&s.parts[i], mine, lo, k) })
+	}
+	all.Wait()
+	for i := range parts {
+		s.counts[split].Add(s.parts[i].counts)
+	}
+	if s.auc && split == 2 && s.multi {
+		for _, v := range nodes {
+			s.aucScores = append(s.aucScores, s.host[(int(v)-lo)*k:(int(v)-lo+1)*k]...)
+			s.aucTruth = append(s.aucTruth, truthRow(&s.data.Labels, v, s.parts[0].onehot)...)
+		}
+	}
+}
+
+// count makes the counts of p those of the nodes.
+func (s *Scorer) count(p *scorePart, nodes []int32, lo, k int) {
+	p.counts.Reset()
+	l := &s.data.Labels
+	for _, v := range nodes {
+		logits := s.host[(int(v)-lo)*k : (int(v)-lo+1)*k]
+		if s.multi {
+			p.counts.AddMultiLogits(logits, truthRow(l, v, p.onehot))
+		} else {
+			p.counts.AddLogits(logits, l.Class[v])
+		}
 	}
 }
 

@@ -145,15 +145,23 @@ func (r *evalRun) weigh(g *formats.Graph, first, lo, hi int, base int64) {
 		row := r.values[a-base : b-base]
 		switch r.weighting {
 		case nn.Ones:
-			for k := range row {
-				row[k] = 1
-			}
+			fill(row, 1)
 		case nn.Symmetric:
 			symmetricRow(r.scale, r.scale[v], g.Indices[a:b], row)
 			r.loops[v-first] = float32(r.scale[v] * r.scale[v])
 		default:
 			meanRow(row, weightsOf(g, a, b))
 		}
+	}
+}
+
+// fill sets all of row to v.
+func fill(row []float32, v float32) {
+	for k := range row[:min(len(row), 8)] {
+		row[k] = v
+	}
+	for n := 8; n < len(row); n *= 2 {
+		copy(row[n:], row[:n])
 	}
 }
 

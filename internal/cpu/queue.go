@@ -44,6 +44,7 @@ type Queue struct {
 	smooth   smoothJob
 	quant    quantJob
 	signs    signsJob
+	download downloadJob
 }
 
 // rowBlock is the number of rows of a task where tasks keep sums over their rows: few enough
@@ -145,24 +146,6 @@ func (q *Queue) Upload(src []byte, dst tensor.Tensor) {
 	contiguous("Upload", dst, len(src))
 	if q.ready(dst) {
 		copy(bytesOf(dst), src)
-	}
-}
-
-// Download copies src to dst.
-func (q *Queue) Download(src tensor.Tensor, dst []byte) {
-	if int64(len(dst)) != src.Bytes() {
-		panic(&tensor.ShapeError{Op: "Download", Got: fmt.Sprintf("%d bytes", len(dst)), Want: fmt.Sprintf("%d for %s", src.Bytes(), src)})
-	}
-	if !q.ready(src) {
-		return
-	}
-	width := src.Cols * int(src.Type.Size())
-	stride := src.Stride * int(src.Type.Size())
-	from := bytesOf(src)
-	for i := range src.Rows {
-		if width > 0 {
-			copy(dst[i*width:(i+1)*width], from[i*stride:])
-		}
 	}
 }
 

@@ -39,35 +39,49 @@ func (c *Confusion) AddLogits(logits []float32, truth int32) { c.AddClass(Argmax
 
 // AddMultiLogits counts one multi-label node: class k is predicted where sigmoid(logit) > 0.5.
 func (c *Confusion) AddMultiLogits(logits []float32, truth []uint8) {
+	truth, tp, fp, fn := truth[:len(logits)], c.tp[:len(logits)], c.fp[:len(logits)], c.fn[:len(logits)]
+	wrong := int64(0)
+	for k, x := range logits { // without branches, which nobody could foresee
+		pred, real := positive(x), nonzero(uint64(truth[k]))
+		tp[k] += pred & real
+		fp[k] += pred &^ real
+		fn[k] += real &^ pred
+		wrong |= pred ^ real
+	}
 	c.rows++
-	ok := true
-	for k, x := range logits {
-		pred, real := x > 0, truth[k] != 0
-		switch {
-		case pred && real:
-			c.tp[k]++
-		case pred:
-			c.fp[k]++
-			ok = false
-		case real:
-			c.fn[k]++
-			ok = false
-		}
-	}
-	if ok {
-		c.right++
-	}
+	c.right += 1 - wrong
 }
+
+// positive returns 1 if x > 0, else 0; NaN counts as 0.
+func positive(x float32) int64 {
+	const infinity = 0x7f800000
+	bits := uint64(math.Float32bits(x))
+	return nonzero(bits) & int64((bits-infinity-1)>>63)
+}
+
+// nonzero returns 1 if x, less than 2^63, is not 0.
+func nonzero(x uint64) int64 { return int64(-x >> 63) }
 
 // Argmax returns the index of the largest value, the lowest one of equals.
 func Argmax(x []float32) int32 {
-	best := 0
+	best, most := 0, x[0]
 	for i, v := range x {
-		if v > x[best] {
-			best = i
+		if v > most {
+			best, most = i, v
 		}
 	}
 	return int32(best)
+}
+
+// Add adds the counts of other, which has as many classes.
+func (c *Confusion) Add(other *Confusion) {
+	for k := range c.tp {
+		c.tp[k] += other.tp[k]
+		c.fp[k] += other.fp[k]
+		c.fn[k] += other.fn[k]
+	}
+	c.rows += other.rows
+	c.right += other.right
 }
 
 // Reset empties the counts.

@@ -99,3 +99,48 @@ func TestROCAUCWithNaN(t *testing.T) {
 		t.Errorf("ROCAUC with NaN scores = %v, want a number in [0,1] and no hang", got)
 	}
 }
+
+func TestMultiLogitsOfOddValues(t *testing.T) {
+	inf := float32(math.Inf(1))
+	logits := []float32{0, float32(math.Copysign(0, -1)), inf, -inf, float32(math.NaN()), -float32(math.NaN()), 1e-45, -1e-45, 3, -3}
+	for _, bit := range []uint8{0, 1} {
+		truth := make([]uint8, len(logits))
+		for i := range truth {
+			truth[i] = bit
+		}
+		got := NewConfusion(len(logits))
+		got.AddMultiLogits(logits, truth)
+		for k, x := range logits {
+			want := [3]int64{}
+			switch {
+			case x > 0 && bit == 1:
+				want[0] = 1
+			case x > 0:
+				want[1] = 1
+			case bit == 1:
+				want[2] = 1
+			}
+			if c := [3]int64{got.tp[k], got.fp[k], got.fn[k]}; c != want {
+				t.Errorf("logit %v, truth %d: counts %v, want %v", x, bit, c, want)
+			}
+		}
+		if got.rows != 1 || got.right != 0 {
+			t.Errorf("truth %d: %d rows, %d right, want 1 and 0", bit, got.rows, got.right)
+		}
+	}
+}
+
+func TestAddIsCountingTogether(t *testing.T) {
+	logits := [][]float32{{1, -1, 2}, {-1, -1, 1}, {3, 2, 1}, {-1, 5, 0}}
+	truth := [][]uint8{{1, 0, 1}, {1, 0, 1}, {0, 1, 1}, {0, 1, 0}}
+	want, got := NewConfusion(3), NewConfusion(3)
+	for i := range logits {
+		want.AddMultiLogits(logits[i], truth[i])
+		part := NewConfusion(3)
+		part.AddMultiLogits(logits[i], truth[i])
+		got.Add(part)
+	}
+	if got.F1Micro() != want.F1Micro() || got.F1Macro(true) != want.F1Macro(true) || got.Accuracy() != want.Accuracy() || got.Rows() != want.Rows() {
+		t.Errorf("Add = %+v, want %+v", got, want)
+	}
+}
