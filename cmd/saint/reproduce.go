@@ -23,40 +23,25 @@ const mostSeeds = 100
 
 func newReproduceCommand(e *env) *cli.Command {
 	return &cli.Command{
-		Name: "reproduce", Usage: "train a table of the paper and compare",
-		UsageText: "saint reproduce table2 [flags]",
+		Name: "reproduce", Usage: "train a table of a paper and compare",
+		UsageText: "saint reproduce table2|exact [flags]",
 		Subcommands: []*cli.Command{{
 			Name: "table2", Usage: "test F1 of the two-layer GraphSAGE with every sampler on every data set that is there",
 			Description: "Looks for the folders ppi, flickr, reddit, yelp and amazon below --data ('saint download' fetches some), trains the paper's\n" +
 				"configurations with several seeds, and prints the mean and deviation of the test F1 beside the paper's figure.\n" +
 				"Every run has a folder of its own below --out: a finished run is not repeated, an interrupted one is resumed.",
 			Flags: append(
-				deviceFlags(),
+				reproduceFlags(),
 				&cli.StringFlag{Name: "data", Value: "data", Usage: "`FOLDER` of data folders"},
-				&cli.StringFlag{Name: "out", Value: filepath.Join("runs", "reproduce"), Usage: "`FOLDER` of the runs"},
 				&cli.StringFlag{Name: "only", Usage: "configurations `NAME,...` such as ppi2_rw or 'reddit2_*'", DefaultText: "all"},
-				&cli.IntFlag{Name: "seeds", Value: 3, Usage: "seeds 1 to `N`"},
-				&cli.IntFlag{Name: "epochs", Usage: "cap the epochs at `N`", DefaultText: "the configuration's"},
 				&cli.StringFlag{Name: "plot", Usage: "draw the validation F1 of all runs over their epochs to `FILE`.svg or .png"},
 			),
 			Action: func(c *cli.Context) error {
-				o := reproduceOptions{
-					data: c.String("data"), out: c.String("out"), seeds: c.Int("seeds"), epochs: c.Int("epochs"), plot: c.String("plot"),
-					workers: c.Int("num_cpu_core"),
-				}
-				var err error
-				if o.gpu, err = oneGPU(c); err != nil {
+				o, err := reproduceOptionsOf(c)
+				if err != nil {
 					return err
 				}
-				switch {
-				case o.seeds < 1 || o.seeds > mostSeeds:
-					return usagef("--seeds is %d, want 1 to %d", o.seeds, mostSeeds)
-				case c.IsSet("epochs") && o.epochs < 1:
-					return usagef("--epochs is %d, want 1 or more", o.epochs)
-				}
-				if err = checkWorkers(o.workers, c.IsSet("num_cpu_core")); err != nil {
-					return err
-				}
+				o.data, o.plot = c.String("data"), c.String("plot")
 				if err = checkPlotName(o.plot); err != nil {
 					return err
 				}
@@ -66,10 +51,34 @@ func newReproduceCommand(e *env) *cli.Command {
 				if o.rows, err = tableRows(c.String("only")); err != nil {
 					return err
 				}
-				return runReproduce(c.Context, o, e)
+				return runReproduce(c.Context, o, e, func(ctx context.Context, r *reproducer) error { return r.table(ctx) })
 			},
-		}},
+		}, newReproduceExact(e)},
 	}
+}
+
+// reproduceFlags are those of all tables.
+func reproduceFlags() []cli.Flag {
+	return append(
+		deviceFlags(),
+		&cli.StringFlag{Name: "out", Value: filepath.Join("runs", "reproduce"), Usage: "`FOLDER` of the runs"},
+		&cli.IntFlag{Name: "seeds", Value: 3, Usage: "seeds 1 to `N`"},
+		&cli.IntFlag{Name: "epochs", Usage: "cap the epochs at `N`", DefaultText: "the configuration's"},
+	)
+}
+
+func reproduceOptionsOf(c *cli.Context) (o reproduceOptions, err error) {
+	o = reproduceOptions{out: c.String("out"), seeds: c.Int("seeds"), epochs: c.Int("epochs"), workers: c.Int("num_cpu_core")}
+	if o.gpu, err = oneGPU(c); err != nil {
+		return o, err
+	}
+	switch {
+	case o.seeds < 1 || o.seeds > mostSeeds:
+		return o, usagef("--seeds is %d, want 1 to %d", o.seeds, mostSeeds)
+	case c.IsSet("epochs") && o.epochs < 1:
+		return o, usagef("--epochs is %d, want 1 or more", o.epochs)
+	}
+	return o, checkWorkers(o.workers, c.IsSet("num_cpu_core"))
 }
 
 type reproduceOptions struct {
@@ -85,6 +94,7 @@ type paperRow struct {
 	config *trainconfig.Config
 	data   string // folder
 	paper  float64
+	mode   exactMode // of the other table
 }
 
 // paperData are the data sets of the table in the paper's order.
@@ -105,7 +115,7 @@ func tableRows(only string) ([]paperRow, error) {
 				return nil, fmt.Errorf("no published score of %s on %s", c.Name, data)
 			}
 			name := strings.TrimSuffix(path.Base(c.Name), ".yml")
-			rows, names = append(rows, paperRow{name, c, data, f1}), append(names, name)
+			rows, names = append(rows, paperRow{name: name, config: c, data: data, paper: f1}), append(names, name)
 		}
 	}
 	if only == "" {
@@ -141,7 +151,7 @@ type reproducer struct {
 	curves     []curve
 }
 
-func runReproduce(ctx context.Context, o reproduceOptions, e *env) (err error) {
+func runReproduce(ctx context.Context, o reproduceOptions, e *env, table func(context.Context, *reproducer) error) (err error) {
 	r := &reproducer{reproduceOptions: o, env: e}
 	if r.backend, err = openDevice(o.gpu, tensor.MatmulFP32); err != nil {
 		return err
@@ -151,15 +161,20 @@ func runReproduce(ctx context.Context, o reproduceOptions, e *env) (err error) {
 		_ = r.backend.Close() // every result is on disk by now
 	}()
 	e.log.Info("device " + deviceText(r.backend, o.gpu))
-	for _, row := range o.rows {
+	return table(ctx, r)
+}
+
+// table trains the paper's.
+func (r *reproducer) table(ctx context.Context) error {
+	for _, row := range r.rows {
 		if r.has(row) {
-			r.runs += o.seeds
+			r.runs += r.seeds
 		}
 	}
 	if err := r.head(); err != nil {
 		return err
 	}
-	for _, row := range o.rows {
+	for _, row := range r.rows {
 		line, err := r.row(ctx, row)
 		if err != nil {
 			return err
@@ -168,13 +183,13 @@ func runReproduce(ctx context.Context, o reproduceOptions, e *env) (err error) {
 			return err
 		}
 	}
-	if o.plot == "" {
+	if r.plot == "" {
 		return nil
 	}
-	if err := plotCurves(o.plot, r.curves); err != nil {
+	if err := plotCurves(r.plot, r.curves); err != nil {
 		return err
 	}
-	e.log.Info("plot written to " + o.plot)
+	r.env.log.Info("plot written to " + r.plot)
 	return nil
 }
 
