@@ -12,31 +12,43 @@ type Transposer struct{ cursor []int32 }
 // Indices outside 0…n-1 panic.
 func (t *Transposer) Apply(b *Batch, symmetric bool) {
 	b.TransPerm = resize(b.TransPerm, b.NumEdges())
+	b.TransNorm = resize(b.TransNorm, b.NumEdges())
 	if symmetric && t.mirror(b) {
 		b.TransIndptr, b.TransIndices = b.Indptr, b.Indices
-	} else {
-		t.transpose(b)
+		return
 	}
-	b.TransNorm = resize(b.TransNorm, b.NumEdges())
+	t.transpose(b)
 	for k, e := range b.TransPerm {
 		b.TransNorm[k] = b.AdjNorm[e]
 	}
 }
 
-// mirror fills TransPerm of a symmetric subgraph and reports whether it is one. Rows are
-// ascending, so walking them in order meets the entries of every column in ascending row
-// order: one cursor per row finds each entry's mirror image.
+// mirror fills TransPerm and TransNorm of a symmetric subgraph and reports whether it is one.
+// Rows are ascending, so walking them in order meets the entries of every column in ascending
+// row order: one cursor per row finds the mirror image of each entry above the diagonal. Those
+// below have been found from their other end, or there is no other end.
 func (t *Transposer) mirror(b *Batch) bool {
 	t.cursor = append(t.cursor[:0], b.Indptr...)
+	cursor, indices := t.cursor, b.Indices
+	perm, norm, adj := b.TransPerm[:len(indices)], b.TransNorm[:len(indices)], b.AdjNorm[:len(indices)]
 	for v := range b.NumNodes() {
-		for k := b.Indptr[v]; k < b.Indptr[v+1]; k++ {
-			u := b.Indices[k]
-			c := t.cursor[u]
-			if c >= b.Indptr[u+1] || b.Indices[c] != int32(v) {
+		k, end := cursor[v], b.Indptr[v+1]
+		if k < end && indices[k] == int32(v) {
+			perm[k], norm[k] = k, adj[k]
+			k++
+		}
+		for ; k < end; k++ {
+			u := indices[k]
+			if u < int32(v) {
 				return false
 			}
-			b.TransPerm[c] = k
-			t.cursor[u] = c + 1
+			c := cursor[u]
+			if c >= b.Indptr[u+1] || indices[c] != int32(v) {
+				return false
+			}
+			cursor[u] = c + 1
+			perm[c], perm[k] = k, c
+			norm[c], norm[k] = adj[k], adj[c]
 		}
 	}
 	return true

@@ -271,7 +271,8 @@ func checkStructure(r *Row, m *Meta) error {
 
 func finite(column string, values []float32) error {
 	for i, x := range values {
-		if x64 := float64(x); math.IsNaN(x64) || math.IsInf(x64, 0) {
+		const exponent = 0x7f800000 // all ones in infinities and NaN
+		if math.Float32bits(x)&exponent == exponent {
 			return fmt.Errorf("column %s: value %d is %v, want a finite number", column, i, x)
 		}
 	}

@@ -89,7 +89,7 @@ type Config struct {
 	Symmetric bool
 
 	// Prefetch is how many batches wait in front of the consumer for each host; memory is
-	// bounded by Prefetch+2 of them.
+	// bounded by Prefetch+4 of them.
 	Prefetch int
 	// SharedFolder is where a host on this machine may leave batches for us to map, normally
 	// SharedFolder; "": all batches come over the network.

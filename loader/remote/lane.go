@@ -38,20 +38,19 @@ const poisonByte = 0xCC
 type lane struct {
 	client *Client
 	host   int    // where it reads now
-	next   uint64 // index it wants
+	next   uint64 // index it wants; while batches are made, only the goroutine that delivers moves it
 	more   bool   // whether there is one
 
 	free chan *slot         // holds all slots: putting one back never blocks
 	out  chan *loader.Batch // closed by read
 
-	failure    error // set before out is closed
-	transposer loader.Transposer
+	failure     error // set before out is closed
+	transposers chan *loader.Transposer
 }
 
 // slot is the memory of one batch. It goes round: free list, lane, consumer, free list.
 type slot struct {
 	in      incoming
-	batch   *loader.Batch
 	release func(*loader.Batch)
 
 	transIndptr, transIndices, transPerm []int32
@@ -59,7 +58,13 @@ type slot struct {
 }
 
 func newLane(c *Client, k int) *lane {
-	l := &lane{client: c, host: k, free: make(chan *slot, c.cfg.Prefetch+2), out: make(chan *loader.Batch, c.cfg.Prefetch)}
+	l := &lane{
+		client: c, host: k, free: make(chan *slot, c.cfg.Prefetch+1+makers), out: make(chan *loader.Batch, c.cfg.Prefetch),
+		transposers: make(chan *loader.Transposer, makers),
+	}
+	for range makers {
+		l.transposers <- new(loader.Transposer)
+	}
 	l.next, l.more = c.cfg.first()
 	for range k {
 		if l.more {
@@ -244,26 +249,20 @@ func (l *lane) stream(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r := l.receive(ctx, cancel, step)
 	for {
-		var free *slot
-		select {
-		case free = <-l.free:
-		case <-ctx.Done():
-			return ctx.Err()
+		free, err := r.slot()
+		if err != nil {
+			return r.end(err)
 		}
-		if err := l.batch(s, d, free, step); err != nil {
+		if err := s.RecvMsg(&free.in); err != nil {
 			l.free <- free
 			if errors.Is(err, io.EOF) {
-				return nil
+				err = nil
 			}
-			return err
+			return r.end(err)
 		}
-		select {
-		case l.out <- free.batch:
-		case <-ctx.Done():
-			free.batch.Release()
-			return ctx.Err()
-		}
+		r.add(free, free.in.header, free.in.body, d, free.release)
 	}
 }
 
@@ -282,37 +281,4 @@ func (l *lane) schema(s grpc.ClientStream) (*arrowrec.Decoder, error) {
 		return nil, formats.BadInput(host, "%v", err)
 	}
 	return d, cfg.verify(host, d.Meta())
-}
-
-// batch receives the next batch into s.
-func (l *lane) batch(stream grpc.ClientStream, d *arrowrec.Decoder, s *slot, step uint64) error {
-	host := l.client.cfg.Hosts[l.host]
-	if err := stream.RecvMsg(&s.in); err != nil {
-		return err
-	}
-	row, err := d.Decode(s.in.header, s.in.body)
-	if err != nil {
-		return formats.BadInput(host, "batch %d: %v", l.next, err)
-	}
-	return l.deliver(s, &row, s.release, step)
-}
-
-// deliver makes the batch that is wanted of a row, in the memory of s.
-func (l *lane) deliver(s *slot, row *arrowrec.Row, release func(*loader.Batch), step uint64) error {
-	cfg := &l.client.cfg
-	if !l.more || row.Index != l.next {
-		return formats.BadInput(cfg.Hosts[l.host], "it sent batch %d, want batch %d", row.Index, l.next)
-	}
-	b := loader.NewBatch(release)
-	b.TransIndptr, b.TransIndices, b.TransPerm, b.TransNorm = s.transIndptr, s.transIndices, s.transPerm, s.transNorm
-	b.Subgraph, b.Phase, b.Index = row.Subgraph, cfg.Meta.Phase, row.Index
-	b.Features, b.Class, b.Multi = row.Features, row.Class, row.Multi
-	l.transposer.Apply(b, cfg.Symmetric)
-	s.transPerm, s.transNorm = b.TransPerm, b.TransNorm
-	if &b.TransIndptr[0] != &b.Indptr[0] { // else they are the message's
-		s.transIndptr, s.transIndices = b.TransIndptr, b.TransIndices
-	}
-	s.batch = b
-	l.next, l.more = cfg.after(l.next, step)
-	return nil
 }

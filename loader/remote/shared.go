@@ -31,7 +31,7 @@ const (
 	mostSlots  = 256
 	// sharedAhead is how many more batches than over the network a stream makes ahead: where
 	// those wait in the windows and buffers of the transport, here they stay in their slots.
-	sharedAhead = 2
+	sharedAhead = 3
 	controlled  = "control" // name of the control file
 )
 
@@ -177,34 +177,45 @@ func (l *lane) streamShared(ctx context.Context) error {
 		return err
 	}
 	defer m.detach()
+	r := l.receive(ctx, cancel, step)
 	for {
-		var at ringBatch
+		at := ringBatch{}
 		if err := recvJSON(s, &at); err != nil {
 			switch {
 			case errors.Is(err, io.EOF):
-				return nil
+				err = nil
 			case status.Code(err) == codes.FailedPrecondition:
-				return errNoSharing
+				err = errNoSharing
 			}
-			return err
+			return r.end(err)
 		}
-		var free *slot
-		select {
-		case free = <-l.free:
-		case <-ctx.Done():
-			return ctx.Err()
+		free, err := r.slot()
+		if err != nil {
+			return r.end(err)
 		}
-		if err := l.sharedBatch(m, d, &at, free, step); err != nil {
+		if err := r.share(m, d, &at, free); err != nil {
 			l.free <- free
-			return err
-		}
-		select {
-		case l.out <- free.batch:
-		case <-ctx.Done():
-			free.batch.Release()
-			return ctx.Err()
+			return r.end(err)
 		}
 	}
+}
+
+// share makes the next batch of a slot of the ring without copying it.
+func (r *receiver) share(m *attached, d *arrowrec.Decoder, at *ringBatch, s *slot) error {
+	file, err := m.take(at.Slot, at.Bytes)
+	if err != nil {
+		return formats.BadInput(r.host(), "batch %d in shared memory: %v", r.next, err)
+	}
+	_, header, body, err := arrowrec.SplitFile(file)
+	if err != nil {
+		m.put(at.Slot)
+		return formats.BadInput(r.host(), "batch %d in shared memory: %v", r.next, err)
+	}
+	r.add(s, header, body, d, func(b *loader.Batch) {
+		m.put(at.Slot)
+		s.release(b)
+	})
+	return nil
 }
 
 func recvJSON(s grpc.ClientStream, into any) error {
@@ -248,31 +259,4 @@ func (l *lane) attach(s grpc.ClientStream) (*attached, *arrowrec.Decoder, error)
 		return nil, nil, errNoSharing
 	}
 	return m, d, nil
-}
-
-// sharedBatch makes a batch of a slot of the ring without copying it.
-func (l *lane) sharedBatch(m *attached, d *arrowrec.Decoder, at *ringBatch, s *slot, step uint64) error {
-	host := l.client.cfg.Hosts[l.host]
-	file, err := m.take(at.Slot, at.Bytes)
-	if err != nil {
-		return formats.BadInput(host, "batch %d in shared memory: %v", l.next, err)
-	}
-	_, header, body, err := arrowrec.SplitFile(file)
-	var row arrowrec.Row
-	if err == nil {
-		row, err = d.Decode(header, body)
-	}
-	if err != nil {
-		m.put(at.Slot)
-		return formats.BadInput(host, "batch %d in shared memory: %v", l.next, err)
-	}
-	release := func(b *loader.Batch) {
-		m.put(at.Slot)
-		s.release(b)
-	}
-	if err := l.deliver(s, &row, release, step); err != nil {
-		m.put(at.Slot)
-		return err
-	}
-	return nil
 }
