@@ -51,13 +51,14 @@ type Stepper struct {
 	labels    *labelInputs  // nil: labels are no features
 	drop      tensor.Drop
 	regather  func(dst tensor.Tensor)
+	rowByRow  func(t *tensor.Tensor) // regather for operations that make rows; nil if there are none
 	makeAgain makesAgain // the store, if it can do without features
 	changing  []int      // slots whose contents differ from step to step though the batch does not
 }
 
 // makesAgain is a store that drops a tensor which can be made again.
 type makesAgain interface {
-	MakesAgain(t tensor.Tensor, make func(dst tensor.Tensor))
+	MakesAgain(t tensor.Tensor, make func(dst tensor.Tensor), rows func(t *tensor.Tensor))
 }
 
 // NewStepper returns a stepper that draws dropout masks from seed and allocates a step's
@@ -84,6 +85,9 @@ func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats
 	s.ctx = nn.Context{Q: q, A: arena, Store: s.store, Train: true, Seed: seed}
 	s.makeAgain, _ = s.store.(makesAgain)
 	s.regather = s.gather
+	if rows, ok := q.(tensor.RowOps); ok {
+		s.rowByRow = func(t *tensor.Tensor) { rows.Gathered(s.feats, s.nodes, s.drop, t) }
+	}
 	s.changing = append(s.changing, slotGiven)
 	if s.labels != nil {
 		s.changing = append(s.changing, slotWeight)
@@ -233,7 +237,11 @@ func (s *Stepper) inputs(b *loader.Batch) (tensor.Tensor, *nn.Batch) {
 		}
 		s.regather(x)
 		if s.makeAgain != nil {
-			s.makeAgain.MakesAgain(x, s.regather)
+			rows := s.rowByRow
+			if s.labels != nil {
+				rows = nil // labels are written beside them
+			}
+			s.makeAgain.MakesAgain(x, s.regather, rows)
 		}
 	} else {
 		x = s.place.put(s.arena, s.q, slotFeatures, tensor.F32, n, len(b.Features)/n, bytesOf(b.Features))

@@ -12,7 +12,8 @@ const normEps = 1e-9
 
 type normJob struct {
 	rows.Affine
-	x, y        matrix[float32]
+	x           source
+	y           matrix[float32]
 	norm        bool
 	mean, rstd  matrix[float32]
 	drop        dropper
@@ -34,7 +35,7 @@ func (r *rowScratch) of(worker, i, n int) []float32 {
 // scratchRows is how many rows each worker has, and scratchPad what keeps those of neighbours
 // off the same cache line.
 const (
-	scratchRows = 2
+	scratchRows = 3
 	scratchPad  = 16
 )
 
@@ -55,12 +56,12 @@ func (j *normJob) RunTask(worker, task int) {
 
 // block computes rows [lo,hi).
 func (j *normJob) block(worker, lo, hi int) {
-	around := j.tmp.of(worker, 0, j.x.cols)
+	around, made := j.tmp.of(worker, 0, j.x.cols), j.tmp.of(worker, 2, j.x.cols)
 	for i := lo; i < hi; i++ {
-		x, y := j.x.row(i), j.y.row(i)
+		x, y := j.x.at(i, made), j.y.row(i)
 		var next rows.Next
 		if i+1 < hi {
-			next = rows.Next{X: j.x.row(i + 1), Out: j.y.row(i + 1)}
+			next = rows.Next{X: j.x.soon(i + 1), Out: j.y.row(i + 1)}
 		}
 		if j.norm {
 			j.mean.s[i*j.mean.stride], j.rstd.s[i*j.rstd.stride] = j.Norm(x, y, around, normEps, next)
@@ -98,7 +99,7 @@ func (q *Queue) BiasActNorm(act tensor.Act, bias, scale, offset, x tensor.Tensor
 	together(op, "scale, offset", scale, offset)
 	drops := dropOf(op, drop, y)
 	q.remember(drop.Key, &drops, y.Rows, y.Cols)
-	if !q.ready(bias, scale, offset, x, y, mean, rstd) || x.Cols == 0 {
+	if !q.ready(bias, scale, offset, solid(x), y, mean, rstd) || x.Cols == 0 {
 		return
 	}
 	j := &q.norm
@@ -107,7 +108,7 @@ func (q *Queue) BiasActNorm(act tensor.Act, bias, scale, offset, x tensor.Tensor
 	if j.Bias == nil {
 		j.Bias = q.zeroRow(x.Cols)
 	}
-	j.x, j.y = view[float32](x), view[float32](y)
+	j.x, j.y = sourceOf(x), view[float32](y)
 	j.mean, j.rstd = view[float32](mean), view[float32](rstd)
 	j.rowsPerTask = max(1, flatBlock/x.Cols)
 	q.group.Do(tasks(x.Rows, j.rowsPerTask), j)
@@ -131,7 +132,8 @@ func checkBiasNorm(op string, rows, cols int, bias, scale, mean, rstd tensor.Ten
 type normBackJob struct {
 	rows.Affine
 	mean, rstd matrix[float32]
-	x, dy, dx  matrix[float32]
+	x          source
+	dy, dx     matrix[float32]
 	drop       dropper
 	tmp        rowScratch
 	part       []float32 // for each task: dbias, dscale, doffset
@@ -148,12 +150,12 @@ func (j *normBackJob) block(worker, place, lo, hi int) {
 	p := j.part[place*3*cols:][:3*cols]
 	clear(p)
 	sums := rows.Sums{Bias: p[:cols], Scale: p[cols : 2*cols], Offset: p[2*cols:]}
-	around, dropped := j.tmp.of(worker, 0, cols), j.tmp.of(worker, 1, cols)
+	around, dropped, made := j.tmp.of(worker, 0, cols), j.tmp.of(worker, 1, cols), j.tmp.of(worker, 2, cols)
 	for i := lo; i < hi; i++ {
-		x, dy, dx := j.x.row(i), j.dy.row(i), j.dx.row(i)
+		x, dy, dx := j.x.at(i, made), j.dy.row(i), j.dx.row(i)
 		var next rows.Next
 		if i+1 < hi {
-			next = rows.Next{X: j.x.row(i + 1), DY: j.dy.row(i + 1), Out: j.dx.row(i + 1)}
+			next = rows.Next{X: j.x.soon(i + 1), DY: j.dy.row(i + 1), Out: j.dx.row(i + 1)}
 		}
 		if j.drop.on {
 			j.drop.row(i, 0, dy, dropped)
@@ -184,7 +186,7 @@ func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, 
 	together(op, "scale, dscale, doffset", scale, dscale, doffset)
 	drops := dropOf(op, drop, dy)
 	q.remember(drop.Key, &drops, dy.Rows, dy.Cols)
-	if !q.ready(bias, scale, mean, rstd, x, dy, dx, dbias, dscale, doffset) || x.Cols == 0 {
+	if !q.ready(bias, scale, mean, rstd, solid(x), dy, dx, dbias, dscale, doffset) || x.Cols == 0 {
 		return
 	}
 	j := &q.normBack
@@ -193,7 +195,7 @@ func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, 
 		j.Bias = q.zeroRow(x.Cols)
 	}
 	j.mean, j.rstd = view[float32](mean), view[float32](rstd)
-	j.x, j.dy, j.dx = view[float32](x), view[float32](dy), view[float32](dx)
+	j.x, j.dy, j.dx = sourceOf(x), view[float32](dy), view[float32](dx)
 	n := tasks(x.Rows, rowBlock)
 	j.part = q.scratch(n * 3 * x.Cols)
 	q.group.Do(n, j)

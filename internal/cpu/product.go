@@ -29,6 +29,12 @@ func (q *Queue) Gemm(transA, transB bool, alpha float32, a, b tensor.Tensor, bet
 		panic(&tensor.ShapeError{Op: "Gemm", Got: fmt.Sprintf("a %s, b %s (transposed: %t, %t)", a, b, transA, transB), Want: "equal inner dimensions"})
 	}
 	want("Gemm", "c", c, tensor.F32, m, n)
+	var around gemm.Around
+	if transA && !transB {
+		if rows := madeOf(a); rows != nil {
+			around.Left, a = rows, tensor.Tensor{}
+		}
+	}
 	if !q.ready(a, b, c) {
 		return
 	}
@@ -36,7 +42,7 @@ func (q *Queue) Gemm(transA, transB bool, alpha float32, a, b tensor.Tensor, bet
 		q.gemm = gemm.NewWorkspace()
 	}
 	av, bv, cv := view[float32](a), view[float32](b), view[float32](c)
-	gemm.Gemm(q.group, q.gemm, transA, transB, m, n, k, alpha, av.s, av.ld(), bv.s, bv.ld(), beta, cv.s, cv.ld())
+	gemm.Fused(q.group, q.gemm, around, transA, transB, m, n, k, alpha, av.s, av.ld(), bv.s, bv.ld(), beta, cv.s, cv.ld())
 }
 
 // SpMM computes y = alpha a x + beta y. The column indices of a must be rows of x; they are

@@ -25,7 +25,10 @@ type groups struct {
 }
 
 func newGroups(h tensor.Quant, x, codes, stats tensor.Tensor) groups {
-	g := groups{x: view[float32](x), bits: h.Bits, key: philox.Key(h.Key.Seed, h.Key.Step, h.Key.Layer, h.Key.Slot)}
+	g := groups{bits: h.Bits, key: philox.Key(h.Key.Seed, h.Key.Step, h.Key.Layer, h.Key.Slot)}
+	if x.Mem != nil {
+		g.x = view[float32](x)
+	}
 	g.n, g.width = h.Groups(x.Rows, x.Cols)
 	g.groupsOfTask = max(1, flatBlock/max(1, g.width))
 	if !codes.Present() {

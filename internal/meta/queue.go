@@ -9,6 +9,7 @@ type Queue struct{}
 var (
 	_ tensor.Queue    = (*Queue)(nil)
 	_ tensor.QuantOps = (*Queue)(nil)
+	_ tensor.RowOps   = (*Queue)(nil)
 )
 
 // Adam does nothing.
@@ -163,3 +164,18 @@ func (*Queue) Quantize(tensor.Quant, tensor.Tensor, tensor.Tensor, tensor.Tensor
 
 // Signs does nothing.
 func (*Queue) Signs(tensor.RandKey, float32, tensor.Tensor) {}
+
+// Decoded makes *t a matrix of that shape.
+func (*Queue) Decoded(_ tensor.Quant, _, _, _, _ tensor.Tensor, rows, cols int, t *tensor.Tensor) {
+	made(rows, cols, t)
+}
+
+// Gathered makes *t a matrix of that shape.
+func (*Queue) Gathered(src, idx tensor.Tensor, _ tensor.Drop, t *tensor.Tensor) {
+	made(idx.Rows, src.Cols, t)
+}
+
+// made makes *t a matrix that is no arena's.
+func made(rows, cols int, t *tensor.Tensor) {
+	*t = tensor.Tensor{Rows: rows, Cols: cols, Stride: cols, Type: tensor.F32, ID: ids.Add(1)}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/saint-gnn/saint/trainer/nn"
 	"github.com/saint-gnn/saint/trainer/tensor"
@@ -26,6 +27,7 @@ type Exact struct {
 	arena  tensor.Arena
 	q      tensor.Queue
 	ops    tensor.QuantOps
+	rows   tensor.RowOps // nil: every matrix has to be written out
 
 	seed, step uint64
 	held       []exactHeld
@@ -33,6 +35,8 @@ type Exact struct {
 	bytes      int64
 	source     tensor.Tensor
 	again      func(tensor.Tensor)
+	againRows  func(*tensor.Tensor) // nil: its rows cannot be made one by one
+	lent       []*packed            // what made matrices are made of
 }
 
 type exactHeld struct {
@@ -54,6 +58,7 @@ type packed struct {
 	signs, codes, stats tensor.Tensor
 	values              tensor.Tensor // projected or simulated, in single precision
 	last                tensor.Tensor // columns that stay as they are
+	made                tensor.Tensor // lent: its rows are made by who reads them
 }
 
 // form is what is kept of a tensor.
@@ -82,7 +87,9 @@ func NewExact(c Config, a tensor.Arena, q tensor.Queue) (*Exact, error) {
 		return nil, errors.New("this device cannot compress activations; leave out n_bits and kept_frac, or use the CPU in single precision")
 	}
 	ops.ForgetMasks()
-	return &Exact{config: c, arena: a, q: q, ops: ops}, nil
+	s := &Exact{config: c, arena: a, q: q, ops: ops}
+	s.rows, _ = q.(tensor.RowOps)
+	return s, nil
 }
 
 // Begin names the random numbers of a step.
@@ -93,9 +100,10 @@ func (s *Exact) Begin(seed, step uint64) { s.seed, s.step = seed, step }
 func (s *Exact) Lossy() bool { return s.config.Bits != 0 }
 
 // MakesAgain says that make writes the contents of t anew, for the rest of the step: a tensor
-// that can be made again, such as gathered features, need not be kept.
-func (s *Exact) MakesAgain(t tensor.Tensor, make func(dst tensor.Tensor)) {
-	s.source, s.again = t, make
+// that can be made again, such as gathered features, need not be kept. rows, if not nil, gives its
+// rows one by one.
+func (s *Exact) MakesAgain(t tensor.Tensor, make func(dst tensor.Tensor), rows func(t *tensor.Tensor)) {
+	s.source, s.again, s.againRows = t, make, rows
 }
 
 // Put keeps t under k. It panics if k is taken: a layer used one slot twice.
@@ -146,7 +154,7 @@ func (s *Exact) put(k nn.Key, t tensor.Tensor, f form, bias tensor.Tensor) {
 	p := s.known(t, f)
 	if p == nil {
 		p = s.take()
-		*p = packed{of: t, form: f}
+		*p = packed{of: t, form: f, made: p.made}
 		s.fill(k, p, bias)
 		p.bytes = s.bytesOf(p)
 		s.bytes += p.bytes
@@ -301,14 +309,54 @@ func (s *Exact) Get(k nn.Key) tensor.Tensor {
 	}
 	p := s.held[i].p
 	s.held = append(s.held[:i], s.held[i+1:]...)
-	p.uses--
 	x := s.get(p)
-	if p.uses == 0 {
+	s.drop(p)
+	return x
+}
+
+// GetRows is Get for an operand whose rows the operations make themselves, as tensor.RowOps says;
+// they take no memory. ok is false where that cannot be, and then nothing has happened. Who has
+// used the matrix gives it back with Return.
+func (s *Exact) GetRows(k nn.Key) (t tensor.Tensor, ok bool) {
+	i := s.find(k)
+	if i < 0 || s.rows == nil || s.config.Simulate {
+		return t, false
+	}
+	p := s.held[i].p
+	switch f := p.form; {
+	case f.plain || f.projected || f.last > 0 || p.quant.Group > 0 && p.of.Cols%p.quant.Group != 0:
+		return t, false
+	case f.again && s.againRows == nil:
+		return t, false
+	case slices.Contains(s.lent, p): // under another key
+	case f.again:
+		s.againRows(&p.made)
+	default:
+		s.rows.Decoded(p.quant, p.bias, p.signs, p.codes, p.stats, p.of.Rows, p.of.Cols, &p.made)
+	}
+	s.held = append(s.held[:i], s.held[i+1:]...)
+	s.lent = append(s.lent, p)
+	return p.made, true
+}
+
+// Return ends the use of a matrix that GetRows gave.
+func (s *Exact) Return(t tensor.Tensor) {
+	for i, p := range s.lent {
+		if p.made.ID == t.ID {
+			s.lent = append(s.lent[:i], s.lent[i+1:]...)
+			s.drop(p)
+			return
+		}
+	}
+}
+
+// drop ends one use of p.
+func (s *Exact) drop(p *packed) {
+	if p.uses--; p.uses == 0 {
 		s.bytes -= p.bytes
 		s.release(p)
 		s.unused = append(s.unused, p)
 	}
-	return x
 }
 
 func (s *Exact) get(p *packed) tensor.Tensor {
@@ -362,15 +410,15 @@ func (s *Exact) Bytes() int64 { return s.bytes }
 // Reset releases everything and ends what MakesAgain said.
 func (s *Exact) Reset() {
 	for _, h := range s.held {
-		if h.p.uses--; h.p.uses == 0 {
-			s.release(h.p)
-			s.unused = append(s.unused, h.p)
-		}
+		s.drop(h.p)
+	}
+	for _, p := range s.lent {
+		s.drop(p)
 	}
 	clear(s.held)
-	s.held = s.held[:0]
+	s.held, s.lent = s.held[:0], s.lent[:0]
 	s.bytes = 0
-	s.source, s.again = tensor.Tensor{}, nil
+	s.source, s.again, s.againRows = tensor.Tensor{}, nil, nil
 }
 
 // Held appends a description of everything held to list, in the order of saving.

@@ -135,7 +135,7 @@ func TestExactShares(t *testing.T) {
 	k.s.MakesAgain(x, func(dst tensor.Tensor) {
 		calls++
 		k.q.Fill(7, dst)
-	})
+	}, nil)
 	k.s.Put(key(3), x, nn.Factor)
 	if got, want := k.s.Bytes(), int64(30*(16+4)); got != want {
 		t.Errorf("borrowed tensors and those that can be made again take %d bytes, want 0", got-want)

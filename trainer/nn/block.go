@@ -166,7 +166,7 @@ func (l *block) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) ten
 		c.Done(z)
 	}
 	if l.project != nil {
-		x := c.Load(blockX)
+		x := c.LoadRows(blockX)
 		c.Q.Gemm(true, false, 1, x, d, 1, l.project.Grad)
 		c.Done(x)
 	}
@@ -192,7 +192,7 @@ func (l *block) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) ten
 func (l *block) actBack(c *Context, dy tensor.Tensor) tensor.Tensor {
 	y := dy // which the identity does not look at
 	if l.act != tensor.Identity {
-		y = c.Load(blockY)
+		y = c.LoadRows(blockY)
 	} else if c.DropOut.P == 0 {
 		return dy
 	}

@@ -184,7 +184,7 @@ func (l *conv) finishBack(c *Context, dy tensor.Tensor) tensor.Tensor {
 	var none, mean, rstd tensor.Tensor
 	z := dy // which the identity does not look at
 	if !l.plain() {
-		z = c.Load(convZ)
+		z = c.LoadRows(convZ)
 	}
 	if l.batch != nil {
 		joined := c.Temp(tensor.F32, dy.Rows, dy.Cols)

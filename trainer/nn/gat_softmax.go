@@ -163,7 +163,7 @@ func (l *GAT) drop(c *Context) tensor.EdgeDrop {
 // Backward returns dx (NumSrc×In) if needDX and adds the gradients of all parameters.
 func (l *GAT) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tensor.Tensor {
 	checkCols("GAT dy", dy, l.OutDim())
-	x, p := c.Load(slotX), c.Load(l.ownSlots()+gatSource)
+	x, p := c.LoadRows(slotX), c.Load(l.ownSlots()+gatSource)
 	final, h := c.Load(orderSlot(0, orderFinal)), c.Load(l.ownSlots()+gatHeads)
 	n := dy.Rows
 	d, dot, ds := c.Temp(tensor.F32, n, l.dim), c.Temp(tensor.F32, n, l.heads), c.Temp(tensor.F32, n, l.heads)

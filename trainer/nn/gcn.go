@@ -84,7 +84,7 @@ func (l *GCN) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tenso
 	if dz.ID != dy.ID {
 		c.Done(dz)
 	}
-	x := c.Load(slotX)
+	x := c.LoadRows(slotX)
 	c.Q.Gemm(true, false, 1, x, dp, 1, l.weight.Grad)
 	c.Done(x)
 	if !needDX {

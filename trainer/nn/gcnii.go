@@ -125,7 +125,7 @@ func (l *GCNII) mixBack(c *Context, f float32, h tensor.Tensor, w *Param, dz, dh
 // Backward returns dx (NumSrc×In) if needDX, adds the gradients of all parameters and that of the
 // initial representation to c.InitialGrad.
 func (l *GCNII) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tensor.Tensor {
-	h := c.Load(gcniiMixed)
+	h := c.LoadRows(gcniiMixed)
 	dz := l.finishBack(c, dy)
 	dh := c.Temp(tensor.F32, dz.Rows, l.dim)
 	initialGrad := g.Dst(c.InitialGrad)
@@ -133,7 +133,7 @@ func (l *GCNII) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) ten
 		l.mixBack(c, 1, h, l.weight, dz, dh)
 		c.Q.Axpby(l.alpha, dh, 1, initialGrad)
 	} else {
-		l.mixBack(c, l.alpha, c.Load(gcniiInitial), l.initial, dz, dh)
+		l.mixBack(c, l.alpha, c.LoadRows(gcniiInitial), l.initial, dz, dh)
 		c.Q.Axpby(1, dh, 1, initialGrad)
 		l.mixBack(c, 1, h, l.weight, dz, dh)
 	}

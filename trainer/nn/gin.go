@@ -136,11 +136,11 @@ func (l *GIN) hidden(c *Context, u tensor.Tensor) tensor.Tensor {
 // Backward returns dx (NumSrc×In) if needDX and adds the gradients of all parameters.
 func (l *GIN) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tensor.Tensor {
 	dz := l.finishBack(c, dy)
-	c.Q.Gemm(true, false, 1, c.Load(ginHidden), dz, 1, l.w1.Grad)
+	c.Q.Gemm(true, false, 1, c.LoadRows(ginHidden), dz, 1, l.w1.Grad)
 	d := c.Temp(tensor.F32, dz.Rows, l.dim)
 	c.Q.Gemm(false, true, 1, dz, l.w1.Value, 0, d)
 	d = l.hiddenBack(c, d)
-	c.Q.Gemm(true, false, 1, c.Load(ginSum), d, 1, l.w0.Grad)
+	c.Q.Gemm(true, false, 1, c.LoadRows(ginSum), d, 1, l.w0.Grad)
 	var x tensor.Tensor
 	if l.learnsEps {
 		x = c.Load(slotX)
@@ -156,7 +156,7 @@ func (l *GIN) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tenso
 // hiddenBack returns the gradient of u W_0 for d, that of r, which it overwrites.
 func (l *GIN) hiddenBack(c *Context, d tensor.Tensor) tensor.Tensor {
 	var none tensor.Tensor
-	r := c.Load(ginSign) // of the sign of the argument
+	r := c.LoadRows(ginSign) // of the sign of the argument
 	if l.inner == nil {
 		zero := c.Temp(tensor.F32, 1, l.dim)
 		c.Q.Fill(0, zero)

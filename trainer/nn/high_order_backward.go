@@ -11,7 +11,7 @@ import "github.com/saint-gnn/saint/trainer/tensor"
 // first does no sparse work here at all.
 func (l *HighOrder) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tensor.Tensor {
 	checkCols("HighOrder dy", dy, l.OutDim())
-	x := c.Load(slotX)
+	x := c.LoadRows(slotX)
 	if l.batch != nil {
 		dy = l.normalizeBackward(c, dy)
 	}
@@ -79,7 +79,7 @@ func (l *HighOrder) backAggregated(c *Context, g Graph, x, dy, dx tensor.Tensor)
 		l.activateBackward(c, i, dy, dz)
 		h := x
 		if i > 0 {
-			h = c.Load(hopSlot(i, hopInput))
+			h = c.LoadRows(hopSlot(i, hopInput))
 		}
 		next, beta := dx, float32(0)
 		if dx.Present() {
@@ -115,7 +115,7 @@ func (l *HighOrder) activateBackward(c *Context, i int, dy, dz tensor.Tensor) {
 	case !l.needsZ():
 		z = dy // its values do not count
 	case l.batch == nil:
-		z = c.Load(hopSlot(i, hopZ))
+		z = c.LoadRows(hopSlot(i, hopZ))
 	}
 	h := &l.hops[i]
 	var scale, mean, rstd, dscale, doffset tensor.Tensor
@@ -132,7 +132,7 @@ func (l *HighOrder) normalizeBackward(c *Context, dy tensor.Tensor) tensor.Tenso
 	joined := c.Temp(tensor.F32, dy.Rows, dy.Cols)
 	var none, h tensor.Tensor
 	for i := range l.hops {
-		l.z[i] = c.Load(hopSlot(i, hopZ))
+		l.z[i] = c.LoadRows(hopSlot(i, hopZ))
 		bias := l.hops[i].bias.Value
 		if !l.sum || i == 0 {
 			c.Q.BiasActNorm(l.act, bias, none, none, l.z[i], tensor.Drop{}, l.joined(i, joined), none, none)

@@ -66,6 +66,7 @@ type Context struct {
 	Into tensor.Tensor
 
 	temps []tensor.Tensor
+	lent  []tensor.Tensor // by the store
 	sweep *sweeper
 	heads *headSweeper
 	pairs *pairSweeper
@@ -95,6 +96,13 @@ func (c *Context) Done(t tensor.Tensor) {
 		if c.temps[i].ID == t.ID {
 			c.A.Release(c.temps[i])
 			c.temps = append(c.temps[:i], c.temps[i+1:]...)
+			return
+		}
+	}
+	for i := range c.lent {
+		if c.lent[i].ID == t.ID {
+			c.Store.(rowStore).Return(t)
+			c.lent = append(c.lent[:i], c.lent[i+1:]...)
 			return
 		}
 	}
@@ -135,6 +143,25 @@ func (c *Context) Load(slot int) tensor.Tensor {
 	return t
 }
 
+// rowStore is a Store that can keep a matrix as it is kept while operations use it.
+type rowStore interface {
+	// GetRows is Get for an operand of which the operation makes the rows, if that can be.
+	GetRows(k Key) (t tensor.Tensor, ok bool)
+	Return(t tensor.Tensor) // ends the use of what GetRows returned
+}
+
+// LoadRows is Load for a matrix that is only to be an operand of those operations that tensor.RowOps
+// names: it need not be written out then.
+func (c *Context) LoadRows(slot int) tensor.Tensor {
+	if s, ok := c.Store.(rowStore); ok {
+		if t, ok := s.GetRows(Key{c.Layer, slot}); ok {
+			c.lent = append(c.lent, t)
+			return t
+		}
+	}
+	return c.Load(slot)
+}
+
 // Rand names the random stream of one use in the running layer and step.
 func (c *Context) Rand(slot int) tensor.RandKey {
 	return tensor.RandKey{Seed: c.Seed, Step: c.Step, Layer: uint32(c.Layer), Slot: uint32(slot)}
@@ -147,6 +174,10 @@ func (c *Context) EndLayer() {
 		c.A.Release(t)
 	}
 	c.temps = c.temps[:0]
+	for _, t := range c.lent {
+		c.Store.(rowStore).Return(t)
+	}
+	c.lent = c.lent[:0]
 }
 
 // Block is one column block of the adjacency; its columns index the rows given to visit.

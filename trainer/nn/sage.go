@@ -137,7 +137,7 @@ func (l *SAGE) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tens
 	}
 	var dp, dx tensor.Tensor
 	if l.aggregateFirst {
-		mean := c.Load(sageMean)
+		mean := c.LoadRows(sageMean)
 		c.Q.Gemm(true, false, 1, mean, dz, 1, l.neigh.Grad)
 		c.Done(mean)
 	} else {
@@ -163,7 +163,7 @@ func (l *SAGE) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tens
 
 // weightsBack adds the gradients that need the input.
 func (l *SAGE) weightsBack(c *Context, g Graph, dz, dp tensor.Tensor) {
-	x := c.Load(slotX)
+	x := c.LoadRows(slotX)
 	c.Q.Gemm(true, false, 1, g.Dst(x), dz, 1, l.root.Grad)
 	if dp.Present() {
 		c.Q.Gemm(true, false, 1, x, dp, 1, l.neigh.Grad)

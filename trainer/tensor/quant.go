@@ -62,3 +62,19 @@ type QuantOps interface {
 	// -v if bit i%32 of word i/32 of the key's stream is set.
 	Signs(key RandKey, v float32, t Tensor)
 }
+
+// RowOps are of queues that can make the rows of an operand while they read them, so that what is
+// kept in another form need not be written out in full precision. Such a matrix is, whole,
+//
+//	a of Gemm(true, false, …)
+//	x of BiasActNorm and of BiasActNormBackward
+//
+// and no other operand. What it is made of must stay as it is meanwhile, and so must the queue
+// that made it. It belongs to no arena; *t lends its descriptor to the next that is made there.
+// Results are the same bits as with the matrix written out.
+type RowOps interface {
+	// Decoded makes *t what Dequantize would write. Groups must not cross rows.
+	Decoded(h Quant, bias, signs, codes, stats Tensor, rows, cols int, t *Tensor)
+	// Gathered makes *t what GatherRows would write, for indices that it has seen.
+	Gathered(src, idx Tensor, drop Drop, t *Tensor)
+}

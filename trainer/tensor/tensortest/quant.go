@@ -63,6 +63,7 @@ func runQuant(t *testing.T, open tensor.Opener, slow bool) {
 	e.TB = t
 	e.quantErrors()
 	e.signs()
+	e.madeRows()
 	if slow {
 		quantThreads(t, open, shape{30, 140, true}, threadsOf(slow))
 		return
@@ -292,6 +293,64 @@ func quantThreads(t *testing.T, open tensor.Opener, s shape, counts []int) {
 				i++
 			}
 			e.a.Reset()
+		}
+	}
+}
+
+// madeRows compares operations on matrices whose rows they make themselves with the same on
+// matrices that were written out.
+func (e *env) madeRows() {
+	e.Helper()
+	ops, ok := e.q.(tensor.RowOps)
+	if !ok {
+		return
+	}
+	var made tensor.Tensor // which the next uses again
+	for _, s := range []shape{{1, 1, false}, {70, 37, false}, {300, 128, true}} {
+		for _, bits := range []int{1, 2, 8} {
+			for _, signs := range []bool{false, true} {
+				r := newQuantRun(e, s, quantCase{tensor.Quant{Bits: bits, Key: tensor.RandKey{Seed: 1}, Act: tensor.ReLU}, true, signs, signs, true})
+				ops.Decoded(r.c.Quant, tensorOf(r.bias), r.signs, r.codes, r.stats, s.rows, s.cols, &made)
+				e.sameProducts(fmt.Sprintf("Decoded %d bits, signs %t", bits, signs), made, r.y.Tensor, tensorOf(r.bias))
+			}
+		}
+		for _, drop := range []tensor.Drop{{}, {P: 0.3, Key: tensor.RandKey{Seed: 2}, Width: s.cols}} {
+			src, idx, dst := e.normal(shape{9, s.cols, s.strided}), e.i32(shape{s.rows, 1, false}, func(i int) float64 { return float64(i * 5 % 9) }), e.undefined(shape{s.rows, s.cols, false})
+			e.q.GatherRows(src.Tensor, idx.Tensor, drop, dst.Tensor)
+			ops.Gathered(src.Tensor, idx.Tensor, drop, &made)
+			e.sameProducts("Gathered", made, dst.Tensor, tensor.Tensor{})
+		}
+		e.a.Reset()
+	}
+}
+
+// sameProducts does what operations may do with made to it and to whole.
+func (e *env) sameProducts(what string, made, whole, bias tensor.Tensor) {
+	e.Helper()
+	if made.Rows != whole.Rows || made.Cols != whole.Cols {
+		e.Fatalf("%s is %s, want %s", what, made, whole)
+	}
+	var none tensor.Tensor
+	d := e.normal(shape{whole.Rows, 40, false}).Tensor
+	dy := e.normal(shape{whole.Rows, whole.Cols, false}).Tensor
+	var got [2][][]byte
+	for i, x := range []tensor.Tensor{made, whole} {
+		dw, dx, y := e.a.Alloc(tensor.F32, whole.Cols, 40), e.a.Alloc(tensor.F32, whole.Rows, whole.Cols), e.a.Alloc(tensor.F32, whole.Rows, whole.Cols)
+		db := none
+		if bias.Present() {
+			db = e.a.Alloc(tensor.F32, 1, whole.Cols)
+			e.q.Fill(0, db)
+		}
+		e.q.Gemm(true, false, 0.5, x, d, 0, dw)
+		e.q.BiasActNorm(tensor.ReLU, bias, none, none, x, tensor.Drop{}, y, none, none)
+		e.q.BiasActNormBackward(tensor.ReLU, bias, none, none, none, x, dy, tensor.Drop{}, dx, db, none, none)
+		for _, t := range []tensor.Tensor{dw, dx, y, db} {
+			got[i] = append(got[i], e.bytesIn(t))
+		}
+	}
+	for i, name := range []string{"Gemm", "BiasActNormBackward", "BiasActNorm", "dbias"} {
+		if !bytes.Equal(got[0][i], got[1][i]) {
+			e.Errorf("%s of %s gives other bits than with the matrix written out", name, what)
 		}
 	}
 }

@@ -1,0 +1,164 @@
+package cpu
+
+import (
+	"fmt"
+
+	"github.com/saint-gnn/saint/internal/kernels/quant"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+var _ tensor.RowOps = (*Queue)(nil)
+
+// made is the memory of a matrix whose rows are made by who reads them: decoded, or gathered.
+type made struct {
+	cols int
+	of   [4]tensor.Tensor // what the rows are made of
+
+	groups groups // of the codes
+	ofRow  int    // groups in a row
+	coded  bool
+	bias   []float32
+	signs  matrix[uint8]
+	signed bool
+
+	src  matrix[float32]
+	idx  matrix[int32] // rows of src; else there are codes
+	drop dropper
+}
+
+// row writes row i to x. Values do not depend on who asks.
+func (m *made) row(i int, x []float32) {
+	if m.idx.s != nil {
+		k := int(m.idx.s[i*m.idx.stride])
+		if uint(k) >= uint(m.src.rows) {
+			clear(x) // the queue has failed where the rows were gathered before
+			return
+		}
+		if m.drop.on {
+			m.drop.row(i, 0, m.src.row(k), x)
+			return
+		}
+		copy(x, m.src.row(k))
+		return
+	}
+	if !m.coded {
+		clear(x)
+	}
+	width := m.groups.width
+	for g := range m.ofRow {
+		m.groups.unpack(i*m.ofRow+g, x[g*width:(g+1)*width])
+	}
+	if m.signed {
+		quant.Unstage(m.bias, m.signs.row(i), x)
+	}
+}
+
+// Read writes rows [lo,hi) to dst; it makes m the rows of a product's left operand.
+func (m *made) Read(_ int, dst []float32, ld, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		m.row(i, dst[(i-lo)*ld:][:m.cols])
+	}
+}
+
+// madeOf returns what makes the rows of t, and nil where they lie in memory.
+func madeOf(t tensor.Tensor) *made {
+	m, _ := t.Mem.(*made)
+	return m
+}
+
+// source is an operand whose rows lie in memory or are made.
+type source struct {
+	matrix[float32]
+	made *made
+}
+
+// sourceOf returns the rows of t.
+func sourceOf(t tensor.Tensor) source {
+	if m := madeOf(t); m != nil {
+		return source{matrix[float32]{rows: t.Rows, cols: t.Cols, stride: t.Stride}, m}
+	}
+	return source{view[float32](t), nil}
+}
+
+// operandsOf returns what the rows of t are made of, or t where they lie in memory.
+func operandsOf(t tensor.Tensor) [4]tensor.Tensor {
+	if m := madeOf(t); m != nil {
+		return m.of
+	}
+	return [4]tensor.Tensor{t}
+}
+
+// solid returns t, or nothing where its rows are made: what there has to be memory for.
+func solid(t tensor.Tensor) tensor.Tensor {
+	if madeOf(t) != nil {
+		return tensor.Tensor{}
+	}
+	return t
+}
+
+// at returns row i, in buf if it has to be made.
+func (s *source) at(i int, buf []float32) []float32 {
+	if s.made == nil {
+		return s.row(i)
+	}
+	s.made.row(i, buf)
+	return buf
+}
+
+// soon returns the memory of row i, nil if it has none.
+func (s *source) soon(i int) []float32 {
+	if s.made != nil {
+		return nil
+	}
+	return s.row(i)
+}
+
+// makeRows makes *t a matrix of rows that m makes, in the memory of the earlier *t.
+func makeRows(rows, cols int, m made, t *tensor.Tensor) {
+	to := madeOf(*t)
+	if to == nil {
+		to = &made{}
+	}
+	m.cols = cols
+	*to = m
+	*t = tensor.Tensor{Mem: to, Rows: rows, Cols: cols, Stride: cols, Type: tensor.F32, ID: newID(0)}
+}
+
+// Decoded makes *t what Dequantize would write.
+func (q *Queue) Decoded(h tensor.Quant, bias, signs, codes, stats tensor.Tensor, rows, cols int, t *tensor.Tensor) {
+	const op = "Decoded"
+	x := tensor.Tensor{Rows: rows, Cols: cols, Stride: cols, Type: tensor.F32}
+	checkQuant(op, h, bias, x, signs, codes, stats)
+	if h.Group > 0 && cols%h.Group != 0 {
+		panic(&tensor.ShapeError{Op: op, Got: fmt.Sprintf("groups of %d in rows of %d", h.Group, cols), Want: "groups that do not cross rows"})
+	}
+	if !q.ready(bias, signs, codes, stats) {
+		*t = x
+		return
+	}
+	m := made{of: [4]tensor.Tensor{bias, signs, codes, stats}, coded: codes.Present(), signed: signs.Present(), signs: view[uint8](signs)}
+	if m.groups = newGroups(h, x, codes, stats); m.coded && cols > 0 {
+		m.ofRow = cols / m.groups.width
+	}
+	if m.signed {
+		m.bias = q.zeroRow(cols)
+		if bias.Present() {
+			m.bias = view[float32](bias).s
+		}
+	}
+	makeRows(rows, cols, m, t)
+}
+
+// Gathered makes *t what GatherRows would write.
+func (q *Queue) Gathered(src, idx tensor.Tensor, drop tensor.Drop, t *tensor.Tensor) {
+	const op = "Gathered"
+	matrixOf(op, "src", src)
+	want(op, "idx", idx, tensor.I32, idx.Rows, 1)
+	x := tensor.Tensor{Rows: idx.Rows, Cols: src.Cols, Stride: src.Cols, Type: tensor.F32}
+	drops := dropOf(op, drop, x)
+	if !q.ready(src, idx) {
+		*t = x
+		return
+	}
+	makeRows(idx.Rows, src.Cols, made{of: [4]tensor.Tensor{src, idx}, src: view[float32](src), idx: view[int32](idx), drop: drops}, t)
+}
