@@ -196,6 +196,9 @@ func TestLibraryTraining(t *testing.T) {
 	network, params := "dim: 8; arch: '1-1-0'; act: relu; bias: bias; loss: softmax", "lr: 0.01; dropout: 0.2"
 	want := train(t, cpuBackend(t), d, parse(t, network, params, phases))
 	for mode, most := range map[tensor.Matmul]float64{tensor.MatmulFP32: 1e-4, tensor.MatmulTF32: 5e-3, tensor.MatmulBF16: 4e-2} {
+		if testing.Short() && mode != tensor.MatmulBF16 {
+			continue
+		}
 		runs := [2]history{}
 		for i := range runs {
 			b := libraryBackend(t, fake.New(fake.Options{Workers: 1, Library: true}), mode)

@@ -29,7 +29,7 @@ func TestBinding(t *testing.T) {
 	if err := os.MkdirAll(wheel, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for source, to := range map[string]string{"driver.c": filepath.Join(dir, "libcuda.so.1"), "cublas.c": filepath.Join(wheel, "libcublas.so.12")} {
+	for source, to := range map[string]string{"driver.c": filepath.Join(dir, "libcuda.so.1"), "cublas.c": filepath.Join(wheel, "libcublas.so.12"), "nccl.c": filepath.Join(dir, "libnccl.so.2")} {
 		cc := exec.Command("gcc", "-O1", "-shared", "-fPIC", "-o", to, filepath.Join("testdata", source))
 		if out, err := cc.CombinedOutput(); err != nil {
 			t.Skipf("no C compiler: %v\n%s", err, out)
@@ -98,6 +98,7 @@ func bindingWorks(t *testing.T) {
 	}
 	wg.Wait()
 	multiplies(t, d)
+	exchanges(t, d)
 	// What the driver lacks is an error, not a crash.
 	s, err := d.NewStream()
 	must(err)
@@ -186,5 +187,51 @@ func multiplies(t *testing.T, d Device) {
 	}
 	if err := errors.Join(p.Close(), d.Free(mem), d.DestroyStream(s)); err != nil {
 		t.Error(err)
+	}
+}
+
+// exchanges tries the library of sums over devices; the one of tests takes a device twice.
+func exchanges(t *testing.T, d Device) {
+	c, err := d.(Joiner).Join([]Device{d, d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Library() != "libnccl.so.2 2.19.3" {
+		t.Errorf("Library() = %q", c.Library())
+	}
+	s, err1 := d.NewStream()
+	mem, err2 := d.Alloc(64)
+	host := make([]byte, 16)
+	for i := range 4 {
+		binary.LittleEndian.PutUint32(host[4*i:], math.Float32bits(float32(i+1)))
+	}
+	at, streams := [][]Ptr{{mem, mem + 4}, {mem + 8, mem + 12}}, []Stream{s, s}
+	want := func(what string, values ...float32) {
+		t.Helper()
+		if err := errors.Join(d.Download(host, mem, s), d.SyncStream(s)); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range values {
+			if got := math.Float32frombits(binary.LittleEndian.Uint32(host[4*i:])); got != v {
+				t.Errorf("%s: element %d = %g, want %g", what, i, got, v)
+			}
+		}
+	}
+	if err := errors.Join(err1, err2, d.Upload(mem, host, s), c.Reduce(at, []int{1, 1}, streams), c.Failed()); err != nil {
+		t.Fatal(err)
+	}
+	want("Reduce", 4, 6, 3, 4)
+	if err := c.Broadcast(at, []int{1, 1}, streams); err != nil {
+		t.Fatal(err)
+	}
+	want("Broadcast", 4, 6, 4, 6)
+	if err := c.Reduce(at, []int{1, 1}, []Stream{0, 0}); err == nil || !strings.Contains(err.Error(), "ncclReduce: the library is used wrongly (result 5)") {
+		t.Errorf("Reduce without streams = %v", err)
+	}
+	if err := errors.Join(c.Reduce([][]Ptr{nil, nil}, nil, streams), c.Close(), d.Free(mem), d.DestroyStream(s)); err != nil {
+		t.Error(err)
+	}
+	if again, err := d.(Joiner).Join([]Device{d}); err != nil || again.Abort() != nil {
+		t.Errorf("Join, Abort = %v", err)
 	}
 }

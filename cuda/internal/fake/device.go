@@ -39,6 +39,7 @@ type function struct {
 type stream struct {
 	queue   []work
 	capture bool
+	stuck   bool // waits for a device that never comes
 	graph   []work
 }
 
@@ -60,6 +61,7 @@ type record struct {
 type event struct {
 	timing bool
 	last   *record
+	asked  int // times that Done was asked for it
 }
 
 func (d *Device) open() {

@@ -10,12 +10,13 @@ import (
 
 // Options of a fake driver.
 type Options struct {
-	Devices int   // 0: one
-	Memory  int64 // bytes of each device; 0: 1 GiB
-	Eager   bool  // run work when it is given, instead of when it is waited for
-	Reverse bool  // run blocks, and the warps of each, last first
-	Library bool  // there is a library of dense products
-	Workers int   // blocks of a kernel run at a time; 0: as many as there are processors
+	Devices    int   // 0: one
+	Memory     int64 // bytes of each device; 0: 1 GiB
+	Eager      bool  // run work when it is given, instead of when it is waited for
+	Reverse    bool  // run blocks, and the warps of each, last first
+	Library    bool  // there is a library of dense products
+	Collective bool  // there is a library of sums over devices
+	Workers    int   // blocks of a kernel run at a time; 0: as many as there are processors
 }
 
 // Driver is a driver.Driver. Safe for concurrent use.
@@ -35,6 +36,7 @@ var (
 	_ driver.Device = (*Device)(nil)
 
 	_ driver.Multiplier = (*Device)(nil)
+	_ driver.Joiner     = (*Device)(nil)
 )
 
 // New returns a driver.

@@ -35,6 +35,9 @@ func (d *Device) add(call string, s driver.Stream, w work) error {
 // advance runs the work of a stream, up to a record if one is given. What a wait waits for runs
 // before it, and no more of that stream.
 func (d *Device) advance(s *stream, upTo *record) error {
+	if s.stuck && d.lost == nil {
+		return &driver.Error{Call: "cuStreamSynchronize", Code: driver.LaunchFailed, Text: "this would wait for ever"}
+	}
 	for len(s.queue) > 0 && d.lost == nil && (upTo == nil || !upTo.done) {
 		w := s.queue[0]
 		s.queue = s.queue[1:]
@@ -133,7 +136,7 @@ func (d *Device) Record(e driver.Event, s driver.Stream) error {
 	if ev == nil || d.streams[s] == nil {
 		return d.invalid("cuEventRecord", "no such event or stream")
 	}
-	ev.last = &record{stream: d.streams[s]}
+	ev.last, ev.asked = &record{stream: d.streams[s]}, 0
 	return d.add("cuEventRecord", s, work{name: "cuEventRecord", record: ev.last})
 }
 
@@ -176,7 +179,13 @@ func (d *Device) Done(e driver.Event) (bool, error) {
 	if ev == nil {
 		return false, d.invalid("cuEventQuery", "no such event")
 	}
-	return ev.last == nil || ev.last.done, nil
+	if ev.last == nil || ev.last.done || ev.last.stream.stuck {
+		return ev.last == nil || ev.last.done, d.lost
+	}
+	if ev.asked++; ev.asked < 2 {
+		return false, nil
+	}
+	return false, d.advance(ev.last.stream, ev.last) // time passes: who goes on asking finds it done
 }
 
 // Elapsed gives a microsecond for every record in between.
