@@ -39,7 +39,8 @@ type Pipeline struct {
 	out  chan *slot   // Prefetch slots in index order; closed by the scheduler
 	idle chan *worker // holds all workers
 
-	failedAt atomic.Uint64 // lowest index known to have failed
+	failed   atomic.Bool   // a batch could not be made
+	failedAt atomic.Uint64 // then the lowest index known to
 	failure  error         // written in index order before out is closed, read after
 
 	busy, wait atomic.Int64 // nanoseconds
@@ -74,7 +75,6 @@ func Open(ctx context.Context, cfg Config) (*Pipeline, error) {
 		idle: make(chan *worker, cfg.Workers),
 	}
 	p.arena.mem = cfg.Alloc
-	p.failedAt.Store(math.MaxUint64)
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
 	for k := range n {
 		s := &slot{number: k}
@@ -171,7 +171,7 @@ func (p *Pipeline) schedule() {
 func (p *Pipeline) task(i uint64, s *slot) stream.Callback {
 	var err error
 	// A batch below a failed one is still due; one above it will never be asked for.
-	if p.ctx.Err() == nil && p.failedAt.Load() > i {
+	if p.ctx.Err() == nil && (!p.failed.Load() || p.failedAt.Load() > i) {
 		if err = p.fill(i, s); err != nil {
 			p.fail(i)
 		}
@@ -183,10 +183,13 @@ func (p *Pipeline) task(i uint64, s *slot) stream.Callback {
 func (p *Pipeline) fail(i uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.failedAt.Load() == math.MaxUint64 {
+	if p.failed.Load() {
+		i = min(i, p.failedAt.Load())
+	}
+	p.failedAt.Store(i)
+	if !p.failed.Swap(true) {
 		close(p.halt)
 	}
-	p.failedAt.Store(min(i, p.failedAt.Load()))
 }
 
 // deliver runs in index order on one goroutine, so that the first failure it sees is that

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -37,6 +38,7 @@ func Run(t *testing.T, open Open) {
 		{"end", s.end},
 		{"resume", s.resume},
 		{"shards", s.shards},
+		{"bounds", s.bounds},
 		{"next cancelled", s.nextCancelled},
 		{"source cancelled", s.sourceCancelled},
 		{"close", s.close},
@@ -86,15 +88,20 @@ func (s suite) source(ctx context.Context, t *testing.T, cfg loader.Config) (loa
 	}
 }
 
+func expectBatch(t *testing.T, src loader.Source, cfg loader.Config, i uint64) {
+	t.Helper()
+	b := next(t, src)
+	defer b.Release()
+	if err := Diff(b, Want(cfg, i)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // expect takes batches from…to-1 in steps and compares them with Want(cfg).
 func expect(t *testing.T, src loader.Source, cfg loader.Config, from, to, step uint64) {
 	t.Helper()
 	for i := from; i < to; i += step {
-		b := next(t, src)
-		if err := Diff(b, Want(cfg, i)); err != nil {
-			t.Fatal(err)
-		}
-		b.Release()
+		expectBatch(t, src, cfg, i)
 	}
 }
 
@@ -207,6 +214,38 @@ func (s suite) shards(t *testing.T) {
 		}
 		expect(t, src, cfg, first, to, shards)
 		expectError(t, src, io.EOF)
+		done()
+	}
+}
+
+// Indices go up to the largest there is, in steps as large.
+func (s suite) bounds(t *testing.T) {
+	const most, shards = math.MaxUint64, 1 << 60
+	for _, c := range []struct {
+		from, to, shard, shards uint64
+		want                    []uint64 // the first three
+	}{
+		{0, 0, 5, 1e9, []uint64{5, 1e9 + 5, 2e9 + 5}},
+		{6, 0, 5, 1e9, []uint64{1e9 + 5, 2e9 + 5, 3e9 + 5}},
+		{0, 1e9 + 5, 5, 1e9, []uint64{5}},
+		{0, 5, 5, 1e9, nil},
+		{14 * shards, 0, shards - 1, shards, []uint64{15*shards - 1, 16*shards - 1}},
+		{most - 1, 0, 0, 1, []uint64{most - 1, most}},
+		{most - 1, most, 0, 1, []uint64{most - 1}},
+		{most, most, 0, 1, nil},
+		{most, 0, 0, 1, []uint64{most}},
+		{most, 0, 1, 2, []uint64{most}},
+		{most, 0, 0, 2, nil},
+	} {
+		cfg := Config(Kind{})
+		cfg.Workers, cfg.From, cfg.To, cfg.Shard, cfg.Shards = 2, c.from, c.to, c.shard, c.shards
+		src, done := s.source(t.Context(), t, cfg)
+		for _, i := range c.want {
+			expectBatch(t, src, cfg, i)
+		}
+		if len(c.want) < 3 {
+			expectError(t, src, io.EOF)
+		}
 		done()
 	}
 }

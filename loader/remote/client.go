@@ -109,7 +109,7 @@ func (c *Config) complete() error {
 		return fmt.Errorf("first batch %d lies after the end %d", c.From, c.To)
 	case c.Shards == 0 && c.Shard != 0 || c.Shards != 0 && c.Shard >= c.Shards:
 		return fmt.Errorf("shard %d of %d, want 0 to shards-1", c.Shard, c.Shards)
-	case c.Shards > maxShards/uint64(len(c.Hosts)):
+	case c.Shards > maxShards/uint64(len(c.Hosts)): // lanes step by the product
 		return fmt.Errorf("%d shards over %d hosts, want a product of at most %d", c.Shards, len(c.Hosts), maxShards)
 	case len(c.Meta.Dataset) > maxName:
 		return fmt.Errorf("the data set's name has %d bytes, want at most %d", len(c.Meta.Dataset), maxName)

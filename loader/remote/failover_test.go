@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -407,7 +408,7 @@ func TestOpenChecks(t *testing.T) {
 		"prefetch":     func(c *remote.Config) { c.Prefetch = -1 },
 		"first batch":  func(c *remote.Config) { c.From = 4 },
 		"shard 2 of 2": func(c *remote.Config) { c.Shard, c.Shards = 2, 2 },
-		"product":      func(c *remote.Config) { c.Shards = 1 << 30 },
+		"product":      func(c *remote.Config) { c.Hosts = []string{"a:1", "b:1"}; c.Shards = 1 << 62 },
 		"saint.labels": func(c *remote.Config) { c.Meta.Labels = "x" },
 		"name":         func(c *remote.Config) { c.Meta.Dataset = strings.Repeat("x", 300) },
 	} {
@@ -415,6 +416,25 @@ func TestOpenChecks(t *testing.T) {
 		change(&c)
 		if _, err := remote.Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Open = %v, want an error with %q", err, want)
+		}
+	}
+}
+
+// A ticket's shards go up to the largest number that it can say.
+func TestMostShards(t *testing.T) {
+	cfg := many(0)
+	r := serve(t, serverConfig(cfg))
+	for shard, want := range map[uint64][]uint64{
+		0: {0, math.MaxInt64, 2 * math.MaxInt64}, 1: {1, math.MaxInt64 + 1, math.MaxUint64}, math.MaxInt64 - 1: {math.MaxInt64 - 1, 2*math.MaxInt64 - 1},
+	} {
+		c := cfg
+		c.Shard, c.Shards = shard, math.MaxInt64
+		src := open(t, clientConfig(c, r.host))
+		for _, i := range want {
+			expectNext(t, src, cfg, i)
+		}
+		if err := nextError(t, src); !errors.Is(err, io.EOF) {
+			t.Errorf("shard %d: Next() = %v, want io.EOF", shard, err)
 		}
 	}
 }

@@ -22,7 +22,7 @@ const (
 const (
 	maxTicket = 4 << 10 // bytes
 	maxName   = 255     // bytes of a data set's name
-	maxShards = 1 << 20
+	maxShards = math.MaxInt64
 )
 
 // Ticket names a stream of batches: those with From <= index < To (To 0: no end) and index

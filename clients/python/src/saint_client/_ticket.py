@@ -11,7 +11,7 @@ COLUMNS = ("edge_ids", "features")
 
 _MOST_UINT64 = 2**64 - 1
 _MOST_PHASE = 2**31 - 1
-_MOST_SHARDS = 2**20
+_MOST_SHARDS = 2**63 - 1
 _MOST_NAME = 255
 
 
