@@ -52,8 +52,8 @@ type Stepper struct {
 	drop      tensor.Drop
 	regather  func(dst tensor.Tensor)
 	rowByRow  func(t *tensor.Tensor) // regather for operations that make rows; nil if there are none
-	makeAgain makesAgain // the store, if it can do without features
-	changing  []int      // slots whose contents differ from step to step though the batch does not
+	makeAgain makesAgain             // the store, if it can do without features
+	changing  []int                  // slots whose contents differ from step to step though the batch does not
 }
 
 // makesAgain is a store that drops a tensor which can be made again.
@@ -181,8 +181,7 @@ func (s *Stepper) step(b *loader.Batch, index uint64, share float32, update bool
 	s.watch.start(index)
 	x, graph := s.inputs(b)
 	s.watch.lap(LaneCopy, "inputs")
-	logits := s.model.Seq.Forward(&s.ctx, graph, x)
-	s.arena.Release(x) // the store holds what the backward pass needs of it
+	logits := s.model.Seq.ForwardOf(&s.ctx, graph, x) // the store holds what the backward pass needs of it
 	s.ctx.Layer = s.model.Seq.Len()
 	dlogits := s.arena.Alloc(tensor.F32, logits.Rows, logits.Cols)
 	weights := s.lossWeights(b)
@@ -201,8 +200,7 @@ func (s *Stepper) step(b *loader.Batch, index uint64, share float32, update bool
 	if share != 1 {
 		s.q.Scale(share, dlogits)
 	}
-	s.model.Seq.Backward(&s.ctx, graph, dlogits, false)
-	s.arena.Release(dlogits)
+	s.model.Seq.BackwardOf(&s.ctx, graph, dlogits, false)
 	if norm, err := s.gradNorm(graph); err != nil || !finite(norm) {
 		return st, s.notFinite("squared gradient norm", norm, b, index, err, s.whereGradient)
 	}

@@ -339,6 +339,16 @@ func (s *Exact) GetRows(k nn.Key) (t tensor.Tensor, ok bool) {
 	return p.made, true
 }
 
+// Holds reports whether t itself is kept, so that nobody may write to it.
+func (s *Exact) Holds(t tensor.Tensor) bool {
+	for i := range s.held {
+		if p := s.held[i].p; p.form.plain && p.of.ID == t.ID {
+			return true
+		}
+	}
+	return false
+}
+
 // Return ends the use of a matrix that GetRows gave.
 func (s *Exact) Return(t tensor.Tensor) {
 	for i, p := range s.lent {

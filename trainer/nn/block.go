@@ -171,7 +171,10 @@ func (l *block) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) ten
 		c.Done(x)
 	}
 	out, dropped := l.inside(c)
+	spare := c.spareDY
+	c.spareDY = dz.ID != d.ID
 	dx := l.Layer.Backward(c, g, dz, needDX)
+	c.spareDY = spare
 	l.after(c, out, dropped)
 	if !needDX {
 		return dx

@@ -155,7 +155,11 @@ func (l *conv) finish(c *Context, z tensor.Tensor) tensor.Tensor {
 	y := z
 	if c.Store != nil && !l.plain() {
 		c.SaveActivated(convZ, z, Activated{Act: l.act, Bias: valueOf(l.bias), Values: l.norm.scale != nil || l.batch != nil})
-		y = c.New(z.Rows, l.dim)
+		if own, ok := c.reuse(z); ok {
+			y = own
+		} else {
+			y = c.New(z.Rows, l.dim)
+		}
 	}
 	var mean, rstd tensor.Tensor
 	if l.norm.scale != nil {
@@ -180,7 +184,10 @@ func (l *conv) finishBack(c *Context, dy tensor.Tensor) tensor.Tensor {
 	if l.plain() && l.bias == nil && c.DropOut.P == 0 {
 		return dy
 	}
-	dz := c.Temp(tensor.F32, dy.Rows, dy.Cols)
+	dz := dy
+	if !c.spareDY || l.batch != nil {
+		dz = c.Temp(tensor.F32, dy.Rows, dy.Cols)
+	}
 	var none, mean, rstd tensor.Tensor
 	z := dy // which the identity does not look at
 	if !l.plain() {

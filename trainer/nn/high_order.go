@@ -225,6 +225,14 @@ func (l *HighOrder) forwardAggregated(c *Context, g Graph, x, y tensor.Tensor) {
 		}
 		c.Q.Gemm(false, false, 1, in, l.hops[i].weight.Value, 0, z)
 		l.activate(c, &s, i, z, y)
+		l.done(c, z, y)
+	}
+}
+
+// done ends the life of a hop's z where it is a tensor of its own.
+func (l *HighOrder) done(c *Context, z, y tensor.Tensor) {
+	if c.Store != nil && z.ID != y.ID {
+		c.Done(z)
 	}
 }
 
@@ -242,6 +250,7 @@ func (l *HighOrder) forwardProjected(c *Context, g Graph, x, y tensor.Tensor) {
 			l.aggregate(c, g, &s, i, p, z)
 		}
 		l.activate(c, &s, i, z, y)
+		l.done(c, z, y)
 	}
 }
 
@@ -258,6 +267,9 @@ func (l *HighOrder) forwardJoined(c *Context, g Graph, x, y tensor.Tensor) {
 			l.aggregate(c, g, &s, i, p, z)
 		}
 		l.activate(c, &s, i, z, y)
+		if i > 0 { // the first is a part of all
+			l.done(c, z, y)
+		}
 	}
 }
 

@@ -65,6 +65,8 @@ type Context struct {
 	// a larger tensor of A, with a reference for the layer to return. New clears it.
 	Into tensor.Tensor
 
+	spareDY bool // Backward of the running layer may overwrite dy: nobody reads it afterwards
+
 	temps []tensor.Tensor
 	lent  []tensor.Tensor // by the store
 	sweep *sweeper
@@ -106,6 +108,22 @@ func (c *Context) Done(t tensor.Tensor) {
 			return
 		}
 	}
+}
+
+// reuse returns the temporary t as memory for the layer's output, if that may lie anywhere and the
+// store does not hold t itself. Where it does, or nothing is known of it, ok is false.
+func (c *Context) reuse(t tensor.Tensor) (y tensor.Tensor, ok bool) {
+	s, knows := c.Store.(interface{ Holds(t tensor.Tensor) bool })
+	if !knows || c.Into.Present() || s.Holds(t) {
+		return y, false
+	}
+	for i := range c.temps {
+		if c.temps[i].ID == t.ID {
+			c.temps = append(c.temps[:i], c.temps[i+1:]...)
+			return t, true
+		}
+	}
+	return y, false
 }
 
 // Save keeps t for Backward. The layer must not write to t afterwards.

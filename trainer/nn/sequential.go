@@ -84,7 +84,7 @@ func (s *Sequential) fuses(i int) bool {
 // leave ends the fusions and releases the initial representation; Context.Dropped becomes what
 // it was.
 func (s *Sequential) leave(c *Context, first bool) {
-	c.DropOut, c.Dropped = tensor.Drop{}, first
+	c.DropOut, c.Dropped, c.spareDY = tensor.Drop{}, first, false
 	for _, t := range []*tensor.Tensor{&c.Initial, &c.InitialGrad} {
 		if t.Present() {
 			c.A.Release(*t)
@@ -96,15 +96,19 @@ func (s *Sequential) leave(c *Context, first bool) {
 // Forward returns the output of the last layer for x (NumSrc×in); the caller releases it.
 // x stays the caller's.
 func (s *Sequential) Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tensor {
+	c.A.Retain(x)
+	return s.ForwardOf(c, g, x)
+}
+
+// ForwardOf is Forward that takes x over: it is released as soon as the first layer has read it.
+func (s *Sequential) ForwardOf(c *Context, g Graph, x tensor.Tensor) tensor.Tensor {
 	h, first := x, c.Dropped
 	defer s.leave(c, first)
 	for i, l := range s.layers {
 		s.enter(c, i, first)
 		y := l.Forward(c, g, h)
 		c.EndLayer()
-		if i > 0 {
-			c.A.Release(h)
-		}
+		c.A.Release(h)
 		h = y
 		if i == s.initial-1 {
 			c.A.Retain(h)
@@ -118,6 +122,15 @@ func (s *Sequential) Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tensor
 // and returns the gradient of its input, which the caller releases (absent unless needDX).
 // dy stays the caller's. It uses what Forward saved, so one Backward follows one Forward.
 func (s *Sequential) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tensor.Tensor {
+	return s.backward(c, g, dy, needDX, false)
+}
+
+// BackwardOf is Backward that takes dy over, to write to it and to release it early.
+func (s *Sequential) BackwardOf(c *Context, g Graph, dy tensor.Tensor, needDX bool) tensor.Tensor {
+	return s.backward(c, g, dy, needDX, true)
+}
+
+func (s *Sequential) backward(c *Context, g Graph, dy tensor.Tensor, needDX, own bool) tensor.Tensor {
 	d, first := dy, c.Dropped
 	defer s.leave(c, first)
 	last := len(s.layers) - 1
@@ -130,9 +143,10 @@ func (s *Sequential) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool
 		if i == s.initial-1 {
 			c.Q.Axpby(1, c.InitialGrad, 1, d)
 		}
+		c.spareDY = own || i < last
 		dx := s.layers[i].Backward(c, g, d, i > 0 || needDX)
 		c.EndLayer()
-		if i < last {
+		if own || i < last {
 			c.A.Release(d)
 		}
 		d = dx
