@@ -169,7 +169,7 @@ type evalRun struct {
 // input returns the features of all nodes as a tensor, or the absent tensor if they do not
 // lie in memory: then rows are fetched tile by tile.
 func (r *evalRun) input() (x tensor.Tensor, owned bool, err error) {
-	if r.lent.Present() {
+	if r.lends() {
 		return r.lent, false, nil
 	}
 	if res, ok := r.feats.(formats.Resident); ok {
@@ -209,6 +209,15 @@ func (r *evalRun) fetch(lo, hi int) (tensor.Tensor, error) {
 	r.ids = r.ids[:0]
 	for v := lo; v < hi; v++ {
 		r.ids = append(r.ids, int32(v))
+	}
+	halves, err := r.halves()
+	if err != nil {
+		return tensor.Tensor{}, err
+	}
+	if halves.Present() {
+		t := r.a.Alloc(tensor.F32, hi-lo, r.feats.Dim())
+		r.q.GatherRows(halves, r.place.ints(r.a, r.q, slotNodes, r.ids), tensor.Drop{}, t)
+		return t, r.q.Sync()
 	}
 	r.host = grow(r.host, (hi-lo)*r.feats.Dim())
 	if err := r.feats.Gather(r.host, r.ids); err != nil {

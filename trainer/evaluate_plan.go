@@ -267,7 +267,7 @@ func (e *Evaluator) wholeBytes(m *nn.Sequential, upTo int) int64 {
 // inputBytes returns what the features of all nodes take of the arena.
 func (e *Evaluator) inputBytes(p *sumPlan) int64 {
 	_, resident := e.feats.(formats.Resident)
-	if e.lent.Present() || resident && e.b.Caps().SharedMemory || !resident && !p.groups[0].chained {
+	if e.lends() || resident && e.b.Caps().SharedMemory || !resident && !p.groups[0].chained {
 		return 0
 	}
 	return int64(e.feats.Rows()) * int64(e.feats.Dim()) * e.elementBytes()

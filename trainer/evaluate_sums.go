@@ -25,7 +25,7 @@ func (r *evalRun) sums(p *sumPlan, visit Visit) error {
 	var owned bool
 	var err error
 	_, resident := r.feats.(formats.Resident)
-	if resident || p.groups[0].chained {
+	if resident || r.lends() || p.groups[0].chained {
 		if s.x, owned, err = r.input(); err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func Features(c *trainconfig.Config, d *formats.Dataset) (formats.FeatureStore, 
 	case d.Labels.IsMulti():
 		return nil, c.Params.Section.Errorf(key, "use_labels needs one label a node, but the data has lists of labels")
 	case !ok:
-		return nil, c.Params.Section.Errorf(key, "use_labels needs features that lie in memory, but there is not enough for them")
+		return nil, c.Params.Section.Errorf(key, "use_labels needs features in single precision that lie in memory, but there is not enough for them")
 	}
 	l := &labelled{rows: r.Rows(), dim: r.Dim() + d.Labels.NumClasses}
 	l.values = make([]float32, l.rows*l.dim)

@@ -51,7 +51,7 @@ func (r *run) open(ctx context.Context, i int) (loader.Source, error) {
 	p := &r.phases[i]
 	// The features are gathered on the device if they lie there, else by the pipeline.
 	var feats formats.FeatureStore
-	if _, ok := r.Data.Features.(formats.Resident); !ok {
+	if inMemory(r.Data.Features) == nil {
 		feats = r.Data.Features
 	}
 	cfg := loader.Config{

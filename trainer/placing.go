@@ -41,16 +41,20 @@ type hostOnly struct{ formats.FeatureStore }
 
 // placeFeatures decides where features lie.
 func (r *run) placeFeatures() error {
-	res, ok := r.Data.Features.(formats.Resident)
+	res, ok := formats.StoredOf(r.Data.Features)
 	caps := r.Backend.Caps()
 	if !ok || caps.SharedMemory || r.Features == PlaceDevice {
 		return nil
 	}
 	needed := r.Config.Params.Inputs.UseLabels // labels are hidden on the device
+	bytes := res.Bytes()
+	if !tensor.TakesHalfRows(r.Backend) {
+		bytes = 4 * int64(res.Rows) * int64(res.Dim)
+	}
 	if r.Features == PlaceHost && needed {
 		return r.Config.Params.Section.Errorf("use_labels", "use_labels needs the features on the device; leave out --features host")
 	}
-	if r.Features == PlaceAuto && (needed || caps.TotalBytes == 0 || 4*int64(res.Rows())*int64(res.Dim()) <= caps.TotalBytes/2) {
+	if r.Features == PlaceAuto && (needed || caps.TotalBytes == 0 || bytes <= caps.TotalBytes/2) {
 		return nil
 	}
 	data := *r.Data

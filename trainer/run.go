@@ -284,7 +284,7 @@ func (r *run) buildModel() (err error) {
 	if ps := r.model.Seq.Params(); len(ps) > 0 && (ps[0].Value.Type == tensor.F64) != r.Config.Params.Double {
 		return fmt.Errorf("%s: the configuration asks for another precision than %s has", r.Config.Name, r.Backend.Device())
 	}
-	resident, _ := d.Features.(formats.Resident)
+	resident := inMemory(d.Features)
 	if r.stepper, err = NewStepper(r.model, r.opt, r.arena, resident, r.Seed, WithActivations(ActivationStore(r.Config.Params.Activations)), WithLabels(r.Config.Params.Inputs)); err != nil {
 		return err
 	}

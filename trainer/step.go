@@ -62,9 +62,9 @@ type makesAgain interface {
 }
 
 // NewStepper returns a stepper that draws dropout masks from seed and allocates a step's
-// tensors in arena, which is empty between steps. feats, if not nil, are put on the device
-// once (aliased where memory is shared); without them the batches bring their rows.
-func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats.Resident, seed uint64, options ...StepperOption) (*Stepper, error) {
+// tensors in arena, which is empty between steps. feats, if not nil, lie in memory and are put on
+// the device once (aliased where memory is shared); without them the batches bring their rows.
+func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats.FeatureStore, seed uint64, options ...StepperOption) (*Stepper, error) {
 	l, err := loss.New(m.Loss)
 	if err != nil {
 		return nil, err
@@ -110,19 +110,6 @@ func (s *Stepper) gather(dst tensor.Tensor) {
 	if s.labels != nil {
 		s.labels.write(s.q, s.given, s.drop, dst)
 	}
-}
-
-// keepFeatures makes all rows visible to the device.
-func (s *Stepper) keepFeatures(feats formats.Resident) error {
-	m := s.model
-	if m.Backend.Caps().SharedMemory {
-		return m.Backend.Import(&s.feats, tensor.F32, feats.Rows(), feats.Dim(), bytesOf(feats.Matrix()))
-	}
-	before := m.arena.Bytes()
-	s.feats = m.arena.Alloc(tensor.F32, feats.Rows(), feats.Dim())
-	s.featBytes = m.arena.Bytes() - before
-	s.q.Upload(bytesOf(feats.Matrix()), s.feats)
-	return s.q.Sync()
 }
 
 // SetTracer tells t where the time of every step from now on goes; nil tells nobody.
@@ -181,7 +168,8 @@ func (s *Stepper) step(b *loader.Batch, index uint64, share float32, update bool
 	s.watch.start(index)
 	x, graph := s.inputs(b)
 	s.watch.lap(LaneCopy, "inputs")
-	logits := s.model.Seq.ForwardOf(&s.ctx, graph, x) // the store holds what the backward pass needs of it
+	logits := s.model.Seq.Forward(&s.ctx, graph, x)
+	s.arena.Release(x) // the store holds what the backward pass needs of it
 	s.ctx.Layer = s.model.Seq.Len()
 	dlogits := s.arena.Alloc(tensor.F32, logits.Rows, logits.Cols)
 	weights := s.lossWeights(b)
@@ -200,7 +188,8 @@ func (s *Stepper) step(b *loader.Batch, index uint64, share float32, update bool
 	if share != 1 {
 		s.q.Scale(share, dlogits)
 	}
-	s.model.Seq.BackwardOf(&s.ctx, graph, dlogits, false)
+	s.model.Seq.Backward(&s.ctx, graph, dlogits, false)
+	s.arena.Release(dlogits)
 	if norm, err := s.gradNorm(graph); err != nil || !finite(norm) {
 		return st, s.notFinite("squared gradient norm", norm, b, index, err, s.whereGradient)
 	}

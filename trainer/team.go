@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/loader"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
@@ -90,7 +89,7 @@ func (r *run) equip(m *member, b tensor.Backend) (err error) {
 	if m.arena, err = b.NewArena(); err != nil {
 		return err
 	}
-	resident, _ := d.Features.(formats.Resident)
+	resident := inMemory(d.Features)
 	m.stepper, err = NewStepper(m.model, nil, m.arena, resident, r.Seed, WithActivations(ActivationStore(r.Config.Params.Activations)), WithLabels(r.Config.Params.Inputs))
 	if err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 )
 
 // bytesOf returns the memory of s.
-func bytesOf[T int32 | float32 | float64 | uint8](s []T) []byte {
+func bytesOf[T int32 | float32 | float64 | uint8 | uint16](s []T) []byte {
 	if len(s) == 0 {
 		return nil
 	}

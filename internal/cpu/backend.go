@@ -41,6 +41,9 @@ func (b *Backend) Device() string {
 // Caps reports shared memory.
 func (*Backend) Caps() tensor.Caps { return tensor.Caps{SharedMemory: true, TotalBytes: memoryTotal()} }
 
+// HalfRows reports that features may be stored in half precision.
+func (*Backend) HalfRows() bool { return true }
+
 // NewArena returns an arena with all the address space it can get; see NewArena.
 func (*Backend) NewArena() (tensor.Arena, error) { return NewArena(0) }
 

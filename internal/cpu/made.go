@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 
+	"github.com/saint-gnn/saint/internal/kernels/half"
 	"github.com/saint-gnn/saint/internal/kernels/quant"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
@@ -21,17 +22,26 @@ type made struct {
 	signs  matrix[uint8]
 	signed bool
 
-	src  matrix[float32]
-	idx  matrix[int32] // rows of src; else there are codes
-	drop dropper
+	src    matrix[float32]
+	halves matrix[uint16] // in place of src, if that is in half precision
+	idx    matrix[int32]  // rows of src; else there are codes
+	drop   dropper
 }
 
 // row writes row i to x. Values do not depend on who asks.
 func (m *made) row(i int, x []float32) {
 	if m.idx.s != nil {
 		k := int(m.idx.s[i*m.idx.stride])
-		if uint(k) >= uint(m.src.rows) {
+		if uint(k) >= uint(max(m.src.rows, m.halves.rows)) {
 			clear(x) // the queue has failed where the rows were gathered before
+			return
+		}
+		if m.halves.s != nil {
+			h := m.halves.row(k)
+			half.Decode(h, h, x[:len(h)])
+			if m.drop.on {
+				m.drop.row(i, 0, x, x)
+			}
 			return
 		}
 		if m.drop.on {
@@ -152,7 +162,10 @@ func (q *Queue) Decoded(h tensor.Quant, bias, signs, codes, stats tensor.Tensor,
 // Gathered makes *t what GatherRows would write.
 func (q *Queue) Gathered(src, idx tensor.Tensor, drop tensor.Drop, t *tensor.Tensor) {
 	const op = "Gathered"
-	matrixOf(op, "src", src)
+	halves := src.Type == tensor.F16
+	if !halves {
+		matrixOf(op, "src", src)
+	}
 	want(op, "idx", idx, tensor.I32, idx.Rows, 1)
 	x := tensor.Tensor{Rows: idx.Rows, Cols: src.Cols, Stride: src.Cols, Type: tensor.F32}
 	drops := dropOf(op, drop, x)
@@ -160,5 +173,11 @@ func (q *Queue) Gathered(src, idx tensor.Tensor, drop tensor.Drop, t *tensor.Ten
 		*t = x
 		return
 	}
-	makeRows(idx.Rows, src.Cols, made{of: [4]tensor.Tensor{src, idx}, src: view[float32](src), idx: view[int32](idx), drop: drops}, t)
+	m := made{of: [4]tensor.Tensor{src, idx}, idx: view[int32](idx), drop: drops}
+	if halves {
+		m.halves = view[uint16](src)
+	} else {
+		m.src = view[float32](src)
+	}
+	makeRows(idx.Rows, src.Cols, m, t)
 }

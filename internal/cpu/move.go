@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/saint-gnn/saint/internal/kernels/f32"
+	"github.com/saint-gnn/saint/internal/kernels/half"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -16,6 +17,7 @@ type gatherJob struct {
 	rowsPerTask, rowsTo int
 	drop                dropper
 	x, y                matrix[float32] // src and dst where elements are dropped
+	halves              matrix[uint16]  // src where it is widened to y
 }
 
 // RunTask copies a block of rows.
@@ -27,6 +29,10 @@ func (j *gatherJob) RunTask(_, task int) {
 			j.bad.note(i)
 			return
 		}
+		if j.halves.s != nil {
+			j.widen(i, k, min(lo+j.rowsPerTask, j.rowsTo))
+			continue
+		}
 		if j.drop.on {
 			j.drop.row(i, 0, j.x.row(k), j.y.row(i))
 			continue
@@ -35,9 +41,32 @@ func (j *gatherJob) RunTask(_, task int) {
 	}
 }
 
-// GatherRows computes dst[i] = drop(src[idx[i]]). An index outside src fails the queue.
+// widen writes row k of the halves to row i, and fetches the row that comes next of those before
+// end.
+func (j *gatherJob) widen(i, k, end int) {
+	x := j.halves.row(k)
+	next := x
+	if i+1 < end {
+		if n := int(j.idx.s[(i+1)*j.idx.stride]); uint(n) < uint(j.srcRows) {
+			next = j.halves.row(n)
+		}
+	}
+	y := j.y.row(i)
+	half.Decode(x, next, y)
+	if j.drop.on {
+		j.drop.row(i, 0, y, y)
+	}
+}
+
+// GatherRows computes dst[i] = drop(src[idx[i]]). An index outside src fails the queue. Rows of F16
+// become those of an F32 dst.
 func (q *Queue) GatherRows(src, idx tensor.Tensor, drop tensor.Drop, dst tensor.Tensor) {
-	want("GatherRows", "src", src, dst.Type, src.Rows, dst.Cols)
+	halves := src.Type == tensor.F16 && dst.Type == tensor.F32
+	if halves {
+		want("GatherRows", "src", src, tensor.F16, src.Rows, dst.Cols)
+	} else {
+		want("GatherRows", "src", src, dst.Type, src.Rows, dst.Cols)
+	}
 	want("GatherRows", "idx", idx, tensor.I32, dst.Rows, 1)
 	want("GatherRows", "dst", dst, dst.Type, dst.Rows, dst.Cols)
 	drops := dropOf("GatherRows", drop, dst)
@@ -52,7 +81,11 @@ func (q *Queue) GatherRows(src, idx tensor.Tensor, drop tensor.Drop, dst tensor.
 	j.src, j.dst, j.idx, j.srcRows = bytesOf(src), bytesOf(dst), view[int32](idx), src.Rows
 	j.width, j.from, j.to = dst.Cols*size, src.Stride*size, dst.Stride*size
 	j.rowsTo, j.rowsPerTask = dst.Rows, max(1, 4*flatBlock/j.width)
-	if j.drop = drops; drops.on {
+	j.halves, j.drop = matrix[uint16]{}, drops
+	switch {
+	case halves:
+		j.halves, j.y = view[uint16](src), view[float32](dst)
+	case drops.on:
 		j.x, j.y = view[float32](src), view[float32](dst)
 	}
 	j.bad.reset()

@@ -18,7 +18,9 @@ type memory struct{ b []byte }
 var noMemory = &memory{}
 
 // element is what tensors are made of.
-type element interface{ float32 | int32 | uint8 }
+type element interface {
+	float32 | int32 | uint8 | uint16
+}
 
 // span returns the elements from the first to the last of the view t.
 func span[T element](t tensor.Tensor) []T {

@@ -13,6 +13,8 @@ const (
 	I32
 	U8
 	F64
+	// F16 is half precision, in which features may be stored: HalfRows widens them.
+	F16
 )
 
 // Size returns the bytes of one element.
@@ -22,6 +24,8 @@ func (d DType) Size() int64 {
 		return 4
 	case U8:
 		return 1
+	case F16:
+		return 2
 	case F64:
 		return 8
 	}
@@ -69,7 +73,7 @@ func (t Tensor) String() string {
 	if !t.Present() {
 		return "absent"
 	}
-	return fmt.Sprintf("%dx%d %s", t.Rows, t.Cols, [...]string{"?", "f32", "i32", "u8", "f64"}[t.Type])
+	return fmt.Sprintf("%dx%d %s", t.Rows, t.Cols, [...]string{"?", "f32", "i32", "u8", "f64", "f16"}[t.Type])
 }
 
 // CSR is a sparse matrix on a device. Trans is its transpose, used by backward passes:

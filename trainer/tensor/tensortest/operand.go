@@ -25,7 +25,7 @@ type operand struct {
 
 // number is an element type.
 type number interface {
-	float32 | float64 | int32 | uint8
+	float32 | float64 | int32 | uint8 | uint16
 }
 
 func bytesOf[T number](s []T) []byte {

@@ -123,6 +123,7 @@ func run(t *testing.T, open tensor.Opener, slow bool) {
 	t.Run("Threads", func(t *testing.T) { runThreads(t, open, slow) })
 	t.Run("Empty", func(t *testing.T) { runEmpty(newEnv(t, open, tensor.Options{})) })
 	t.Run("Quant", func(t *testing.T) { runQuant(t, open, slow) })
+	t.Run("HalfRows", func(t *testing.T) { runHalfRows(newEnv(t, open, tensor.Options{})) })
 	t.Run("Pairs", func(t *testing.T) { runPairs(t, open) })
 	t.Run("Dropout", func(t *testing.T) { runDropout(newEnv(t, open, tensor.Options{})) })
 	t.Run("NotFinite", func(t *testing.T) { runNotFinite(newEnv(t, open, tensor.Options{})) })
