@@ -26,14 +26,14 @@ func (ws *Workspace) multiply(worker, task int) {
 // is a block that is likely to follow.
 func (ws *Workspace) chunks(worker, block, next int) {
 	j, s := &ws.job, &ws.scratch[worker]
-	p := j.part(&ws.kern, block)
+	p := j.part(ws.kern.nr, block)
 	dst := ws.target(p)
 	for ; p.ch < p.ch1; p.ch++ {
 		then := p
 		if then.ch++; then.ch == then.ch1 {
 			then = part{}
 			if next < j.slabs*j.mb*j.nb {
-				then = j.part(&ws.kern, next)
+				then = j.part(ws.kern.nr, next)
 			}
 		}
 		s.ahead.reset(&s.tile)
@@ -51,13 +51,13 @@ func (ws *Workspace) chunks(worker, block, next int) {
 // which is the first of them. Rows of a are made once for all.
 func (ws *Workspace) columns(worker, first int) {
 	j, s := &ws.job, &ws.scratch[worker]
-	top := j.part(&ws.kern, first)
+	top := j.part(ws.kern.nr, first)
 	for ch := top.ch; ch < top.ch1; ch++ {
 		k0, kc := j.chunk(ch)
 		j.left.Read(worker, s.left, j.lda, k0, k0+kc)
 		ws.packPrivate(s, top, k0, kc)
 		for bi := range j.mb {
-			p := j.part(&ws.kern, first+bi)
+			p := j.part(ws.kern.nr, first+bi)
 			p.ch = ch
 			dst := ws.target(p)
 			if ch > top.ch {

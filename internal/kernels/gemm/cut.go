@@ -11,7 +11,8 @@ type job struct {
 	done           RowsDone // may be nil
 
 	phase    phase
-	kc       int // inner dimension of a chunk; the last one may be shorter
+	tiled    bool // on tiles of bfloat16 pieces; the sizes below are then multiples of theirs
+	kc       int  // inner dimension of a chunk; the last one may be shorter
 	chunks   int
 	slabs    int  // partial products, each of neighbouring chunks
 	mc       int  // rows of c in a block, a multiple of the tile's rows
@@ -158,12 +159,12 @@ func (j *job) chunk(i int) (k0, kc int) {
 // over chunks [ch,ch1).
 type part struct{ i0, i1, p0, p1, ch, ch1, slab int }
 
-// part returns a task. Neighbouring tasks share a slab, so that its part of op(b) is hot in
+// part returns a task, with panels of nr columns. Neighbouring tasks share a slab, so that its part of op(b) is hot in
 // the shared cache.
-func (j *job) part(kern *kernels, task int) part {
+func (j *job) part(nr, task int) part {
 	slab, block := task/(j.mb*j.nb), task%(j.mb*j.nb)
 	bi, bj := block%j.mb, block/j.mb
-	w := j.nc / kern.nr
+	w := j.nc / nr
 	return part{
 		i0: bi * j.mc, i1: min(j.m, (bi+1)*j.mc),
 		p0: bj * w, p1: min(j.panels, (bj+1)*w),
@@ -186,6 +187,8 @@ func (ws *Workspace) tasks() int {
 		return j.slabs * j.nb
 	case j.phase == multiplying:
 		return j.slabs * j.mb * j.nb
+	case j.tiled && (j.slabs > 1 || j.done != nil && j.grouping != ofRows):
+		return j.strips()
 	case j.slabs > 1 || j.done != nil && j.grouping != ofRows:
 		return ceil(j.m, reduceRows)
 	}
@@ -194,9 +197,14 @@ func (ws *Workspace) tasks() int {
 
 // RunTask does one task of the current phase; it makes a Workspace a workers.Runner.
 func (ws *Workspace) RunTask(worker, task int) {
-	switch ws.job.phase {
+	j := &ws.job
+	if j.tiled {
+		ws.runTiles(worker, task)
+		return
+	}
+	switch j.phase {
 	case packing:
-		ws.packB(task/ws.job.panels, task%ws.job.panels)
+		ws.packB(task/j.panels, task%j.panels)
 	case multiplying:
 		ws.multiply(worker, task)
 	case reducing:

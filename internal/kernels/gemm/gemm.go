@@ -101,7 +101,11 @@ func Fused(g *workers.Group, ws *Workspace, around Around, transA, transB bool, 
 		alpha: alpha, a: a, lda: lda, b: b, ldb: ldb, beta: beta, c: c, ldc: ldc,
 		left: around.Left, done: around.Done,
 	}
-	j.cut(&ws.kern, g.Threads())
+	if ws.tiled() {
+		j.cutTiles()
+	} else {
+		j.cut(&ws.kern, g.Threads())
+	}
 	ws.reserve(g.Threads())
 	for _, p := range [...]phase{packing, multiplying, reducing} {
 		j.phase = p

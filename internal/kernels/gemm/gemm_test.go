@@ -281,7 +281,7 @@ func TestGemmSpecialValues(t *testing.T) {
 	g := workers.New(2)
 	defer g.Close()
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
-	const m, n, k = 25, 41, 300
+	const m, n, k = 45, 81, 300
 	for _, level := range levels() {
 		ws := newWorkspace(level)
 		a, b, c := make([]float32, m*k), make([]float32, k*n), make([]float32, m*n)

@@ -26,6 +26,34 @@ var _ = [1]struct{}{}[unsafe.Offsetof(tile{}.kc)-0+
 	unsafe.Offsetof(tile{}.beta)-92+
 	unsafe.Offsetof(tile{}.mask)-96]
 
+var _ = [1]struct{}{}[unsafe.Offsetof(splitting{}.left)-0+
+	unsafe.Offsetof(splitting{}.unit)-8+
+	unsafe.Offsetof(splitting{}.second)-16+
+	unsafe.Offsetof(splitting{}.next)-24+
+	unsafe.Offsetof(splitting{}.dst)-32+
+	unsafe.Offsetof(splitting{}.dstNext)-40+
+	unsafe.Offsetof(splitting{}.src)-48+
+	unsafe.Offsetof(splitting{}.units)-56+
+	unsafe.Offsetof(splitting{}.blocks)-64+
+	unsafe.Offsetof(splitting{}.rate)-72+
+	unsafe.Offsetof(splitting{}.mask)-80+
+	unsafe.Offsetof(splitting{}.mask2)-84+
+	unsafe.Offsetof(tiling{}.panels)-88+
+	unsafe.Offsetof(tiling{}.steps)-96+
+	unsafe.Offsetof(tiling{}.a)-104+
+	unsafe.Offsetof(tiling{}.b)-112+
+	unsafe.Offsetof(tiling{}.c)-120+
+	unsafe.Offsetof(tiling{}.fresh)-128+
+	unsafe.Offsetof(tiling{}.scratch)-136+
+	unsafe.Offsetof(tiling{}.pending)-144+
+	unsafe.Offsetof(tiling{}.count)-152+
+	unsafe.Offsetof(tiling{}.fetch)-160+
+	unsafe.Sizeof(fetching{})-40+
+	unsafe.Offsetof(fetching{}.at)-8+
+	unsafe.Offsetof(fetching{}.left)-16+
+	unsafe.Offsetof(fetching{}.lines)-24+
+	unsafe.Offsetof(fetching{}.jump)-32]
+
 // asmKernels returns the kernels of a level, if it has any.
 func asmKernels(level cpufeat.Level) (kernels, bool) {
 	switch level {
@@ -108,4 +136,32 @@ func packAVX2(kc, cols int, src []float32, ld int, dst []float32, width int) {
 
 func transposeAVX(blocks int, src []float32, ld int, dst []float32, step int) {
 	transpose8(blocks, &src[0], 4*ld, &dst[0], 4*step)
+}
+
+// asmTiles returns the kernels on tiles of a level; none of them is set if it has none.
+func asmTiles(level cpufeat.Level) tileOps {
+	if level < cpufeat.AMX {
+		return tileOps{}
+	}
+	return tileOps{
+		split:     func(s *splitting) { splitAVX512(&s.left) },
+		transpose: transposeSquares,
+		multiply:  func(t *tiling) { multiplyAMX(&t.left) },
+		finish:    finishRows,
+		finite:    finite,
+	}
+}
+
+func transposeSquares(blocks int, src []float32, ld, next int, dst []float32, step, dstNext int) {
+	transpose16(blocks, &src[0], 4*ld, 4*next, &dst[0], 4*step, 4*dstNext)
+}
+
+func finishRows(rows int, p, c []float32, ldc int, mask uint32, alpha, beta float32) {
+	finishAVX512(rows, &p[0], &c[0], 4*ldc, mask, alpha, beta)
+}
+
+func finite(x []float32) bool {
+	var out [16]float32
+	finiteAVX512(len(x), &x[0], &out)
+	return out == [16]float32{}
 }

@@ -2863,3 +2863,812 @@ transpose8_block:
 	JNZ        transpose8_block
 	VZEROUPPER
 	RET
+
+// func splitAVX512(left *int)
+// Requires: AVX, AVX512F
+TEXT ·splitAVX512(SB), NOSPLIT, $0-8
+	MOVQ         left+0(FP), DI
+	MOVQ         48(DI), R10
+	MOVQ         8(DI), R11
+	MOVQ         16(DI), R12
+	MOVQ         32(DI), R13
+	MOVQ         (DI), R8
+	MOVL         $0x00008000, AX
+	VPBROADCASTD AX, Z30
+	MOVL         $0xffff0000, AX
+	VPBROADCASTD AX, Z31
+	KMOVW        80(DI), K1
+	KMOVW        84(DI), K2
+	MOVQ         64(DI), BX
+
+split_unit:
+	VMOVUPS.Z  (R10), K1, Z16
+	VMOVUPS.Z  (R10)(R12*1), K2, Z17
+	VPADDD     Z30, Z16, Z18
+	VPADDD     Z30, Z17, Z19
+	VPANDD     Z31, Z18, Z18
+	VPANDD     Z31, Z19, Z19
+	VSUBPS     Z18, Z16, Z16
+	VSUBPS     Z19, Z17, Z17
+	VPSRLD     $0x10, Z18, Z18
+	VPORD      Z19, Z18, Z18
+	VMOVDQU32  Z18, (R13)
+	VPADDD     Z30, Z16, Z18
+	VPADDD     Z30, Z17, Z19
+	VPANDD     Z31, Z18, Z18
+	VPANDD     Z31, Z19, Z19
+	VSUBPS     Z18, Z16, Z16
+	VSUBPS     Z19, Z17, Z17
+	VPSRLD     $0x10, Z18, Z18
+	VPORD      Z19, Z18, Z18
+	VMOVDQU32  Z18, 2048(R13)
+	VPSRLD     $0x10, Z16, Z16
+	VPTERNLOGD $0xf8, Z31, Z17, Z16
+	VMOVDQU32  Z16, 4096(R13)
+	ADDQ       R11, R10
+	ADDQ       $0x40, R13
+	DECQ       R8
+	JNZ        split_unit
+	ADDQ       24(DI), R10
+	ADDQ       40(DI), R13
+	MOVQ       56(DI), R8
+	DECQ       BX
+	JNZ        split_unit
+	MOVQ       BX, 64(DI)
+	MOVQ       R10, 48(DI)
+	MOVQ       R13, 32(DI)
+	MOVQ       R8, (DI)
+	VZEROUPPER
+	RET
+
+// func transpose16(blocks int, src *float32, ld int, next int, dst *float32, step int, dstNext int)
+// Requires: AVX, AVX512F
+TEXT ·transpose16(SB), NOSPLIT, $0-56
+	MOVQ  blocks+0(FP), AX
+	MOVQ  src+8(FP), CX
+	MOVQ  ld+16(FP), DX
+	MOVQ  dst+32(FP), BX
+	MOVQ  step+40(FP), SI
+	LEAQ  (DX)(DX*2), DI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  DX, R9
+	SHLQ  $0x02, R9
+	MOVL  $0x000000f0, R10
+	KMOVW R10, K1
+	MOVL  $0x00000f00, R10
+	KMOVW R10, K2
+	MOVL  $0x0000f000, R10
+	KMOVW R10, K3
+
+transpose16_block:
+	MOVQ            BX, R11
+	LEAQ            (CX), R10
+	VBROADCASTF32X4 (R10), Z0
+	VBROADCASTF32X4 (R10)(DX*1), Z1
+	VBROADCASTF32X4 (R10)(DX*2), Z2
+	VBROADCASTF32X4 (R10)(DI*1), Z3
+	ADDQ            R9, R10
+	VBROADCASTF32X4 (R10), K1, Z0
+	VBROADCASTF32X4 (R10)(DX*1), K1, Z1
+	VBROADCASTF32X4 (R10)(DX*2), K1, Z2
+	VBROADCASTF32X4 (R10)(DI*1), K1, Z3
+	ADDQ            R9, R10
+	VBROADCASTF32X4 (R10), K2, Z0
+	VBROADCASTF32X4 (R10)(DX*1), K2, Z1
+	VBROADCASTF32X4 (R10)(DX*2), K2, Z2
+	VBROADCASTF32X4 (R10)(DI*1), K2, Z3
+	ADDQ            R9, R10
+	VBROADCASTF32X4 (R10), K3, Z0
+	VBROADCASTF32X4 (R10)(DX*1), K3, Z1
+	VBROADCASTF32X4 (R10)(DX*2), K3, Z2
+	VBROADCASTF32X4 (R10)(DI*1), K3, Z3
+	VUNPCKLPS       Z1, Z0, Z4
+	VUNPCKHPS       Z1, Z0, Z5
+	VUNPCKLPS       Z3, Z2, Z1
+	VUNPCKHPS       Z3, Z2, Z3
+	VUNPCKLPD       Z1, Z4, Z0
+	VUNPCKHPD       Z1, Z4, Z1
+	VUNPCKLPD       Z3, Z5, Z2
+	VUNPCKHPD       Z3, Z5, Z3
+	VMOVUPS         Z0, (R11)
+	VMOVUPS         Z1, (R11)(SI*1)
+	VMOVUPS         Z2, (R11)(SI*2)
+	VMOVUPS         Z3, (R11)(R8*1)
+	LEAQ            (R11)(SI*4), R11
+	LEAQ            16(CX), R10
+	VBROADCASTF32X4 (R10), Z0
+	VBROADCASTF32X4 (R10)(DX*1), Z1
+	VBROADCASTF32X4 (R10)(DX*2), Z2
+	VBROADCASTF32X4 (R10)(DI*1), Z3
+	ADDQ            R9, R10
+	VBROADCASTF32X4 (R10), K1, Z0
+	VBROADCASTF32X4 (R10)(DX*1), K1, Z1
+	VBROADCASTF32X4 (R10)(DX*2), K1, Z2
+	VBROADCASTF32X4 (R10)(DI*1), K1, Z3
+	ADDQ            R9, R10
+	VBROADCASTF32X4 (R10), K2, Z0
+	VBROADCASTF32X4 (R10)(DX*1), K2, Z1
+	VBROADCASTF32X4 (R10)(DX*2), K2, Z2
+	VBROADCASTF32X4 (R10)(DI*1), K2, Z3
+	ADDQ            R9, R10
+	VBROADCASTF32X4 (R10), K3, Z0
+	VBROADCASTF32X4 (R10)(DX*1), K3, Z1
+	VBROADCASTF32X4 (R10)(DX*2), K3, Z2
+	VBROADCASTF32X4 (R10)(DI*1), K3, Z3
+	VUNPCKLPS       Z1, Z0, Z4
+	VUNPCKHPS       Z1, Z0, Z5
+	VUNPCKLPS       Z3, Z2, Z1
+	VUNPCKHPS       Z3, Z2, Z3
+	VUNPCKLPD       Z1, Z4, Z0
+	VUNPCKHPD       Z1, Z4, Z1
+	VUNPCKLPD       Z3, Z5, Z2
+	VUNPCKHPD       Z3, Z5, Z3
+	VMOVUPS         Z0, (R11)
+	VMOVUPS         Z1, (R11)(SI*1)
+	VMOVUPS         Z2, (R11)(SI*2)
+	VMOVUPS         Z3, (R11)(R8*1)
+	LEAQ            (R11)(SI*4), R11
+	LEAQ            32(CX), R10
+	VBROADCASTF32X4 (R10), Z0
+	VBROADCASTF32X4 (R10)(DX*1), Z1
+	VBROADCASTF32X4 (R10)(DX*2), Z2
+	VBROADCASTF32X4 (R10)(DI*1), Z3
+	ADDQ            R9, R10
+	VBROADCASTF32X4 (R10), K1, Z0
+	VBROADCASTF32X4 (R10)(DX*1), K1, Z1
+	VBROADCASTF32X4 (R10)(DX*2), K1, Z2
+	VBROADCASTF32X4 (R10)(DI*1), K1, Z3
+	ADDQ            R9, R10
+	VBROADCASTF32X4 (R10), K2, Z0
+	VBROADCASTF32X4 (R10)(DX*1), K2, Z1
+	VBROADCASTF32X4 (R10)(DX*2), K2, Z2
+	VBROADCASTF32X4 (R10)(DI*1), K2, Z3
+	ADDQ            R9, R10
+	VBROADCASTF32X4 (R10), K3, Z0
+	VBROADCASTF32X4 (R10)(DX*1), K3, Z1
+	VBROADCASTF32X4 (R10)(DX*2), K3, Z2
+	VBROADCASTF32X4 (R10)(DI*1), K3, Z3
+	VUNPCKLPS       Z1, Z0, Z4
+	VUNPCKHPS       Z1, Z0, Z5
+	VUNPCKLPS       Z3, Z2, Z1
+	VUNPCKHPS       Z3, Z2, Z3
+	VUNPCKLPD       Z1, Z4, Z0
+	VUNPCKHPD       Z1, Z4, Z1
+	VUNPCKLPD       Z3, Z5, Z2
+	VUNPCKHPD       Z3, Z5, Z3
+	VMOVUPS         Z0, (R11)
+	VMOVUPS         Z1, (R11)(SI*1)
+	VMOVUPS         Z2, (R11)(SI*2)
+	VMOVUPS         Z3, (R11)(R8*1)
+	LEAQ            (R11)(SI*4), R11
+	LEAQ            48(CX), R10
+	VBROADCASTF32X4 (R10), Z0
+	VBROADCASTF32X4 (R10)(DX*1), Z1
+	VBROADCASTF32X4 (R10)(DX*2), Z2
+	VBROADCASTF32X4 (R10)(DI*1), Z3
+	ADDQ            R9, R10
+	VBROADCASTF32X4 (R10), K1, Z0
+	VBROADCASTF32X4 (R10)(DX*1), K1, Z1
+	VBROADCASTF32X4 (R10)(DX*2), K1, Z2
+	VBROADCASTF32X4 (R10)(DI*1), K1, Z3
+	ADDQ            R9, R10
+	VBROADCASTF32X4 (R10), K2, Z0
+	VBROADCASTF32X4 (R10)(DX*1), K2, Z1
+	VBROADCASTF32X4 (R10)(DX*2), K2, Z2
+	VBROADCASTF32X4 (R10)(DI*1), K2, Z3
+	ADDQ            R9, R10
+	VBROADCASTF32X4 (R10), K3, Z0
+	VBROADCASTF32X4 (R10)(DX*1), K3, Z1
+	VBROADCASTF32X4 (R10)(DX*2), K3, Z2
+	VBROADCASTF32X4 (R10)(DI*1), K3, Z3
+	VUNPCKLPS       Z1, Z0, Z4
+	VUNPCKHPS       Z1, Z0, Z5
+	VUNPCKLPS       Z3, Z2, Z1
+	VUNPCKHPS       Z3, Z2, Z3
+	VUNPCKLPD       Z1, Z4, Z0
+	VUNPCKHPD       Z1, Z4, Z1
+	VUNPCKLPD       Z3, Z5, Z2
+	VUNPCKHPD       Z3, Z5, Z3
+	VMOVUPS         Z0, (R11)
+	VMOVUPS         Z1, (R11)(SI*1)
+	VMOVUPS         Z2, (R11)(SI*2)
+	VMOVUPS         Z3, (R11)(R8*1)
+	MOVQ            next+24(FP), R10
+	ADDQ            R10, CX
+	MOVQ            dstNext+48(FP), R10
+	ADDQ            R10, BX
+	DECQ            AX
+	JNZ             transpose16_block
+	VZEROUPPER
+	RET
+
+// func multiplyAMX(left *int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·multiplyAMX(SB), NOSPLIT, $0-8
+	MOVQ         left+0(FP), DI
+	MOVQ         48(DI), R10
+	MOVQ         8(DI), R11
+	MOVQ         16(DI), R12
+	MOVQ         32(DI), R13
+	MOVQ         (DI), R8
+	MOVL         $0x00008000, AX
+	VPBROADCASTD AX, Z30
+	MOVL         $0xffff0000, AX
+	VPBROADCASTD AX, Z31
+	LEAQ         tileshape<>+0(SB), AX
+
+	// ldtilecfg [RAX]
+	LONG $0x4978e2c4
+	BYTE $0x00
+	MOVQ 112(DI), DX
+	MOVQ 120(DI), R9
+	MOVL $0x00000040, CX
+	MOVL $0x00000080, BX
+	MOVQ $0x00001000, 144(DI)
+
+multiplyAMX_panel:
+	MOVQ 104(DI), SI
+	MOVQ 96(DI), AX
+	MOVQ AX, 152(DI)
+
+	// tilezero tmm0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+	// tilezero tmm1
+	LONG $0x497be2c4
+	BYTE $0xc8
+
+	// tilezero tmm2
+	LONG $0x497be2c4
+	BYTE $0xd0
+
+	// tilezero tmm3
+	LONG $0x497be2c4
+	BYTE $0xd8
+
+multiplyAMX_step:
+	MOVQ  72(DI), R15
+	TESTQ R15, R15
+	JZ    multiplyAMX_split
+
+multiplyAMX_unit:
+	VMOVUPS    (R10), Z16
+	VMOVUPS    (R10)(R12*1), Z17
+	VPADDD     Z30, Z16, Z18
+	VPADDD     Z30, Z17, Z19
+	VPANDD     Z31, Z18, Z18
+	VPANDD     Z31, Z19, Z19
+	VSUBPS     Z18, Z16, Z16
+	VSUBPS     Z19, Z17, Z17
+	VPSRLD     $0x10, Z18, Z18
+	VPORD      Z19, Z18, Z18
+	VMOVDQU32  Z18, (R13)
+	VPADDD     Z30, Z16, Z18
+	VPADDD     Z30, Z17, Z19
+	VPANDD     Z31, Z18, Z18
+	VPANDD     Z31, Z19, Z19
+	VSUBPS     Z18, Z16, Z16
+	VSUBPS     Z19, Z17, Z17
+	VPSRLD     $0x10, Z18, Z18
+	VPORD      Z19, Z18, Z18
+	VMOVDQU32  Z18, 2048(R13)
+	VPSRLD     $0x10, Z16, Z16
+	VPTERNLOGD $0xf8, Z31, Z17, Z16
+	VMOVDQU32  Z16, 4096(R13)
+	ADDQ       R11, R10
+	ADDQ       $0x40, R13
+	DECQ       R8
+	JNZ        multiplyAMX_more
+	ADDQ       24(DI), R10
+	ADDQ       40(DI), R13
+	MOVQ       56(DI), R8
+	DECQ       64(DI)
+	JNZ        multiplyAMX_more
+	MOVQ       $0x00000000, 72(DI)
+	JMP        multiplyAMX_split
+
+multiplyAMX_more:
+	DECQ R15
+	JNZ  multiplyAMX_unit
+
+multiplyAMX_split:
+	// tileloadd tmm4, [SI+CX+4096]
+	LONG $0x4b7be2c4
+	LONG $0x10000ea4
+	WORD $0x0000
+
+	// tileloadd tmm5, [SI+CX+5120]
+	LONG $0x4b7be2c4
+	LONG $0x14000eac
+	WORD $0x0000
+
+	// tileloadd tmm6, [DX+CX+0]
+	LONG $0x4b7be2c4
+	LONG $0x00000ab4
+	WORD $0x0000
+
+	// tileloadd tmm7, [DX+CX+1024]
+	LONG $0x4b7be2c4
+	LONG $0x04000abc
+	WORD $0x0000
+
+	// tdpbf16ps tmm0, tmm4, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// tdpbf16ps tmm1, tmm4, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// tdpbf16ps tmm2, tmm5, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+
+	// tdpbf16ps tmm3, tmm5, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+
+	// tileloadd tmm4, [SI+CX+2048]
+	LONG $0x4b7be2c4
+	LONG $0x08000ea4
+	WORD $0x0000
+
+	// tileloadd tmm5, [SI+CX+3072]
+	LONG $0x4b7be2c4
+	LONG $0x0c000eac
+	WORD $0x0000
+
+	// tdpbf16ps tmm0, tmm4, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// tdpbf16ps tmm1, tmm4, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// tdpbf16ps tmm2, tmm5, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+
+	// tdpbf16ps tmm3, tmm5, tmm7
+	LONG  $0x5c42e2c4
+	BYTE  $0xdd
+	MOVQ  160(DI), R15
+	TESTQ R15, R15
+	JZ    multiplyAMX_first
+	MOVQ  168(DI), AX
+	MOVQ  176(DI), R14
+
+multiplyAMX_first_line:
+	PREFETCHT1 (AX)
+	ADDQ       $0x40, AX
+	DECQ       R14
+	JNZ        multiplyAMX_first_same
+	ADDQ       192(DI), AX
+	MOVQ       184(DI), R14
+
+multiplyAMX_first_same:
+	DECQ R15
+	JNZ  multiplyAMX_first_line
+	MOVQ AX, 168(DI)
+	MOVQ R14, 176(DI)
+
+multiplyAMX_first:
+	// tileloadd tmm6, [DX+CX+2048]
+	LONG $0x4b7be2c4
+	LONG $0x08000ab4
+	WORD $0x0000
+
+	// tileloadd tmm7, [DX+CX+3072]
+	LONG $0x4b7be2c4
+	LONG $0x0c000abc
+	WORD $0x0000
+
+	// tdpbf16ps tmm0, tmm4, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// tdpbf16ps tmm1, tmm4, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// tdpbf16ps tmm2, tmm5, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+
+	// tdpbf16ps tmm3, tmm5, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+
+	// tileloadd tmm4, [SI+CX+0]
+	LONG $0x4b7be2c4
+	LONG $0x00000ea4
+	WORD $0x0000
+
+	// tileloadd tmm5, [SI+CX+1024]
+	LONG $0x4b7be2c4
+	LONG $0x04000eac
+	WORD $0x0000
+
+	// tdpbf16ps tmm0, tmm4, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// tdpbf16ps tmm1, tmm4, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// tdpbf16ps tmm2, tmm5, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+
+	// tdpbf16ps tmm3, tmm5, tmm7
+	LONG  $0x5c42e2c4
+	BYTE  $0xdd
+	MOVQ  200(DI), R15
+	TESTQ R15, R15
+	JZ    multiplyAMX_second
+	MOVQ  208(DI), AX
+	MOVQ  216(DI), R14
+
+multiplyAMX_second_line:
+	PREFETCHT1 (AX)
+	ADDQ       $0x40, AX
+	DECQ       R14
+	JNZ        multiplyAMX_second_same
+	ADDQ       232(DI), AX
+	MOVQ       224(DI), R14
+
+multiplyAMX_second_same:
+	DECQ R15
+	JNZ  multiplyAMX_second_line
+	MOVQ AX, 208(DI)
+	MOVQ R14, 216(DI)
+
+multiplyAMX_second:
+	// tileloadd tmm6, [DX+CX+4096]
+	LONG $0x4b7be2c4
+	LONG $0x10000ab4
+	WORD $0x0000
+
+	// tileloadd tmm7, [DX+CX+5120]
+	LONG $0x4b7be2c4
+	LONG $0x14000abc
+	WORD $0x0000
+
+	// tdpbf16ps tmm0, tmm4, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// tdpbf16ps tmm1, tmm4, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// tdpbf16ps tmm2, tmm5, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+
+	// tdpbf16ps tmm3, tmm5, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+
+	// tileloadd tmm6, [DX+CX+0]
+	LONG $0x4b7be2c4
+	LONG $0x00000ab4
+	WORD $0x0000
+
+	// tileloadd tmm7, [DX+CX+1024]
+	LONG $0x4b7be2c4
+	LONG $0x04000abc
+	WORD $0x0000
+
+	// tdpbf16ps tmm0, tmm4, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// tdpbf16ps tmm1, tmm4, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// tdpbf16ps tmm2, tmm5, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+
+	// tdpbf16ps tmm3, tmm5, tmm7
+	LONG    $0x5c42e2c4
+	BYTE    $0xdd
+	MOVQ    144(DI), R15
+	CMPQ    R15, $0x00001000
+	JE      multiplyAMX_added
+	MOVQ    136(DI), AX
+	VMOVUPS (AX)(R15*1), Z20
+	VADDPS  -4096(R9)(R15*1), Z20, Z20
+	VMOVUPS Z20, -4096(R9)(R15*1)
+	VMOVUPS 64(AX)(R15*1), Z21
+	VADDPS  -4032(R9)(R15*1), Z21, Z21
+	VMOVUPS Z21, -4032(R9)(R15*1)
+	VMOVUPS 128(AX)(R15*1), Z22
+	VADDPS  -3968(R9)(R15*1), Z22, Z22
+	VMOVUPS Z22, -3968(R9)(R15*1)
+	VMOVUPS 192(AX)(R15*1), Z23
+	VADDPS  -3904(R9)(R15*1), Z23, Z23
+	VMOVUPS Z23, -3904(R9)(R15*1)
+	VMOVUPS 256(AX)(R15*1), Z20
+	VADDPS  -3840(R9)(R15*1), Z20, Z20
+	VMOVUPS Z20, -3840(R9)(R15*1)
+	VMOVUPS 320(AX)(R15*1), Z21
+	VADDPS  -3776(R9)(R15*1), Z21, Z21
+	VMOVUPS Z21, -3776(R9)(R15*1)
+	VMOVUPS 384(AX)(R15*1), Z22
+	VADDPS  -3712(R9)(R15*1), Z22, Z22
+	VMOVUPS Z22, -3712(R9)(R15*1)
+	VMOVUPS 448(AX)(R15*1), Z23
+	VADDPS  -3648(R9)(R15*1), Z23, Z23
+	VMOVUPS Z23, -3648(R9)(R15*1)
+	VMOVUPS 512(AX)(R15*1), Z20
+	VADDPS  -3584(R9)(R15*1), Z20, Z20
+	VMOVUPS Z20, -3584(R9)(R15*1)
+	VMOVUPS 576(AX)(R15*1), Z21
+	VADDPS  -3520(R9)(R15*1), Z21, Z21
+	VMOVUPS Z21, -3520(R9)(R15*1)
+	VMOVUPS 640(AX)(R15*1), Z22
+	VADDPS  -3456(R9)(R15*1), Z22, Z22
+	VMOVUPS Z22, -3456(R9)(R15*1)
+	VMOVUPS 704(AX)(R15*1), Z23
+	VADDPS  -3392(R9)(R15*1), Z23, Z23
+	VMOVUPS Z23, -3392(R9)(R15*1)
+	VMOVUPS 768(AX)(R15*1), Z20
+	VADDPS  -3328(R9)(R15*1), Z20, Z20
+	VMOVUPS Z20, -3328(R9)(R15*1)
+	VMOVUPS 832(AX)(R15*1), Z21
+	VADDPS  -3264(R9)(R15*1), Z21, Z21
+	VMOVUPS Z21, -3264(R9)(R15*1)
+	VMOVUPS 896(AX)(R15*1), Z22
+	VADDPS  -3200(R9)(R15*1), Z22, Z22
+	VMOVUPS Z22, -3200(R9)(R15*1)
+	VMOVUPS 960(AX)(R15*1), Z23
+	VADDPS  -3136(R9)(R15*1), Z23, Z23
+	VMOVUPS Z23, -3136(R9)(R15*1)
+	ADDQ    $0x00000400, R15
+	MOVQ    R15, 144(DI)
+
+multiplyAMX_added:
+	ADDQ $0x00001800, SI
+	ADDQ $0x00001800, DX
+	DECQ 152(DI)
+	JNZ  multiplyAMX_step
+	MOVQ R9, R14
+	CMPQ 128(DI), $0x00
+	JNE  multiplyAMX_store
+	MOVQ 144(DI), R15
+	MOVQ 136(DI), AX
+	JMP  multiplyAMX_rest_test
+
+multiplyAMX_rest:
+	VMOVUPS (AX)(R15*1), Z20
+	VADDPS  -4096(R9)(R15*1), Z20, Z20
+	VMOVUPS Z20, -4096(R9)(R15*1)
+	VMOVUPS 64(AX)(R15*1), Z21
+	VADDPS  -4032(R9)(R15*1), Z21, Z21
+	VMOVUPS Z21, -4032(R9)(R15*1)
+	VMOVUPS 128(AX)(R15*1), Z22
+	VADDPS  -3968(R9)(R15*1), Z22, Z22
+	VMOVUPS Z22, -3968(R9)(R15*1)
+	VMOVUPS 192(AX)(R15*1), Z23
+	VADDPS  -3904(R9)(R15*1), Z23, Z23
+	VMOVUPS Z23, -3904(R9)(R15*1)
+	VMOVUPS 256(AX)(R15*1), Z20
+	VADDPS  -3840(R9)(R15*1), Z20, Z20
+	VMOVUPS Z20, -3840(R9)(R15*1)
+	VMOVUPS 320(AX)(R15*1), Z21
+	VADDPS  -3776(R9)(R15*1), Z21, Z21
+	VMOVUPS Z21, -3776(R9)(R15*1)
+	VMOVUPS 384(AX)(R15*1), Z22
+	VADDPS  -3712(R9)(R15*1), Z22, Z22
+	VMOVUPS Z22, -3712(R9)(R15*1)
+	VMOVUPS 448(AX)(R15*1), Z23
+	VADDPS  -3648(R9)(R15*1), Z23, Z23
+	VMOVUPS Z23, -3648(R9)(R15*1)
+	VMOVUPS 512(AX)(R15*1), Z20
+	VADDPS  -3584(R9)(R15*1), Z20, Z20
+	VMOVUPS Z20, -3584(R9)(R15*1)
+	VMOVUPS 576(AX)(R15*1), Z21
+	VADDPS  -3520(R9)(R15*1), Z21, Z21
+	VMOVUPS Z21, -3520(R9)(R15*1)
+	VMOVUPS 640(AX)(R15*1), Z22
+	VADDPS  -3456(R9)(R15*1), Z22, Z22
+	VMOVUPS Z22, -3456(R9)(R15*1)
+	VMOVUPS 704(AX)(R15*1), Z23
+	VADDPS  -3392(R9)(R15*1), Z23, Z23
+	VMOVUPS Z23, -3392(R9)(R15*1)
+	VMOVUPS 768(AX)(R15*1), Z20
+	VADDPS  -3328(R9)(R15*1), Z20, Z20
+	VMOVUPS Z20, -3328(R9)(R15*1)
+	VMOVUPS 832(AX)(R15*1), Z21
+	VADDPS  -3264(R9)(R15*1), Z21, Z21
+	VMOVUPS Z21, -3264(R9)(R15*1)
+	VMOVUPS 896(AX)(R15*1), Z22
+	VADDPS  -3200(R9)(R15*1), Z22, Z22
+	VMOVUPS Z22, -3200(R9)(R15*1)
+	VMOVUPS 960(AX)(R15*1), Z23
+	VADDPS  -3136(R9)(R15*1), Z23, Z23
+	VMOVUPS Z23, -3136(R9)(R15*1)
+	ADDQ    $0x00000400, R15
+
+multiplyAMX_rest_test:
+	CMPQ R15, $0x00001000
+	JB   multiplyAMX_rest
+	MOVQ $0x00000000, 144(DI)
+	MOVQ 136(DI), R14
+
+multiplyAMX_store:
+	// tilestored [R14+BX+0], tmm0
+	LONG $0x4b7ac2c4
+	LONG $0x00001e84
+	WORD $0x0000
+
+	// tilestored [R14+BX+64], tmm1
+	LONG $0x4b7ac2c4
+	LONG $0x00401e8c
+	WORD $0x0000
+
+	// tilestored [R14+BX+2048], tmm2
+	LONG $0x4b7ac2c4
+	LONG $0x08001e94
+	WORD $0x0000
+
+	// tilestored [R14+BX+2112], tmm3
+	LONG $0x4b7ac2c4
+	LONG $0x08401e9c
+	WORD $0x0000
+	ADDQ $0x00001000, R9
+	DECQ 88(DI)
+	JNZ  multiplyAMX_panel
+	MOVQ 144(DI), R15
+	MOVQ 136(DI), AX
+	JMP  multiplyAMX_last_test
+
+multiplyAMX_last:
+	VMOVUPS (AX)(R15*1), Z20
+	VADDPS  -4096(R9)(R15*1), Z20, Z20
+	VMOVUPS Z20, -4096(R9)(R15*1)
+	VMOVUPS 64(AX)(R15*1), Z21
+	VADDPS  -4032(R9)(R15*1), Z21, Z21
+	VMOVUPS Z21, -4032(R9)(R15*1)
+	VMOVUPS 128(AX)(R15*1), Z22
+	VADDPS  -3968(R9)(R15*1), Z22, Z22
+	VMOVUPS Z22, -3968(R9)(R15*1)
+	VMOVUPS 192(AX)(R15*1), Z23
+	VADDPS  -3904(R9)(R15*1), Z23, Z23
+	VMOVUPS Z23, -3904(R9)(R15*1)
+	VMOVUPS 256(AX)(R15*1), Z20
+	VADDPS  -3840(R9)(R15*1), Z20, Z20
+	VMOVUPS Z20, -3840(R9)(R15*1)
+	VMOVUPS 320(AX)(R15*1), Z21
+	VADDPS  -3776(R9)(R15*1), Z21, Z21
+	VMOVUPS Z21, -3776(R9)(R15*1)
+	VMOVUPS 384(AX)(R15*1), Z22
+	VADDPS  -3712(R9)(R15*1), Z22, Z22
+	VMOVUPS Z22, -3712(R9)(R15*1)
+	VMOVUPS 448(AX)(R15*1), Z23
+	VADDPS  -3648(R9)(R15*1), Z23, Z23
+	VMOVUPS Z23, -3648(R9)(R15*1)
+	VMOVUPS 512(AX)(R15*1), Z20
+	VADDPS  -3584(R9)(R15*1), Z20, Z20
+	VMOVUPS Z20, -3584(R9)(R15*1)
+	VMOVUPS 576(AX)(R15*1), Z21
+	VADDPS  -3520(R9)(R15*1), Z21, Z21
+	VMOVUPS Z21, -3520(R9)(R15*1)
+	VMOVUPS 640(AX)(R15*1), Z22
+	VADDPS  -3456(R9)(R15*1), Z22, Z22
+	VMOVUPS Z22, -3456(R9)(R15*1)
+	VMOVUPS 704(AX)(R15*1), Z23
+	VADDPS  -3392(R9)(R15*1), Z23, Z23
+	VMOVUPS Z23, -3392(R9)(R15*1)
+	VMOVUPS 768(AX)(R15*1), Z20
+	VADDPS  -3328(R9)(R15*1), Z20, Z20
+	VMOVUPS Z20, -3328(R9)(R15*1)
+	VMOVUPS 832(AX)(R15*1), Z21
+	VADDPS  -3264(R9)(R15*1), Z21, Z21
+	VMOVUPS Z21, -3264(R9)(R15*1)
+	VMOVUPS 896(AX)(R15*1), Z22
+	VADDPS  -3200(R9)(R15*1), Z22, Z22
+	VMOVUPS Z22, -3200(R9)(R15*1)
+	VMOVUPS 960(AX)(R15*1), Z23
+	VADDPS  -3136(R9)(R15*1), Z23, Z23
+	VMOVUPS Z23, -3136(R9)(R15*1)
+	ADDQ    $0x00000400, R15
+
+multiplyAMX_last_test:
+	CMPQ R15, $0x00001000
+	JB   multiplyAMX_last
+
+	// tilerelease
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	MOVQ R10, 48(DI)
+	MOVQ R13, 32(DI)
+	MOVQ R8, (DI)
+	VZEROUPPER
+	RET
+
+DATA tileshape<>+0(SB)/8, $0x0000000000000001
+DATA tileshape<>+8(SB)/8, $0x0000000000000000
+DATA tileshape<>+16(SB)/8, $0x0040004000400040
+DATA tileshape<>+24(SB)/8, $0x0040004000400040
+DATA tileshape<>+32(SB)/8, $0x0000000000000000
+DATA tileshape<>+40(SB)/8, $0x0000000000000000
+DATA tileshape<>+48(SB)/8, $0x1010101010101010
+DATA tileshape<>+56(SB)/8, $0x0000000000000000
+GLOBL tileshape<>(SB), RODATA|NOPTR, $64
+
+// func finishAVX512(rows int, p *float32, c *float32, ldc int, mask uint32, alpha float32, beta float32)
+// Requires: AVX, AVX512F
+TEXT ·finishAVX512(SB), NOSPLIT, $0-44
+	MOVQ         rows+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         c+16(FP), DX
+	MOVQ         ldc+24(FP), BX
+	MOVL         mask+32(FP), SI
+	KMOVW        SI, K1
+	SHRL         $0x10, SI
+	KMOVW        SI, K2
+	VBROADCASTSS alpha+36(FP), Z0
+	VBROADCASTSS beta+40(FP), Z1
+	MOVL         beta+40(FP), SI
+	ADDL         SI, SI
+	JZ           finish_plain
+
+finish_add:
+	VMULPS      (CX), Z0, Z2
+	VFMADD231PS (DX), Z1, K1, Z2
+	VMOVUPS     Z2, K1, (DX)
+	VMULPS      64(CX), Z0, Z2
+	VFMADD231PS 64(DX), Z1, K2, Z2
+	VMOVUPS     Z2, K2, 64(DX)
+	ADDQ        $0x00000080, CX
+	ADDQ        BX, DX
+	DECQ        AX
+	JNZ         finish_add
+	VZEROUPPER
+	RET
+
+finish_plain:
+	VMULPS  (CX), Z0, Z1
+	VMOVUPS Z1, K1, (DX)
+	VMULPS  64(CX), Z0, Z1
+	VMOVUPS Z1, K2, 64(DX)
+	ADDQ    $0x00000080, CX
+	ADDQ    BX, DX
+	DECQ    AX
+	JNZ     finish_plain
+	VZEROUPPER
+	RET
+
+// func finiteAVX512(n int, x *float32, out *[16]float32)
+// Requires: AVX, AVX512F
+TEXT ·finiteAVX512(SB), NOSPLIT, $0-24
+	MOVQ   n+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   out+16(FP), DX
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+
+finite_loop:
+	VFMADD231PS (CX), Z0, Z1
+	VFMADD231PS 64(CX), Z0, Z2
+	VFMADD231PS 128(CX), Z0, Z3
+	VFMADD231PS 192(CX), Z0, Z4
+	ADDQ        $0x00000100, CX
+	SUBQ        $0x40, AX
+	JNZ         finite_loop
+	VADDPS      Z1, Z2, Z2
+	VADDPS      Z3, Z4, Z4
+	VADDPS      Z2, Z4, Z4
+	VMOVUPS     Z4, (DX)
+	VZEROUPPER
+	RET

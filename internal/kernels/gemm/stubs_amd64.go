@@ -68,3 +68,28 @@ func pack8y(kc int, src *float32, ld int, strips int, dst *float32, step int)
 //
 //go:noescape
 func transpose8(blocks int, src *float32, ld int, dst *float32, step int)
+
+// splitAVX512 does what is left of the splitting that begins with left.
+//
+//go:noescape
+func splitAVX512(left *int)
+
+// transpose16 transposes blocks squares of 16×16 elements; ld and step are the bytes from row to row, next and dstNext those from square to square.
+//
+//go:noescape
+func transpose16(blocks int, src *float32, ld int, next int, dst *float32, step int, dstNext int)
+
+// multiplyAMX computes the products of a strip of 32 rows with panels of 32 columns, adding them to c unless it is fresh, and does a part of a splitting. It reads the tiling that begins with left.
+//
+//go:noescape
+func multiplyAMX(left *int)
+
+// finishAVX512 computes c = alpha p + beta c for rows of 32 elements, those of mask; ldc is the bytes from row to row of c.
+//
+//go:noescape
+func finishAVX512(rows int, p *float32, c *float32, ldc int, mask uint32, alpha float32, beta float32)
+
+// finiteAVX512 writes zeros if all of n elements are finite, and else a NaN among them; n is a multiple of 64 and at least that.
+//
+//go:noescape
+func finiteAVX512(n int, x *float32, out *[16]float32)

@@ -17,3 +17,11 @@ func kernel(level cpufeat.Level) (flops int, run func(n int)) {
 		return flopsGo, fmaGo
 	}
 }
+
+// tiles returns what kernel does for products on tiles; nothing if the level has none.
+func tiles(level cpufeat.Level) (flops int, run func(n int)) {
+	if level < cpufeat.AMX {
+		return 0, nil
+	}
+	return 4 * 2 * 16 * 16 * 32, dotAMX
+}

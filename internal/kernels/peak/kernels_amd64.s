@@ -99,3 +99,126 @@ fma256_loop:
 	JNZ         fma256_loop
 	VZEROUPPER
 	RET
+
+// func dotAMX(n int)
+TEXT ·dotAMX(SB), NOSPLIT, $0-8
+	MOVQ n+0(FP), CX
+	LEAQ tileshape<>+0(SB), AX
+
+	// ldtilecfg [RAX]
+	LONG $0x4978e2c4
+	BYTE $0x00
+
+dotAMX_loop:
+	// tdpbf16ps tmm0, tmm4, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// tdpbf16ps tmm1, tmm4, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// tdpbf16ps tmm2, tmm5, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+
+	// tdpbf16ps tmm3, tmm5, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+
+	// tdpbf16ps tmm0, tmm4, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// tdpbf16ps tmm1, tmm4, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// tdpbf16ps tmm2, tmm5, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+
+	// tdpbf16ps tmm3, tmm5, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+
+	// tdpbf16ps tmm0, tmm4, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// tdpbf16ps tmm1, tmm4, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// tdpbf16ps tmm2, tmm5, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+
+	// tdpbf16ps tmm3, tmm5, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+
+	// tdpbf16ps tmm0, tmm4, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// tdpbf16ps tmm1, tmm4, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// tdpbf16ps tmm2, tmm5, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+
+	// tdpbf16ps tmm3, tmm5, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+
+	// tdpbf16ps tmm0, tmm4, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// tdpbf16ps tmm1, tmm4, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// tdpbf16ps tmm2, tmm5, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+
+	// tdpbf16ps tmm3, tmm5, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+
+	// tdpbf16ps tmm0, tmm4, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// tdpbf16ps tmm1, tmm4, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// tdpbf16ps tmm2, tmm5, tmm6
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+
+	// tdpbf16ps tmm3, tmm5, tmm7
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+	DECQ CX
+	JNZ  dotAMX_loop
+
+	// tilerelease
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	RET
+
+DATA tileshape<>+0(SB)/8, $0x0000000000000001
+DATA tileshape<>+8(SB)/8, $0x0000000000000000
+DATA tileshape<>+16(SB)/8, $0x0040004000400040
+DATA tileshape<>+24(SB)/8, $0x0040004000400040
+DATA tileshape<>+32(SB)/8, $0x0000000000000000
+DATA tileshape<>+40(SB)/8, $0x0000000000000000
+DATA tileshape<>+48(SB)/8, $0x1010101010101010
+DATA tileshape<>+56(SB)/8, $0x0000000000000000
+GLOBL tileshape<>(SB), RODATA|NOPTR, $64

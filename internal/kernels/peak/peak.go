@@ -13,10 +13,26 @@ import (
 // with the instructions of the level. It runs for about the given time in rounds and
 // returns the best of them, since other work on the machine only ever slows it down.
 func GFLOPS(g *workers.Group, level cpufeat.Level, about time.Duration) float64 {
+	flops, run := kernel(level)
+	return rate(g, about, flops, run)
+}
+
+// Tiles measures like GFLOPS the rate of single-precision products on tiles, each made of six
+// products of bfloat16 pieces, and returns 0 if the level has no tiles. Threads of one
+// core share the unit that does it, be they of this machine or, where it is virtual, of others.
+func Tiles(g *workers.Group, level cpufeat.Level, about time.Duration) float64 {
+	flops, run := tiles(level)
+	if run == nil {
+		return 0
+	}
+	return rate(g, about, flops, run)
+}
+
+// rate measures run, of which a round has that many operations.
+func rate(g *workers.Group, about time.Duration, flops int, run func(n int)) float64 {
 	// A round is cut finely: where one thread is held up, the others do what it does not.
 	const rounds, parts = 8, 16
-	flops, run := kernel(level)
-	n := 100
+	n := 10
 	once := func() time.Duration {
 		start := time.Now()
 		g.Run(parts*g.Threads(), func(int) { run(n) })

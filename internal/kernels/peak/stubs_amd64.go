@@ -9,3 +9,6 @@ func fma512(n int)
 
 // fma256 runs n rounds of independent multiply-adds on registers.
 func fma256(n int)
+
+// dotAMX runs n rounds of products of tiles.
+func dotAMX(n int)

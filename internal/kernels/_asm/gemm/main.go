@@ -24,6 +24,11 @@ func main() {
 	pack{name: "pack16y", bits: 256, nv: 2}.write()
 	pack{name: "pack8y", bits: 256, nv: 1}.write()
 	transpose()
+	split()
+	transposeTile()
+	multiply()
+	finish()
+	finite()
 	Generate()
 }
 
