@@ -49,6 +49,8 @@ type work struct {
 	run    func() error
 	record *record // an event's record, or what a wait waits for
 	wait   bool
+	copies bool   // between host and device
+	host   []byte // that it reads or writes
 }
 
 // record is one use of an event.

@@ -2,6 +2,7 @@ package fake
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"sync"
 
 	"github.com/saint-gnn/saint/cuda/internal/driver"
@@ -13,11 +14,24 @@ type Options struct {
 	Devices    int   // 0: one
 	Memory     int64 // bytes of each device; 0: 1 GiB
 	Eager      bool  // run work when it is given, instead of when it is waited for
-	Reverse    bool  // run blocks, and the warps of each, last first
-	Library    bool  // there is a library of dense products
-	Collective bool  // there is a library of sums over devices
-	Workers    int   // blocks of a kernel run at a time; 0: as many as there are processors
+	Order      Order // which work that may run does so before anybody waits for it
+	Seed       uint64
+	Reverse    bool // run blocks, and the warps of each, last first
+	Library    bool // there is a library of dense products
+	Collective bool // there is a library of sums over devices
+	Workers    int  // blocks of a kernel run at a time; 0: as many as there are processors
 }
+
+// Order says how far streams get that nobody waits for. All of them are what a GPU may do.
+type Order uint8
+
+// Orders.
+const (
+	Late        Order = iota // nowhere
+	CopiesFirst              // copies run as soon as events let them, and kernels stay behind
+	CopiesLast               // kernels run as soon as events let them, and copies stay behind
+	Shuffled                 // some of either, as Options.Seed has it
+)
 
 // Driver is a driver.Driver. Safe for concurrent use.
 type Driver struct {
@@ -25,9 +39,11 @@ type Driver struct {
 	devices []*Device
 
 	mu     sync.Mutex
+	random *rand.Rand
 	calls  int
 	copied int // uploads
 	failAt int
+	failed string
 	code   driver.Code
 }
 
@@ -47,7 +63,7 @@ func New(o Options) *Driver {
 	if o.Memory == 0 {
 		o.Memory = 1 << 30
 	}
-	d := &Driver{options: o}
+	d := &Driver{options: o, random: rand.New(rand.NewPCG(o.Seed, 7))}
 	for i := range o.Devices {
 		d.devices = append(d.devices, &Device{driver: d, index: i, mem: ptx.NewMemory(o.Memory)})
 	}
@@ -95,7 +111,15 @@ func (d *Driver) call(name string) error {
 	if d.calls != d.failAt {
 		return nil
 	}
+	d.failed = name
 	return &driver.Error{Call: name, Code: d.code, Text: fmt.Sprintf("call %d was made to fail", d.calls)}
+}
+
+// Failed returns the name of the last call that FailCall made fail.
+func (d *Driver) Failed() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.failed
 }
 
 // Version is that of CUDA 12.0.

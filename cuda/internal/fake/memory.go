@@ -2,6 +2,7 @@ package fake
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"unsafe"
 
 	"github.com/saint-gnn/saint/cuda/internal/driver"
@@ -101,12 +102,16 @@ func (d *Device) FreeHost(b []byte) error {
 	if len(b) == 0 || d.pinned[&b[0]] != len(b) {
 		return d.invalid("cuMemFreeHost", "not what cuMemHostAlloc gave, or freed before")
 	}
+	if call := d.pending(b); call != "" {
+		return d.invalid("cuMemFreeHost", "a copy of this memory has not run: "+call)
+	}
 	delete(d.pinned, &b[0])
 	return nil
 }
 
-// transfer queues f on device memory, which must be there now and when it runs.
-func (d *Device) transfer(call string, s driver.Stream, p driver.Ptr, n int64, f func(b []byte)) error {
+// transfer queues f on device memory, which must be there now and when it runs. host is what it reads or
+// writes of the host's.
+func (d *Device) transfer(call string, s driver.Stream, p driver.Ptr, n int64, host []byte, f func(b []byte) error) error {
 	if err := d.begin(call); err != nil {
 		return err
 	}
@@ -117,44 +122,61 @@ func (d *Device) transfer(call string, s driver.Stream, p driver.Ptr, n int64, f
 	if _, err := d.mem.Bytes(uint64(p), n); err != nil {
 		return d.invalid(call, err.Error())
 	}
-	return d.queue(call, s, func() error {
+	return d.add(call, s, work{name: call, host: host, copies: host != nil, run: func() error {
 		b, err := d.mem.Bytes(uint64(p), n)
 		if err != nil {
 			return &driver.Error{Call: call, Code: driver.IllegalAddress, Text: err.Error()}
 		}
-		f(b)
+		return f(b)
+	}})
+}
+
+// Upload reads src when the stream comes to it, and finds out if it was changed in the meantime.
+func (d *Device) Upload(dst driver.Ptr, src []byte, s driver.Stream) error {
+	const call = "cuMemcpyHtoDAsync"
+	given := maphash.Bytes(seed, src)
+	return d.transfer(call, s, dst, int64(len(src)), src, func(b []byte) error {
+		if maphash.Bytes(seed, src) != given {
+			return &driver.Error{Call: call, Code: driver.LaunchFailed, Text: "host memory was changed before it was copied"}
+		}
+		copy(b, src)
 		return nil
 	})
 }
 
-// Upload reads src when the stream comes to it.
-func (d *Device) Upload(dst driver.Ptr, src []byte, s driver.Stream) error {
-	return d.transfer("cuMemcpyHtoDAsync", s, dst, int64(len(src)), func(b []byte) { copy(b, src) })
-}
+var seed = maphash.MakeSeed()
 
-// Download fills dst when the stream comes to it.
+// Download fills dst when the stream comes to it; until then dst holds ptx.Unwritten.
 func (d *Device) Download(dst []byte, src driver.Ptr, s driver.Stream) error {
-	return d.transfer("cuMemcpyDtoHAsync", s, src, int64(len(dst)), func(b []byte) { copy(dst, b) })
+	for i := range dst {
+		dst[i] = ptx.Unwritten
+	}
+	return d.transfer("cuMemcpyDtoHAsync", s, src, int64(len(dst)), dst, func(b []byte) error {
+		copy(dst, b)
+		return nil
+	})
 }
 
 // Copy copies between device memory.
 func (d *Device) Copy(dst, src driver.Ptr, bytes int64, s driver.Stream) error {
 	const call = "cuMemcpyDtoDAsync"
-	return d.transfer(call, s, dst, bytes, func(b []byte) {
-		if from, err := d.mem.Bytes(uint64(src), bytes); err == nil {
-			copy(b, from)
-			return
+	return d.transfer(call, s, dst, bytes, nil, func(b []byte) error {
+		from, err := d.mem.Bytes(uint64(src), bytes)
+		if err != nil {
+			return &driver.Error{Call: call, Code: driver.IllegalAddress, Text: "the source is no memory"}
 		}
-		d.lose(&driver.Error{Call: call, Code: driver.IllegalAddress, Text: "the source is no memory"})
+		copy(b, from)
+		return nil
 	})
 }
 
 // Set8 fills bytes.
 func (d *Device) Set8(dst driver.Ptr, v uint8, n int64, s driver.Stream) error {
-	return d.transfer("cuMemsetD8Async", s, dst, n, func(b []byte) {
+	return d.transfer("cuMemsetD8Async", s, dst, n, nil, func(b []byte) error {
 		for i := range b {
 			b[i] = v
 		}
+		return nil
 	})
 }
 
@@ -163,9 +185,10 @@ func (d *Device) Set32(dst driver.Ptr, v uint32, n int64, s driver.Stream) error
 	if dst%4 != 0 {
 		return d.invalid("cuMemsetD32Async", "not aligned")
 	}
-	return d.transfer("cuMemsetD32Async", s, dst, 4*n, func(b []byte) {
+	return d.transfer("cuMemsetD32Async", s, dst, 4*n, nil, func(b []byte) error {
 		for ; len(b) > 0; b = b[4:] {
 			binary.LittleEndian.PutUint32(b, v)
 		}
+		return nil
 	})
 }

@@ -1,6 +1,8 @@
 package fake
 
 import (
+	"unsafe"
+
 	"github.com/saint-gnn/saint/cuda/internal/driver"
 )
 
@@ -29,7 +31,60 @@ func (d *Device) add(call string, s driver.Stream, w work) error {
 	if d.driver.options.Eager {
 		return d.advance(st, nil)
 	}
+	return d.drift()
+}
+
+// drift runs what Options.Order lets run now.
+func (d *Device) drift() error {
+	o := d.driver.options.Order
+	if o == Late {
+		return nil
+	}
+	for more := true; more; {
+		more = false
+		for _, h := range d.order() {
+			s := d.streams[h]
+			if len(s.queue) == 0 || !d.drifts(o, s.queue[0]) {
+				continue
+			}
+			if err := d.runFirst(s); err != nil {
+				return err
+			}
+			more = true
+		}
+	}
 	return nil
+}
+
+// drifts reports whether work that is the first of its stream runs though nobody waits for it.
+func (d *Device) drifts(o Order, w work) bool {
+	switch {
+	case w.wait:
+		return w.record == nil || w.record.done
+	case w.record != nil:
+		return true
+	case o == Shuffled:
+		d.driver.mu.Lock()
+		defer d.driver.mu.Unlock()
+		return d.driver.random.IntN(3) == 0
+	}
+	return w.copies == (o == CopiesFirst)
+}
+
+// pending returns the work that will read or write host memory which begins in b, if there is any.
+func (d *Device) pending(b []byte) string {
+	first, last := uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&b[len(b)-1]))
+	for _, s := range d.streams {
+		for _, w := range s.queue {
+			if len(w.host) == 0 {
+				continue
+			}
+			if at := uintptr(unsafe.Pointer(&w.host[0])); first <= at && at <= last {
+				return w.name
+			}
+		}
+	}
+	return ""
 }
 
 // advance runs the work of a stream, up to a record if one is given. What a wait waits for runs
@@ -39,22 +94,28 @@ func (d *Device) advance(s *stream, upTo *record) error {
 		return &driver.Error{Call: "cuStreamSynchronize", Code: driver.LaunchFailed, Text: "this would wait for ever"}
 	}
 	for len(s.queue) > 0 && d.lost == nil && (upTo == nil || !upTo.done) {
-		w := s.queue[0]
-		s.queue = s.queue[1:]
-		switch {
-		case w.wait:
-			if w.record != nil && !w.record.done {
-				if err := d.advance(w.record.stream, w.record); err != nil {
-					return err
-				}
-			}
-		case w.record != nil:
-			d.clock += 0.001
-			w.record.done, w.record.at = true, d.clock
-		default:
-			if err := w.run(); err != nil {
-				d.lose(err)
-			}
+		if err := d.runFirst(s); err != nil {
+			return err
+		}
+	}
+	return d.lost
+}
+
+// runFirst runs the first work of a stream.
+func (d *Device) runFirst(s *stream) error {
+	w := s.queue[0]
+	s.queue = s.queue[1:]
+	switch {
+	case w.wait:
+		if w.record != nil && !w.record.done {
+			return d.advance(w.record.stream, w.record)
+		}
+	case w.record != nil:
+		d.clock += 0.001
+		w.record.done, w.record.at = true, d.clock
+	default:
+		if err := w.run(); err != nil {
+			d.lose(err)
 		}
 	}
 	return d.lost
