@@ -21,6 +21,8 @@ type Backend struct {
 	part  int64 // bytes that arenas take from the device at a time, at least
 	held  atomic.Int64
 	lib   library
+	count counters
+	pins  sync.Map // page-locked memory of callers, by its first byte
 
 	mu        sync.Mutex
 	modules   map[string]driver.Module
@@ -93,15 +95,6 @@ var errNotShared = errors.New("cuda: memory of the host cannot be imported, it h
 // Import returns an error: the memory is not shared.
 func (*Backend) Import(*tensor.Tensor, tensor.DType, int, int, []byte) error { return errNotShared }
 
-// AllocHost returns page-locked memory, which copies read and write without the driver's staging.
-func (b *Backend) AllocHost(bytes int64) ([]byte, error) {
-	m, err := b.dev.AllocHost(bytes)
-	return m, b.explain(err)
-}
-
-// FreeHost takes back what AllocHost returned.
-func (b *Backend) FreeHost(m []byte) error { return b.explain(b.dev.FreeHost(m)) }
-
 // Close unloads the kernels and releases the device. Queues and arenas must have been closed.
 func (b *Backend) Close() error {
 	b.mu.Lock()
@@ -120,6 +113,7 @@ func (b *Backend) name() string { return fmt.Sprintf("%s:%d", Name, b.index) }
 
 // take allocates memory of the device.
 func (b *Backend) take(bytes int64) (driver.Ptr, error) {
+	b.count.allocations.Add(1)
 	p, err := b.dev.Alloc(bytes)
 	switch {
 	case err == nil:
@@ -185,6 +179,9 @@ var (
 	_ tensor.Queue   = (*Queue)(nil)
 
 	_ tensor.HostAllocator = (*Backend)(nil)
+	_ tensor.Copier        = (*Backend)(nil)
+	_ tensor.Counter       = (*Backend)(nil)
+	_ tensor.Ahead         = (*Queue)(nil)
 
 	_ tensor.LogLossOps = (*Queue)(nil)
 	_ tensor.PairOps    = (*Queue)(nil)

@@ -68,7 +68,7 @@ func (q *Queue) Fill(v float32, t tensor.Tensor) {
 func (q *Queue) Scale(f float32, t tensor.Tensor) {
 	matrixOf("Scale", "t", t)
 	if q.ready(t) {
-		q.quads(kernel{"map", "scale"}, t.Rows, t.Cols, q.with().int(t.Rows, t.Cols).f32(f).mat(t).flag(aligned(t)))
+		q.quads(kernel{"map", "scale"}, t.Rows, t.Cols, q.with().int(t.Rows, t.Cols).f32(f).mat(t).flag(aligned(t)).row(q.held))
 	}
 }
 

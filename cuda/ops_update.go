@@ -52,7 +52,7 @@ func (q *Queue) Adam(h tensor.AdamStep, sumsq, grad, m, v, value tensor.Tensor) 
 		return
 	}
 	rate, root := float32(float64(h.LR)/float64(h.Corr1)), float32(1/math.Sqrt(float64(h.Corr2)))
-	l := q.with().int(value.Rows, value.Cols).f32(rate, h.Beta1, h.Beta2, h.Eps, root, h.ClipNorm, bound(h.ClipValue)).row(sumsq)
+	l := q.with().int(value.Rows, value.Cols).f32(rate, h.Beta1, h.Beta2, h.Eps, root, h.ClipNorm, bound(h.ClipValue)).row(sumsq, q.held)
 	q.elements(kernel{"update", "adam"}, value.Rows*value.Cols, l.mat(grad, m, v, value))
 }
 
@@ -60,7 +60,7 @@ func (q *Queue) Adam(h tensor.AdamStep, sumsq, grad, m, v, value tensor.Tensor) 
 func (q *Queue) SGD(h tensor.SGDStep, sumsq, grad, m, value tensor.Tensor) {
 	wantUpdate("SGD", h.ClipNorm, h.Momentum, sumsq, grad, m, value)
 	if q.ready(sumsq, grad, m, value) {
-		l := q.with().int(value.Rows, value.Cols).f32(h.LR, h.Momentum).flag(h.Nesterov).f32(h.ClipNorm, bound(h.ClipValue)).row(sumsq)
+		l := q.with().int(value.Rows, value.Cols).f32(h.LR, h.Momentum).flag(h.Nesterov).f32(h.ClipNorm, bound(h.ClipValue)).row(sumsq, q.held)
 		q.elements(kernel{"update", "sgd"}, value.Rows*value.Cols, l.mat(grad, m, value))
 	}
 }
@@ -70,7 +70,7 @@ func (q *Queue) RMSProp(h tensor.RMSPropStep, sumsq, grad, v, m, value tensor.Te
 	wantUpdate("RMSProp", h.ClipNorm, h.Momentum, sumsq, grad, m, value)
 	want("RMSProp", "v", v, tensor.F32, value.Rows, value.Cols)
 	if q.ready(sumsq, grad, v, m, value) {
-		l := q.with().int(value.Rows, value.Cols).f32(h.LR, h.Alpha, h.Eps, h.Momentum, h.ClipNorm, bound(h.ClipValue)).row(sumsq)
+		l := q.with().int(value.Rows, value.Cols).f32(h.LR, h.Alpha, h.Eps, h.Momentum, h.ClipNorm, bound(h.ClipValue)).row(sumsq, q.held)
 		q.elements(kernel{"update", "rmsprop"}, value.Rows*value.Cols, l.mat(grad, v, m, value))
 	}
 }

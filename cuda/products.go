@@ -154,6 +154,7 @@ func (q *Queue) libraryGemm(transA, transB bool, alpha float32, a, b tensor.Tens
 		q.toBrain(p, a, b)
 	}
 	if q.err == nil {
+		q.b.count.launches.Add(1)
 		if err := m.products.Gemm(p); err != nil {
 			q.fail(fmt.Errorf("cuda: Gemm: %w", err))
 		}

@@ -1,7 +1,6 @@
 package cuda
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -32,6 +31,8 @@ type Queue struct {
 	args   args
 
 	multiplier multiplier
+	marking    marking
+	held       tensor.Tensor // if present, updates do nothing where it is not 0
 
 	// Memory of results that live within an operation. What was too small is freed when the
 	// stream has passed its users.
@@ -199,6 +200,7 @@ func (q *Queue) launch(k kernel, grid driver.Dim3, threads int, a *args) {
 	if err := q.dev.Launch(f, g, q.stream, a.v[:a.n]); err != nil {
 		q.fail(fmt.Errorf("cuda: %s: %w", k.name, err))
 	}
+	q.b.count.launches.Add(1)
 }
 
 // ceil returns how many blocks of size b cover n.
@@ -249,6 +251,7 @@ func (q *Queue) Upload(src []byte, dst tensor.Tensor) {
 		panic(&tensor.ShapeError{Op: "Upload", Got: describe(dst), Want: fmt.Sprintf("contiguous, %d bytes", len(src))})
 	}
 	if q.ready(dst) && len(src) > 0 {
+		q.b.count.upload(int64(len(src)))
 		q.fail(q.dev.Upload(address(dst), src, q.stream))
 	}
 }
@@ -273,6 +276,7 @@ func (q *Queue) Download(src tensor.Tensor, dst []byte) {
 		q.quads(k, src.Rows, src.Cols, q.with().int(src.Rows, src.Cols).mat(src).ptr(from).int(src.Cols))
 	}
 	if q.err == nil {
+		q.b.count.download(int64(len(dst)))
 		q.fail(q.dev.Download(dst, from, q.stream))
 	}
 }
@@ -292,8 +296,10 @@ const (
 // Sync waits for the queue's work and returns its first failure.
 func (q *Queue) Sync() error {
 	if q.checked && q.err == nil {
+		q.b.count.download(faultBytes)
 		q.fail(q.dev.Download(q.found, q.fault, q.stream))
 	}
+	q.b.count.waits.Add(1)
 	if err := q.dev.SyncStream(q.stream); err != nil {
 		q.fail(fmt.Errorf("cuda: %w", err))
 		return q.err
@@ -308,14 +314,7 @@ func (q *Queue) Sync() error {
 	}
 	if q.checked && q.err == nil {
 		q.checked = false
-		if op := int32(binary.LittleEndian.Uint32(q.found)); op != 0 {
-			row, value := int32(binary.LittleEndian.Uint32(q.found[4:])), int32(binary.LittleEndian.Uint32(q.found[8:]))
-			what := "class"
-			if op == reportGather {
-				what = "index"
-			}
-			q.fail(fmt.Errorf("cuda: %s: %s %d of row %d is outside the other operand", reports[op], what, value, row))
-		}
+		q.fail(faultOf(q.found))
 	}
 	return q.err
 }
@@ -335,6 +334,7 @@ func (q *Queue) Close() error {
 		}
 	}
 	errs = append(errs, q.multiplier.close(q))
+	errs = append(errs, q.marking.close(q.dev)...)
 	if q.found != nil {
 		errs = append(errs, q.dev.FreeHost(q.found))
 	}

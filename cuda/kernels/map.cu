@@ -47,11 +47,11 @@ KERNEL fill_u8(int rows, int cols, u32 v, u8 *t, i64 stride) {
   for (int k = j; k < min(j + 4, cols); k++) t[i * stride + k] = (u8)v;
 }
 
-// t = f t.
-KERNEL scale(int rows, int cols, float f, float *t, i64 stride, int vec) {
+// t = f t, unless held says that nothing may change; it may be null.
+KERNEL scale(int rows, int cols, float f, float *t, i64 stride, int vec, const float *held) {
   i64 i;
   int j;
-  if (!place(rows, cols, &i, &j)) return;
+  if (!place(rows, cols, &i, &j) || held && held[0] != 0.f) return;
   float a[4];
   load4(t + i * stride, j, cols, vec, a);
 #pragma unroll

@@ -21,6 +21,18 @@ DEVICE float clip(const Clip &c, float g) {
   return g < -c.bound ? -c.bound : g > c.bound ? c.bound : g;
 }
 
+// held says that nothing may change any more; it may be null.
+DEVICE bool isHeld(const float *held) { return held && held[0] != 0.f; }
+
+// What the host reads of a step: its loss, the squared norm of the gradients, and whether one of them,
+// in this step or before, was not finite. One thread.
+KERNEL watch(const float *loss, const float *norm, float *seen) {
+  float a = loss[0], b = norm[0], top = __int_as_float(0x7f7fffff);
+  seen[0] = a;
+  seen[1] = b;
+  if (!(fabsf(a) <= top && fabsf(b) <= top)) seen[2] = 1.f;
+}
+
 DEVICE bool element(int rows, int cols, i64 *i, int *j) {
   i64 t = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (t >= (i64)rows * cols) return false;
@@ -31,10 +43,11 @@ DEVICE bool element(int rows, int cols, i64 *i, int *j) {
 
 // rate is LR/Corr1 and root 1/sqrt(Corr2).
 KERNEL adam(int rows, int cols, float rate, float beta1, float beta2, float eps, float root, float clipNorm, float bound,
-            const float *sumsq, float *grad, i64 strideG, float *m, i64 strideM, float *v, i64 strideV, float *value, i64 strideValue) {
+            const float *sumsq, const float *held, float *grad, i64 strideG, float *m, i64 strideM, float *v, i64 strideV,
+            float *value, i64 strideValue) {
   i64 i;
   int j;
-  if (!element(rows, cols, &i, &j)) return;
+  if (!element(rows, cols, &i, &j) || isHeld(held)) return;
   Clip c = clipOf(clipNorm, bound, sumsq);
   float g = clip(c, grad[i * strideG + j]);
   float mk = fmaf(beta1, m[i * strideM + j], (1.f - beta1) * g);
@@ -46,11 +59,11 @@ KERNEL adam(int rows, int cols, float rate, float beta1, float beta2, float eps,
 }
 
 // m is null without momentum.
-KERNEL sgd(int rows, int cols, float lr, float momentum, int nesterov, float clipNorm, float bound, const float *sumsq, float *grad,
-           i64 strideG, float *m, i64 strideM, float *value, i64 strideValue) {
+KERNEL sgd(int rows, int cols, float lr, float momentum, int nesterov, float clipNorm, float bound, const float *sumsq,
+           const float *held, float *grad, i64 strideG, float *m, i64 strideM, float *value, i64 strideValue) {
   i64 i;
   int j;
-  if (!element(rows, cols, &i, &j)) return;
+  if (!element(rows, cols, &i, &j) || isHeld(held)) return;
   Clip c = clipOf(clipNorm, bound, sumsq);
   float g = clip(c, grad[i * strideG + j]), step = g;
   if (momentum > 0.f) {
@@ -63,10 +76,10 @@ KERNEL sgd(int rows, int cols, float lr, float momentum, int nesterov, float cli
 }
 
 KERNEL rmsprop(int rows, int cols, float lr, float alpha, float eps, float momentum, float clipNorm, float bound, const float *sumsq,
-               float *grad, i64 strideG, float *v, i64 strideV, float *m, i64 strideM, float *value, i64 strideValue) {
+               const float *held, float *grad, i64 strideG, float *v, i64 strideV, float *m, i64 strideM, float *value, i64 strideValue) {
   i64 i;
   int j;
-  if (!element(rows, cols, &i, &j)) return;
+  if (!element(rows, cols, &i, &j) || isHeld(held)) return;
   Clip c = clipOf(clipNorm, bound, sumsq);
   float g = clip(c, grad[i * strideG + j]);
   float vk = fmaf(alpha, v[i * strideV + j], (1.f - alpha) * (g * g));
