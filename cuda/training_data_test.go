@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/saint-gnn/saint/cuda/internal/fake"
@@ -51,6 +52,37 @@ func TestTrainingPlaces(t *testing.T) {
 				t.Errorf("%d allocations and %d pieces of host memory are left", n, pinned)
 			}
 		})
+	}
+}
+
+// Whatever a GPU does first of what events let it, the losses are the same to the bit.
+func TestTrainingOrders(t *testing.T) {
+	d := graph(t, true)
+	for _, place := range []trainer.Placement{trainer.PlaceDevice, trainer.PlaceHost} {
+		var want []float64
+		orders := []fake.Options{{}, {Order: fake.CopiesFirst}, {Order: fake.CopiesLast}, {Order: fake.Shuffled, Seed: 1}}
+		if testing.Short() {
+			orders = orders[:2]
+		}
+		for _, o := range orders {
+			b := fakeBackend(t, o)
+			b.part = 1 << 16
+			var got []float64
+			_, err := trainer.Train(context.Background(), trainer.Options{
+				Data: d, Backend: b, Seed: 1, Workers: 1, EvalTrainEvery: 2, Features: place,
+				Config: parse(t, "dim: 4; arch: '1-0'; act: relu; loss: sigmoid", "lr: 0.05; dropout: 0.1; edge_dropout: 0.2; eval_val_every: 9", "end: 4; sampler: rw; num_root: 8; depth: 1"),
+				OnStep: func(s trainer.StepReport) { got = append(got, s.Loss) },
+			})
+			if err != nil {
+				t.Fatalf("%+v: %v", o, err)
+			}
+			if want == nil {
+				want = got
+			}
+			if len(got) < 6 || !slices.Equal(got, want) {
+				t.Errorf("placement %d, %+v: losses %v, want %v", place, o, got, want)
+			}
+		}
 	}
 }
 

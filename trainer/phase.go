@@ -40,7 +40,7 @@ func (r *run) phase(ctx context.Context, i int) error {
 	defer r.task.Done()
 	for r.Epoch < p.end && !r.Stopped {
 		if err := r.epoch(ctx, i, src); err != nil {
-			return err
+			return r.land(err)
 		}
 	}
 	return nil
@@ -56,13 +56,16 @@ func (r *run) open(ctx context.Context, i int) (loader.Source, error) {
 	}
 	cfg := loader.Config{
 		Env: r.env, Sampler: p.sampler, Labels: &r.Data.Labels, Features: feats, Symmetric: r.env.Symmetric(),
-		Workers: r.Workers, Prefetch: prefetch + len(r.Others), Seed: r.Seed, Phase: i,
+		Workers: r.Workers, Prefetch: prefetch + len(r.Others) + r.heldBack(), Seed: r.Seed, Phase: i,
 		From: uint64(r.Epoch-p.first)*p.steps + r.InStep, To: uint64(p.end-p.first) * p.steps,
 		Tracer: r.loaderTracer(), Alloc: r.allocator(),
 	}
 	if r.Source != nil {
 		begin := time.Now()
 		defer func() { r.Times.Norm += time.Since(begin).Seconds() }()
+		if err := r.keepWeights(nil); err != nil {
+			return nil, err
+		}
 		return r.Source(ctx, cfg)
 	}
 	if err := r.prepare(ctx, i); err != nil {
@@ -70,6 +73,9 @@ func (r *run) open(ctx context.Context, i int) (loader.Source, error) {
 	}
 	var err error
 	if cfg.Norm, err = r.norm(ctx, i, cfg.Env); err != nil {
+		return nil, err
+	}
+	if err := r.keepWeights(cfg.Norm); err != nil {
 		return nil, err
 	}
 	return openSource(ctx, cfg)
@@ -91,7 +97,7 @@ func (r *run) accumulate() uint64 { return uint64(max(r.Config.Params.Accumulate
 // validates.
 func (r *run) epoch(ctx context.Context, i int, src loader.Source) error {
 	p := &r.phases[i]
-	begin := time.Now()
+	begin, work, first := time.Now(), r.count(), r.InStep
 	for r.InStep < p.steps {
 		if err := r.proceed(ctx, i, src); err != nil {
 			return err
@@ -100,7 +106,7 @@ func (r *run) epoch(ctx context.Context, i int, src loader.Source) error {
 			return err
 		}
 		if time.Since(r.saved) > r.CheckpointEvery {
-			if err := r.collect(true); err != nil {
+			if err := errors.Join(r.settle(0), r.collect(true)); err != nil {
 				return err
 			}
 			if err := r.save(); err != nil {
@@ -108,6 +114,10 @@ func (r *run) epoch(ctx context.Context, i int, src loader.Source) error {
 			}
 		}
 	}
+	if err := r.settle(0); err != nil {
+		return err
+	}
+	r.logWork(work, p.steps-first)
 	e := Epoch{Epoch: r.Epoch, Phase: i, Seconds: time.Since(begin).Seconds()}
 	if r.WeightSum > 0 {
 		e.TrainLoss = r.LossSum / r.WeightSum
@@ -151,16 +161,27 @@ func (r *run) step(ctx context.Context, phase int, src loader.Source) error {
 	if err != nil {
 		return err
 	}
-	defer b.Release()
-	var score Score
-	if r.InStep%uint64(r.EvalTrainEvery) == 0 {
-		score = r.scores[0]
-	}
+	scored := r.InStep%uint64(r.EvalTrainEvery) == 0
 	if r.Tracer != nil {
 		r.Tracer.Span(LaneCompute, "wait", int64(r.Step), begin, begin.Add(wait))
 	}
-	rate := r.schedule.rate(r.Epoch, r.Step, &r.Plateau)
-	r.opt.SetLR(rate)
+	t := takeOff{
+		epoch: r.Epoch, phase: phase, step: r.Step, waited: wait, began: begin,
+		rate: r.schedule.rate(r.Epoch, r.Step, &r.Plateau),
+	}
+	r.opt.SetLR(t.rate)
+	if r.stepper.Ahead() && b.NumNodes() > 0 {
+		return r.stepAhead(b, t, scored)
+	}
+	if err := r.settle(0); err != nil {
+		b.Release()
+		return err
+	}
+	defer b.Release()
+	var score Score
+	if scored {
+		score = r.scores[0]
+	}
 	st, err := r.stepper.Step(b, r.Step, score)
 	if err != nil {
 		return err
@@ -169,29 +190,39 @@ func (r *run) step(ctx context.Context, phase int, src loader.Source) error {
 		r.F1Sum += r.team.members[0].f1.last
 		r.F1Count++
 	}
-	r.advance(phase, 1, st, begin, wait, rate)
+	r.advance(1)
+	r.stepped(t, st)
 	return nil
 }
 
-// advance moves the run on by an update that took n subgraphs, and tells of it.
-func (r *run) advance(phase int, n uint64, st Step, begin time.Time, wait time.Duration, rate float64) {
-	if r.Step == 0 && st.Nodes > 0 {
-		r.checkFirstLoss(st)
-	}
+// advance moves the run on by an update that took n subgraphs.
+func (r *run) advance(n uint64) {
 	r.Step++
 	r.InStep += n
 	r.Drawn += n
+}
+
+// stepped takes in the outcome of an update, and tells of it.
+func (r *run) stepped(t takeOff, st Step) {
+	if t.step == 0 && st.Nodes > 0 {
+		r.checkFirstLoss(st)
+	}
 	r.LossSum += st.Loss
 	r.WeightSum += st.WeightSum
-	r.Times.SampleWait += wait.Seconds()
-	took := time.Since(begin)
+	r.Times.SampleWait += t.waited.Seconds()
+	now, began := time.Now(), t.began
+	if r.landed.After(began) {
+		began = r.landed // the time before is that of the update before
+	}
+	took := now.Sub(began)
+	r.landed = now
 	r.Times.Train += took.Seconds()
-	r.stepped.loss, r.stepped.weight = st.Loss, st.WeightSum
-	r.task.SetFunc(int64(r.Step), r.detail)
+	r.latest.loss, r.latest.weight = st.Loss, st.WeightSum
+	r.task.SetFunc(int64(t.step+1), r.detail)
 	if r.OnStep != nil {
 		r.OnStep(StepReport{
-			Epoch: r.Epoch, Phase: phase, Step: r.Step - 1, Loss: st.Loss / math.Max(st.WeightSum, 1e-30), LearningRate: rate,
-			Nodes: st.Nodes, Edges: st.Edges, PeakBytes: st.PeakBytes, Took: took, Waiting: wait,
+			Epoch: t.epoch, Phase: t.phase, Step: t.step, Loss: st.Loss / math.Max(st.WeightSum, 1e-30), LearningRate: t.rate,
+			Nodes: st.Nodes, Edges: st.Edges, PeakBytes: st.PeakBytes, Took: took, Waiting: t.waited,
 		})
 	}
 }
@@ -199,7 +230,7 @@ func (r *run) advance(phase int, n uint64, st Step, begin time.Time, wait time.D
 // progressText describes the last step.
 func (r *run) progressText() string {
 	return fmt.Sprintf("epoch %d/%d  loss %.4f  wait %.0f%%", r.Epoch+1, r.Until,
-		r.stepped.loss/math.Max(r.stepped.weight, 1e-30), 100*r.Times.SampleWait/math.Max(r.Times.Train, 1e-9))
+		r.latest.loss/math.Max(r.latest.weight, 1e-30), 100*r.Times.SampleWait/math.Max(r.Times.Train, 1e-9))
 }
 
 // checkFirstLoss compares the first loss with that of a model that knows nothing.
@@ -246,24 +277,31 @@ func (r *run) scoreOf(m *member) Score {
 	}
 }
 
-// scoreBatch counts the F1 of the nodes that a training subgraph learns from.
+// scoreBatch fetches the logits of a training subgraph and counts its F1.
 func (r *run) scoreBatch(m *member, b *loader.Batch, logits tensor.Tensor, q tensor.Queue) error {
-	f, l := &m.f1, &r.Data.Labels
-	if f.counts == nil {
-		f.counts, f.onehot = metric.NewConfusion(l.NumClasses), make([]uint8, l.NumClasses)
-	}
-	f.counts.Reset()
+	f := &m.f1
 	f.host = grow(f.host, logits.Rows*logits.Cols)
 	q.Download(logits, bytesOf(f.host))
 	if err := q.Sync(); err != nil {
 		return err
 	}
-	weights := m.stepper.lossWeights(b)
+	r.scoreLogits(f, b, f.host, m.stepper.lossWeights(b))
+	return nil
+}
+
+// scoreLogits counts the F1 of the nodes that a training subgraph learns from.
+func (r *run) scoreLogits(f *f1Counter, b *loader.Batch, logits, weights []float32) {
+	l := &r.Data.Labels
+	if f.counts == nil {
+		f.counts, f.onehot = metric.NewConfusion(l.NumClasses), make([]uint8, l.NumClasses)
+	}
+	f.counts.Reset()
+	cols := l.NumClasses
 	for i, v := range b.Nodes {
 		if weights[i] == 0 {
 			continue // the node is not for training, or the model has seen its label
 		}
-		row := f.host[i*logits.Cols : (i+1)*logits.Cols]
+		row := logits[i*cols : (i+1)*cols]
 		if r.scorer.multi {
 			f.counts.AddMultiLogits(row, truthRow(l, v, f.onehot))
 		} else {
@@ -271,5 +309,4 @@ func (r *run) scoreBatch(m *member, b *loader.Batch, logits tensor.Tensor, q ten
 		}
 	}
 	f.last = f.counts.F1Micro()
-	return nil
 }

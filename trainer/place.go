@@ -3,6 +3,7 @@ package trainer
 import (
 	"fmt"
 
+	"github.com/saint-gnn/saint/loader"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -34,6 +35,7 @@ type placer struct {
 	slots  [numSlots]tensor.Tensor // descriptors, reused from step to step
 	copies []tensor.Tensor
 	keep   keeper
+	beside tensor.Copies // if not nil, what copies in place of the queue
 }
 
 func (p *placer) put(a tensor.Arena, q tensor.Queue, slot int, dt tensor.DType, rows, cols int, src []byte) tensor.Tensor {
@@ -54,10 +56,28 @@ func (p *placer) put(a tensor.Arena, q tensor.Queue, slot int, dt tensor.DType, 
 		}
 		return t
 	}
+	if p.beside != nil {
+		return p.beside.Put(dt, rows, cols, src)
+	}
 	t := a.Alloc(dt, rows, cols)
 	q.Upload(src, t)
 	p.copies = append(p.copies, t)
 	return t
+}
+
+// begin makes what is placed from now on that of b, as forBatch does.
+func (p *placer) begin(b *loader.Batch, a tensor.Arena, changing ...int) {
+	p.forBatch(b, a, changing...)
+	if p.beside != nil {
+		p.beside.Begin()
+	}
+}
+
+// ready makes the queue's work to come follow the copies of what was placed.
+func (p *placer) ready() {
+	if p.beside != nil {
+		p.beside.Ready()
+	}
 }
 
 // ints places a column of int32.
@@ -73,8 +93,12 @@ func (p *placer) column(a tensor.Arena, q tensor.Queue, slot int, s []float32) t
 // forget drops the copies without releasing them: for an arena that is about to be reset.
 func (p *placer) forget() { p.copies = p.copies[:0] }
 
-// done releases the copies. The host arrays may change once the queue has been synced.
+// done releases the copies; the queue was given everything that uses them. The host arrays may change
+// once it has been synced.
 func (p *placer) done(a tensor.Arena) {
+	if p.beside != nil {
+		p.beside.End()
+	}
 	for _, t := range p.copies {
 		a.Release(t)
 	}

@@ -49,8 +49,11 @@ func Probe(ctx context.Context, o Options, steps int) (*Probed, error) {
 	begin, waited := time.Now(), r.Times.SampleWait
 	for range p.Steps {
 		if err := r.step(ctx, 0, src); err != nil {
-			return nil, err
+			return nil, r.land(err)
 		}
+	}
+	if err := r.settle(0); err != nil {
+		return nil, r.land(err)
 	}
 	p.Seconds = time.Since(begin).Seconds() - (r.Times.SampleWait - waited)
 	return p, nil

@@ -139,8 +139,12 @@ type run struct {
 	saved    time.Time
 	before   Times // of the earlier parts of a resumed run
 	task     *progress.Task
-	detail   func() string // of the task's line
-	stepped  struct{ loss, weight float64 }
+	detail   func() string                  // of the task's line
+	latest   struct{ loss, weight float64 } // of the last update whose outcome is there
+	flying   []takeOff                      // updates whose outcome is not
+	scoredBy [inFlight][]float32            // what their nodes weigh in the loss, where they are scored
+	landed   time.Time                      // when the last outcome came
+	pageable bool                           // it was said that page-locked memory has run out
 
 	env    samplers.Env
 	scores []Score // of the devices
@@ -296,6 +300,9 @@ func (r *run) buildModel() (err error) {
 		return err
 	}
 	for _, m := range r.team.members {
+		if err := m.stepper.KeepLabels(&d.Labels); err != nil {
+			return err
+		}
 		r.scores = append(r.scores, r.scoreOf(m))
 	}
 	return r.buildEvaluation()

@@ -45,6 +45,10 @@ type Stepper struct {
 
 	classWeight []float32 // of softmax; nil: all the same
 	watch       stopwatch
+	ahead       *ahead // nil: the device computes no later than the host
+	tables      nodeTables
+
+	targets, weights tensor.Tensor // of the running step's loss
 
 	nodes     tensor.Tensor // what regather gathers
 	given     tensor.Tensor // labels among them
@@ -98,8 +102,11 @@ func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats
 	if err == nil && feats != nil {
 		err = s.keepFeatures(feats)
 	}
+	if err == nil {
+		err = s.goAhead()
+	}
 	if err = errors.Join(err, m.arena.Err()); err != nil {
-		return nil, errors.Join(err, q.Close())
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
@@ -115,8 +122,13 @@ func (s *Stepper) gather(dst tensor.Tensor) {
 // SetTracer tells t where the time of every step from now on goes; nil tells nobody.
 func (s *Stepper) SetTracer(t Tracer) { s.watch.to = t }
 
-// Close frees the stepper's queue.
-func (s *Stepper) Close() error { return s.q.Close() }
+// Close frees the stepper's queue; every update must have its outcome.
+func (s *Stepper) Close() error {
+	if s.ahead == nil {
+		return s.q.Close()
+	}
+	return errors.Join(s.ahead.close(s), s.q.Close())
+}
 
 // Score receives the logits (n×C, on the device of q) of a step before its update. They are
 // valid during the call.
@@ -150,37 +162,23 @@ func (s *Stepper) step(b *loader.Batch, index uint64, share float32, update bool
 	if b.NumNodes() == 0 {
 		return st, nil
 	}
+	if s.ahead != nil && update {
+		if err := s.start(b, index, score, false); err != nil {
+			return st, err
+		}
+		f, err := s.Finish()
+		return f.Step, err
+	}
 	defer s.reset()
-	defer func() {
-		if p := recover(); p != nil {
-			err = &LayerPanic{
-				During: fmt.Sprintf("step %d, batch %d", index, b.Index), Layer: layerName(s.model.Seq, s.ctx.Layer),
-				Value: p, Stack: string(debug.Stack()),
-			}
-		}
-		if err != nil {
-			_ = s.q.Sync() // the device may still read the batch, which the caller now releases
-		}
-	}()
-	s.ctx.Step = index
-	s.store.Begin(s.ctx.Seed, index)
-	s.arena.ResetPeak()
-	s.watch.start(index)
-	x, graph := s.inputs(b)
-	s.watch.lap(LaneCopy, "inputs")
-	logits := s.model.Seq.Forward(&s.ctx, graph, x)
-	s.arena.Release(x) // the store holds what the backward pass needs of it
-	s.ctx.Layer = s.model.Seq.Len()
-	dlogits := s.arena.Alloc(tensor.F32, logits.Rows, logits.Cols)
-	weights := s.lossWeights(b)
-	s.loss.Eval(s.q, logits, s.target(b), s.place.column(s.arena, s.q, slotWeight, weights), s.lossT, dlogits)
+	defer s.failed(b, index, &err)
+	logits, dlogits, graph := s.forward(b, index)
 	if score != nil {
 		if err := score(b, logits, s.q); err != nil {
 			return st, err
 		}
 	}
 	s.arena.Release(logits)
-	st = Step{Nodes: b.NumNodes(), Edges: b.NumEdges(), SavedBytes: s.store.Bytes(), WeightSum: s.weightSum(weights, b.Class)}
+	st = s.outcome(b)
 	if st.Loss, err = s.lossNow(); err != nil || !finite(st.Loss) {
 		return st, s.notFinite("loss", st.Loss, b, index, err, s.whereLoss)
 	}
@@ -207,21 +205,75 @@ func (s *Stepper) step(b *loader.Batch, index uint64, share float32, update bool
 	return st, err
 }
 
+// failed makes an error of a panic, and waits for the device after an error: it may still read the
+// batch, which the caller now releases. It has to be deferred itself.
+func (s *Stepper) failed(b *loader.Batch, index uint64, err *error) {
+	if p := recover(); p != nil {
+		*err = &LayerPanic{
+			During: fmt.Sprintf("step %d, batch %d", index, b.Index), Layer: layerName(s.model.Seq, s.ctx.Layer),
+			Value: p, Stack: string(debug.Stack()),
+		}
+	}
+	if *err != nil {
+		s.drain()
+	}
+}
+
+// drain waits for all that the device was given; what fails then was told before.
+func (s *Stepper) drain() {
+	if s.ahead != nil {
+		_ = s.ahead.copies.Sync()
+	}
+	_ = s.q.Sync()
+}
+
+// forward begins the step number index: it queues everything up to the loss and its gradient.
+func (s *Stepper) forward(b *loader.Batch, index uint64) (logits, dlogits tensor.Tensor, graph *nn.Batch) {
+	s.ctx.Step = index
+	s.store.Begin(s.ctx.Seed, index)
+	s.arena.ResetPeak()
+	s.watch.start(index)
+	x, graph := s.inputs(b)
+	s.watch.lap(LaneCopy, "inputs")
+	logits = s.model.Seq.Forward(&s.ctx, graph, x)
+	s.arena.Release(x) // the store holds what the backward pass needs of it
+	s.ctx.Layer = s.model.Seq.Len()
+	dlogits = s.arena.Alloc(tensor.F32, logits.Rows, logits.Cols)
+	s.loss.Eval(s.q, logits, s.targets, s.weights, s.lossT, dlogits)
+	return logits, dlogits, graph
+}
+
+// outcome returns what the host knows of a step after the forward pass.
+func (s *Stepper) outcome(b *loader.Batch) Step {
+	return Step{Nodes: b.NumNodes(), Edges: b.NumEdges(), SavedBytes: s.store.Bytes(), WeightSum: s.weightSum(s.lossWeights(b), b.Class)}
+}
+
 // inputs places the batch on the device.
 func (s *Stepper) inputs(b *loader.Batch) (tensor.Tensor, *nn.Batch) {
 	s.ctx.Layer = -1
-	s.place.forBatch(b, s.model.arena, s.changing...)
+	s.place.begin(b, s.model.arena, s.changing...)
 	n := b.NumNodes()
+	resident := s.feats.Present()
 	var x tensor.Tensor
-	if s.feats.Present() {
-		x = s.arena.Alloc(tensor.F32, n, s.feats.Cols)
-		s.drop = s.model.Seq.InputDrop(&s.ctx)
-		s.ctx.Dropped = s.drop.P > 0
+	if resident || s.tables.any() {
 		s.nodes = s.place.ints(s.arena, s.q, slotNodes, b.Nodes)
+	}
+	if resident {
 		if s.labels != nil {
 			s.labels.divide(&s.ctx, b, s.model.Classes)
 			s.given = s.place.ints(s.arena, s.q, slotGiven, s.labels.given)
 		}
+	} else {
+		x = s.place.put(s.arena, s.q, slotFeatures, tensor.F32, n, len(b.Features)/n, bytesOf(b.Features))
+		s.arena.Retain(x) // the placer has a reference of its own, in this arena or in the model's
+	}
+	graph := s.entries.of(s, b)
+	s.targets, s.weights = s.target(b), s.weightsOf(b)
+	s.place.ready()
+	if resident {
+		x = s.arena.Alloc(tensor.F32, n, s.feats.Cols)
+		s.drop = s.model.Seq.InputDrop(&s.ctx)
+		s.ctx.Dropped = s.drop.P > 0
 		s.regather(x)
 		if s.makeAgain != nil {
 			rows := s.rowByRow
@@ -230,18 +282,28 @@ func (s *Stepper) inputs(b *loader.Batch) (tensor.Tensor, *nn.Batch) {
 			}
 			s.makeAgain.MakesAgain(x, s.regather, rows)
 		}
-	} else {
-		x = s.place.put(s.arena, s.q, slotFeatures, tensor.F32, n, len(b.Features)/n, bytesOf(b.Features))
-		s.arena.Retain(x) // the placer has a reference of its own, in this arena or in the model's
 	}
-	return x, s.entries.of(s, b)
+	s.fromTables(n)
+	return x, graph
 }
 
+// target places what the loss compares with, unless it is on the device for all nodes.
 func (s *Stepper) target(b *loader.Batch) tensor.Tensor {
-	if b.Multi != nil {
+	switch {
+	case s.tables.labels.Present():
+		return tensor.Tensor{}
+	case b.Multi != nil:
 		return s.place.put(s.arena, s.q, slotMulti, tensor.U8, b.NumNodes(), s.model.Classes, b.Multi)
 	}
 	return s.place.ints(s.arena, s.q, slotClass, b.Class)
+}
+
+// weightsOf places what nodes weigh in the loss, unless it is on the device for all nodes.
+func (s *Stepper) weightsOf(b *loader.Batch) tensor.Tensor {
+	if s.tables.weights.Present() && s.labels == nil {
+		return tensor.Tensor{}
+	}
+	return s.place.column(s.arena, s.q, slotWeight, s.lossWeights(b))
 }
 
 // lossNow fetches the loss. It waits for the device; a backend that runs asynchronously
@@ -281,6 +343,7 @@ func (s *Stepper) reset() {
 	s.store.Reset()
 	s.place.forget()
 	s.arena.Reset()
+	s.targets, s.weights = tensor.Tensor{}, tensor.Tensor{}
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

@@ -56,3 +56,8 @@ func (s *scalar) fetch(q tensor.Queue, t tensor.Tensor) (float64, error) {
 	err := q.Sync()
 	return float64(s.single[0]), err
 }
+
+// floatsOf returns the memory of b, which is aligned to 4 bytes, as numbers.
+func floatsOf(b []byte) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
+}

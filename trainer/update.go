@@ -40,7 +40,9 @@ func (r *run) update(ctx context.Context, phase int, src loader.Source, n uint64
 	}
 	r.F1Sum += u.f1
 	r.F1Count += u.scored
-	r.advance(phase, n, u.Step, begin, u.wait, rate)
+	t := takeOff{epoch: r.Epoch, phase: phase, step: r.Step, rate: rate, waited: u.wait, began: begin}
+	r.advance(n)
+	r.stepped(t, u.Step)
 	return nil
 }
 

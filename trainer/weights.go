@@ -4,6 +4,7 @@ import (
 	"math"
 	"runtime"
 	"sync"
+	"unsafe"
 
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/loader"
@@ -58,18 +59,20 @@ func (e *entries) of(s *Stepper, b *loader.Batch) *nn.Batch {
 	}
 	column := func(slot int, v []float32) tensor.Tensor { return s.place.column(s.arena, s.q, slot, v) }
 	n := b.NumNodes()
-	e.csr[1] = tensor.CSR{
-		Rows: n, Cols: n,
-		Indptr:  s.place.ints(s.arena, s.q, slotTransIndptr, back.indptr),
-		Indices: s.place.ints(s.arena, s.q, slotTransIndices, back.indices),
-		Values:  column(slotTransValues, back.sampled),
-	}
 	e.csr[0] = tensor.CSR{
 		Rows: n, Cols: n,
 		Indptr:  s.place.ints(s.arena, s.q, slotIndptr, fwd.indptr),
 		Indices: s.place.ints(s.arena, s.q, slotIndices, fwd.indices),
 		Values:  column(slotValues, fwd.sampled),
 		Trans:   &e.csr[1],
+	}
+	e.csr[1] = tensor.CSR{
+		Rows: n, Cols: n, Indptr: e.csr[0].Indptr, Indices: e.csr[0].Indices,
+		Values: column(slotTransValues, back.sampled),
+	}
+	if unsafe.SliceData(back.indices) != unsafe.SliceData(fwd.indices) || unsafe.SliceData(back.indptr) != unsafe.SliceData(fwd.indptr) {
+		e.csr[1].Indptr = s.place.ints(s.arena, s.q, slotTransIndptr, back.indptr)
+		e.csr[1].Indices = s.place.ints(s.arena, s.q, slotTransIndices, back.indices)
 	}
 	e.graph = nn.Batch{Local: nn.Local{A: &e.csr[0]}}
 	if e.wanted[nn.Ones] {

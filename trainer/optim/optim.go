@@ -87,6 +87,7 @@ type base struct {
 	slots  []slots
 	sumsq  tensor.Tensor
 	count  uint64
+	check  func(q tensor.Queue, sumsq tensor.Tensor)
 }
 
 // newBase allocates the slots of those names in a and queues zeros for them.
@@ -128,6 +129,9 @@ func (o *base) begin(q tensor.Queue, params []*nn.Param, decay float64) (sumsq t
 		}
 		q.SumSquares(p.Grad, o.sumsq)
 	}
+	if o.check != nil {
+		o.check(q, o.sumsq)
+	}
 	o.count++
 	if norm, _ := o.common.clip(); norm == 0 {
 		return tensor.Tensor{}, nil
@@ -148,6 +152,10 @@ func (o *base) owns(params []*nn.Param) bool {
 	}
 	return i == len(o.params)
 }
+
+// SetCheck makes f, if not nil, part of every update: it is called when the squared norm of the
+// gradients, as SumSquares has it, is queued and nothing that changes parameters is.
+func (o *base) SetCheck(f func(q tensor.Queue, sumsq tensor.Tensor)) { o.check = f }
 
 // SumSquares returns the 1×1 tensor that holds the squared global norm of the last step's
 // gradients, before clipping; weight decay that is a part of them is included.
