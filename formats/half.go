@@ -122,9 +122,24 @@ func checkHalves(block []float32, row, dim int) error {
 type halved struct{ FeatureStore }
 
 // Halved returns a FeatureStore that reads rows of src and rounds them to half precision on the
-// way: the same bits as Halve, without its memory. Gather fails where Halve does. It is as safe for
-// concurrent use as src.
-func Halved(src FeatureStore) FeatureStore { return halved{src} }
+// way: the same bits as Halve, without its memory. It fails where Halve does, after reading all of
+// src once. The store is as safe for concurrent use as src.
+func Halved(src FeatureStore) (FeatureStore, error) {
+	err := eachBlock(src, nil, statRows, func(_, row int, block []float32) error { return checkHalves(block, row, src.Dim()) })
+	if err != nil {
+		return nil, &PartError{Part: PartFeatures, Err: err}
+	}
+	return halved{src}, nil
+}
+
+// InHalf reports whether the features of x were rounded to half precision.
+func InHalf(x FeatureStore) bool {
+	switch x.(type) {
+	case *HalfMatrix, halved:
+		return true
+	}
+	return false
+}
 
 // Gather reads the rows into dst and rounds them there.
 func (x halved) Gather(dst []float32, ids []int32) error {
@@ -133,12 +148,8 @@ func (x halved) Gather(dst []float32, ids []int32) error {
 	}
 	dim := x.Dim()
 	var h [512]uint16
-	for i, v := range ids {
-		row := dst[i*dim : (i+1)*dim]
-		if err := checkHalves(row, int(v), dim); err != nil {
-			return err
-		}
-		for ; len(row) > 0; row = row[min(len(row), len(h)):] {
+	for i := range ids {
+		for row := dst[i*dim : (i+1)*dim]; len(row) > 0; row = row[min(len(row), len(h)):] {
 			part := row[:min(len(row), len(h))]
 			half.Encode(part, h[:len(part)])
 			half.Decode(h[:len(part)], h[:len(part)], part)

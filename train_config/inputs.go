@@ -10,7 +10,6 @@ import (
 type Inputs struct {
 	Transductive bool    // "transductive": the whole graph, of which only training nodes have a loss
 	UseLabels    bool    // "use_labels": labels of training nodes are features as well
-	Half         bool    // "feature_dtype": features are stored in half precision, f16, rather than f32
 	MaskRate     float64 // "mask_rate": share of the labels that are, in a step; the loss is that of the others
 }
 
@@ -20,7 +19,6 @@ const usualMaskRate = 0.5
 type inputKeys struct {
 	Transductive bool     `yaml:"transductive"`
 	UseLabels    bool     `yaml:"use_labels"`
-	FeatureDType *string  `yaml:"feature_dtype"`
 	MaskRate     *float64 `yaml:"mask_rate"`
 }
 
@@ -42,28 +40,8 @@ func (c *Config) readInputs(s *Section) error {
 	if in.UseLabels && (float32(in.MaskRate) <= 0 || float32(in.MaskRate) >= 1) {
 		return s.Errorf("mask_rate", "mask_rate is %v, want more than 0 and less than 1", in.MaskRate)
 	}
-	if k.FeatureDType != nil {
-		if err := oneOf(s, map[string]string{"feature_dtype": *k.FeatureDType}, map[string]string{"feature_dtype": "f32 f16"}); err != nil {
-			return err
-		}
-		in.Half = *k.FeatureDType == "f16"
-	}
 	c.Params.Inputs = in
-	if msg := c.Params.CheckFeatures(); msg != "" {
-		return s.Errorf("feature_dtype", "%s", msg)
-	}
 	return nil
-}
-
-// CheckFeatures says what half precision of the features does not go with, "" if all is well.
-func (p *Params) CheckFeatures() string {
-	switch {
-	case p.Inputs.Half && p.Inputs.UseLabels:
-		return "feature_dtype f16: labels are added to features in single precision only; leave out feature_dtype or use_labels"
-	case p.Inputs.Half && p.Double:
-		return "feature_dtype f16 stores less than single precision, but dtype d is double precision; leave one of them out"
-	}
-	return ""
 }
 
 // write writes what is not the default.
@@ -73,8 +51,5 @@ func (in Inputs) write(b *bytes.Buffer) {
 	}
 	if in.UseLabels {
 		fmt.Fprintf(b, "    use_labels: true\n    mask_rate: %v\n", in.MaskRate)
-	}
-	if in.Half {
-		b.WriteString("    feature_dtype: f16\n")
 	}
 }

@@ -42,7 +42,6 @@ func TestTraining(t *testing.T) {
 		{"inputs", "transductive: true; use_labels: true", func(p *Params) {
 			p.Inputs = Inputs{Transductive: true, UseLabels: true, MaskRate: 0.5}
 		}},
-		{"half precision", "feature_dtype: f16", func(p *Params) { p.Inputs.Half = true }},
 		{"loss", "class_weights: [1, 0.25, 0]; label_smoothing: 0.1", func(p *Params) {
 			p.ClassWeights.List, p.LabelSmoothing = []float64{1, 0.25, 0}, 0.1
 		}},
@@ -106,9 +105,6 @@ func TestTrainingErrors(t *testing.T) {
 		{"patience: 0", "bad.yml:10:15: patience is 0, want the epochs without a better score that are borne, 1 or more"},
 		{"label_smoothing: 1", "bad.yml:10:22: label_smoothing is 1, want at least 0 and less than 1"},
 		{"mask_rate: 0.5", "bad.yml:10:16: mask_rate is about labels as features and needs use_labels: true"},
-		{"feature_dtype: bf16", "feature_dtype is \"bf16\", want one of f32, f16"},
-		{"feature_dtype: f16; use_labels: true", "feature_dtype f16: labels are added to features in single precision only"},
-		{"feature_dtype: f16; dtype: d", "but dtype d is double precision"},
 		{"use_labels: true; mask_rate: 1", "mask_rate is 1, want more than 0 and less than 1"},
 		{"transductive: 1", "transductive: want"},
 		{"dtype: d; n_bits: 2", "bad.yml:10:12: dtype d: activations are compressed in single precision only"},

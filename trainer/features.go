@@ -1,9 +1,11 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/saint-gnn/saint/formats"
+	trainconfig "github.com/saint-gnn/saint/train_config"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -13,6 +15,27 @@ func inMemory(feats formats.FeatureStore) formats.FeatureStore {
 		return feats
 	}
 	return nil
+}
+
+// halfFeatures returns the features of d in half precision, in memory if they are in memory.
+func halfFeatures(c *trainconfig.Config, d *formats.Dataset) (formats.FeatureStore, error) {
+	if msg := c.CheckFeatures(); msg != "" {
+		return nil, errors.New(msg)
+	}
+	if formats.InHalf(d.Features) {
+		return d.Features, nil
+	}
+	var x formats.FeatureStore
+	var err error
+	if inMemory(d.Features) != nil {
+		x, _, err = formats.Halve(d.Features)
+	} else {
+		x, err = formats.Halved(d.Features)
+	}
+	if err != nil {
+		return nil, formats.BadInput(d.Name, "%w", err)
+	}
+	return x, nil
 }
 
 // keepFeatures makes all rows visible to the device, in the type that they are stored in if it knows

@@ -20,8 +20,12 @@ func TrainingGraph(c *trainconfig.Config, d *formats.Dataset) *formats.Graph {
 
 // Features returns what c's models read of every node: the features of d and, where labels are
 // used, one column for each class, with a 1 for the class of a training node. That is what
-// evaluation sees; a step hides the labels that it learns from.
+// evaluation sees; a step hides the labels that it learns from. Where c wants features in half
+// precision, they are rounded now unless they are already.
 func Features(c *trainconfig.Config, d *formats.Dataset) (formats.FeatureStore, error) {
+	if c.System.Half {
+		return halfFeatures(c, d)
+	}
 	if _, done := d.Features.(*labelled); done || !c.Params.Inputs.UseLabels {
 		return d.Features, nil
 	}

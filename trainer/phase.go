@@ -60,6 +60,9 @@ func (r *run) open(ctx context.Context, i int) (loader.Source, error) {
 		From: uint64(r.Epoch-p.first)*p.steps + r.InStep, To: uint64(p.end-p.first) * p.steps,
 		Tracer: r.loaderTracer(), Alloc: r.allocator(),
 	}
+	if r.Source != nil && feats != nil && r.Config.System.Half {
+		return nil, errors.New("feature_dtype f16: what others send comes in single precision, and the features do not lie in memory here; use f32")
+	}
 	if r.Source != nil {
 		begin := time.Now()
 		defer func() { r.Times.Norm += time.Since(begin).Seconds() }()

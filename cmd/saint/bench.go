@@ -91,6 +91,7 @@ func benchFlags() []cli.Flag {
 	return append(
 		dataFlags(),
 		&cli.StringFlag{Name: "preset", Usage: "generated graphs `NAME,...` to measure on", DefaultText: benchPresets},
+		featureTypeFlag(),
 		&cli.StringFlag{Name: "train_config", Usage: "network and sampler: training configuration `FILE`", DefaultText: "rw.yml of the data set"},
 		&cli.IntFlag{Name: "threads", Usage: "threads `N` at most", DefaultText: "all that the process may use"},
 		&cli.IntFlag{Name: "repeats", Value: 9, Usage: "repeats `N` of each measurement"},
@@ -102,6 +103,7 @@ func benchFlags() []cli.Flag {
 type benchOptions struct {
 	data       []string // prefixes
 	config     string
+	features   string // --feature_dtype
 	edgeWeight bool
 	threads    int
 	repeats    int
@@ -113,7 +115,7 @@ type benchOptions struct {
 
 func benchOptionsOf(c *cli.Context) (benchOptions, error) {
 	o := benchOptions{
-		config: c.String("train_config"), edgeWeight: c.Bool("edge_weight"), threads: c.Int("threads"), repeats: c.Int("repeats"),
+		config: c.String("train_config"), features: c.String("feature_dtype"), edgeWeight: c.Bool("edge_weight"), threads: c.Int("threads"), repeats: c.Int("repeats"),
 		seed: c.Uint64("seed"),
 	}
 	switch {
@@ -264,10 +266,13 @@ func benchConfig(o benchOptions, prefix, fallback string) (*trainconfig.Config, 
 	c, err := trainconfig.Load(name, dataName(prefix))
 	if err != nil && o.config == "" {
 		if flickr, e := trainconfig.Load(fallback, "flickr"); e == nil {
-			return flickr, nil
+			c, err = flickr, nil
 		}
 	}
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	return c, setFeatureType(c, o.features)
 }
 
 // openBenchSet loads or generates a data set.
@@ -278,7 +283,7 @@ func openBenchSet(ctx context.Context, e *env, o benchOptions, prefix string, co
 		s.label += fmt.Sprintf(" %d bits", a.Bits)
 	}
 	var err error
-	if s.ds, _, err = loadData(ctx, e, prefix, o.edgeWeight); err != nil {
+	if s.ds, _, err = loadDataAs(ctx, e, prefix, o.edgeWeight, config.System.Half); err != nil {
 		return nil, err
 	}
 	if err := trainer.CheckLabels(config, &s.ds.Labels); err != nil {

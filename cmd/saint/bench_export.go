@@ -271,7 +271,10 @@ func (x *exporter) writeData(dir string) error {
 	if ds.Labels.IsMulti() {
 		labels = put("labels", ds.Labels.Multi, n, ds.Labels.NumClasses)
 	}
-	resident, _ := ds.Features.(formats.Resident) // newBenchModel has refused others
+	resident, ok := ds.Features.(formats.Resident)
+	if !ok {
+		return errors.New("features are exported in single precision: leave out feature_dtype f16")
+	}
 	return errors.Join(
 		labels,
 		put("full_indptr", ds.Full.Indptr, n+1), put("full_indices", ds.Full.Indices, len(ds.Full.Indices)),

@@ -114,11 +114,10 @@ func newBenchModel(ds *formats.Dataset, config *trainconfig.Config, threads int,
 	if err = errors.Join(err, q.Sync(), q.Close()); err != nil {
 		return nil, err
 	}
-	resident, _ := ds.Features.(formats.Resident)
-	if resident == nil {
-		return nil, errors.New("the features do not lie in memory: steps are measured with features that do")
+	if _, resident := formats.StoredOf(ds.Features); !resident {
+		return nil, errNotInMemory
 	}
-	m.stepper, err = trainer.NewStepper(m.model, m.opt, m.arena, resident, seed, trainer.WithActivations(trainer.ActivationStore(p.Activations)))
+	m.stepper, err = trainer.NewStepper(m.model, m.opt, m.arena, ds.Features, seed, trainer.WithActivations(trainer.ActivationStore(p.Activations)))
 	return m, err
 }
 

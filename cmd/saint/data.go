@@ -83,8 +83,13 @@ func checkOut(path string) error {
 
 // loadData loads or generates the data set that prefix names and says how long it took.
 func loadData(ctx context.Context, e *env, prefix string, edgeWeight bool) (*formats.Dataset, float64, error) {
+	return loadDataAs(ctx, e, prefix, edgeWeight, false)
+}
+
+// loadDataAs is loadData with features in half precision if half is set.
+func loadDataAs(ctx context.Context, e *env, prefix string, edgeWeight, half bool) (*formats.Dataset, float64, error) {
 	begin := time.Now()
-	ds, err := openData(ctx, e, prefix, edgeWeight)
+	ds, err := openData(ctx, e, prefix, edgeWeight, half)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -99,10 +104,12 @@ func loadData(ctx context.Context, e *env, prefix string, edgeWeight bool) (*for
 	return ds, took, nil
 }
 
-func openData(ctx context.Context, e *env, prefix string, edgeWeight bool) (*formats.Dataset, error) {
+func openData(ctx context.Context, e *env, prefix string, edgeWeight, half bool) (*formats.Dataset, error) {
 	if !strings.HasPrefix(prefix, synthPrefix) {
 		return saintdir.Load(prefix, saintdir.Options{
 			EdgeWeight: edgeWeight,
+			Half:       half,
+			Rounded:    e.sayRounding,
 			Warn:       func(msg string) { e.log.Warn(msg) },
 			Logf:       func(format string, args ...any) { e.log.Debug(fmt.Sprintf(format, args...)) },
 		})
@@ -115,7 +122,11 @@ func openData(ctx context.Context, e *env, prefix string, edgeWeight bool) (*for
 	if err != nil {
 		return nil, err
 	}
-	return raw.Prepare()
+	ds, err := raw.Prepare()
+	if err != nil || !half {
+		return ds, err
+	}
+	return roundFeatures(ctx, e, ds)
 }
 
 // generate makes a graph with progress.

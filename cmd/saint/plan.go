@@ -123,7 +123,7 @@ func runPlan(ctx context.Context, o *planOptions, e *env) error {
 		size := trainer.Size{Nodes: o.nodes, Edges: o.edges, Features: o.features, Classes: o.classes, Multi: o.multi}
 		return o.step(e, cfg, size, b, 0)
 	}
-	ds, _, err := loadData(ctx, e, o.data, o.edgeWeight)
+	ds, _, err := loadDataAs(ctx, e, o.data, o.edgeWeight, cfg.System.Half)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (o *planOptions) step(e *env, cfg *trainconfig.Config, size trainer.Size, b
 
 // largest returns the size of the largest of the first subgraphs of a phase.
 func (o *planOptions) largest(ctx context.Context, e *env, cfg *trainconfig.Config, ds *formats.Dataset, phase int) (trainer.Size, error) {
-	_, resident := ds.Features.(formats.Resident)
+	_, resident := formats.StoredOf(ds.Features)
 	size := trainer.Size{Features: ds.Features.Dim(), Classes: ds.Labels.NumClasses, Multi: ds.Labels.IsMulti(), Rows: !resident}
 	env := samplers.NewEnv(trainer.TrainingGraph(cfg, ds), ds.TrainNodes)
 	s, err := trainer.NewSampler(&cfg.Phases[phase], env)

@@ -50,6 +50,9 @@ func setPrecision(c *trainconfig.Config, dtype string, resumed *rundir.Dir) erro
 	if c.Params.Double && c.System.Matmul != "" {
 		return usagef("dtype d: matmul %s is about single precision; leave out one of them", c.System.Matmul)
 	}
+	if msg := c.CheckFeatures(); msg != "" {
+		return usagef("%s", msg)
+	}
 	if c.Params.Double && c.Params.Activations != (trainconfig.Activations{}) {
 		return usagef("dtype d: activations are compressed in single precision only; leave out dtype, or n_bits and kept_frac")
 	}

@@ -24,6 +24,7 @@ func savedFlags() []cli.Flag {
 		&cli.StringFlag{Name: "saved_model_path", Usage: "parameter `FILE` instead of a run's checkpoint; needs --data_prefix and --train_config"},
 		&cli.StringFlag{Name: "train_config", Usage: "training configuration `FILE`"},
 		evalMemoryFlag(),
+		featureTypeFlag(),
 		matmulFlag(),
 	)
 }
@@ -72,6 +73,9 @@ func openSaved(c *cli.Context, e *env) (_ *saved, err error) {
 			s.close()
 		}
 	}()
+	if err := setFeatureType(s.config, c.String("feature_dtype")); err != nil {
+		return nil, err
+	}
 	double, err := savedDouble(s.path)
 	if err != nil {
 		return nil, err
@@ -111,7 +115,7 @@ func (s *saved) open(c *cli.Context, e *env, double bool) error {
 }
 
 func (s *saved) load(ctx context.Context, e *env, data string, edgeWeight bool) (err error) {
-	if s.data, _, err = loadData(ctx, e, data, edgeWeight); err != nil {
+	if s.data, _, err = loadDataAs(ctx, e, data, edgeWeight, s.config.System.Half); err != nil {
 		return err
 	}
 	if err := trainer.CheckLabels(s.config, &s.data.Labels); err != nil {

@@ -17,6 +17,7 @@ func activationFlags() []cli.Flag {
 		&cli.StringFlag{Name: "act_stats", Usage: "`TYPE` of the statistics: bf16 or fp32", DefaultText: "as configured, else bf16"},
 		&cli.BoolFlag{Name: "simulate", Usage: "round as with codes but keep the values: for checking accuracy"},
 		&cli.Float64Flag{Name: "grad_norm", Usage: "clip gradients to the global norm `F`", DefaultText: "as configured (grad_clip)"},
+		featureTypeFlag(),
 		&cli.BoolFlag{Name: "inductive", Usage: "train on the edges between training nodes alone, whatever the configuration says"},
 		&cli.BoolFlag{Name: "transductive", Usage: "train on the whole graph; only training nodes have a loss"},
 	}
@@ -25,6 +26,7 @@ func activationFlags() []cli.Flag {
 // overrides are flags that stand above what the configuration says.
 type overrides struct {
 	set         map[string]bool
+	features    string // --feature_dtype, "": not given
 	activations trainconfig.Activations
 	gradNorm    float64
 	inductive   bool
@@ -36,7 +38,7 @@ type overrides struct {
 
 func overridesOf(c *cli.Context) overrides {
 	o := overrides{
-		set: map[string]bool{},
+		set: map[string]bool{}, features: c.String("feature_dtype"),
 		activations: trainconfig.Activations{
 			Bits: c.Int("n_bits"), KeptFrac: c.Float64("kept_frac"), FP: c.Bool("act_fp"), Group: c.Int("act_group"),
 			Stats: c.String("act_stats"), Simulate: c.Bool("simulate"),
@@ -93,6 +95,9 @@ func (o *overrides) apply(c *trainconfig.Config) error {
 
 // applySystem is apply for what is about the machine.
 func (o *overrides) applySystem(c *trainconfig.Config) error {
+	if err := setFeatureType(c, o.features); err != nil {
+		return err
+	}
 	switch {
 	case o.amp && o.set["matmul"] && o.matmul != tensor.MatmulBF16.String():
 		return usagef("--amp stands for --matmul bf16; leave out --matmul %s", o.matmul)

@@ -87,7 +87,7 @@ func newJob(ctx context.Context, o trainOptions, e *env, resumed *rundir.Dir) (*
 		j.close()
 		return nil, err
 	}
-	if j.data, j.load, err = loadData(ctx, e, o.DataPrefix, o.EdgeWeight); err != nil {
+	if j.data, j.load, err = loadDataAs(ctx, e, o.DataPrefix, o.EdgeWeight, j.config.System.Half); err != nil {
 		j.close()
 		return nil, err
 	}

@@ -119,7 +119,11 @@ func (j *job) probe(ctx context.Context) error {
 // once more, converted.
 func dataBytes(d *formats.Dataset, double bool) int64 {
 	feature := int64(4)
-	if _, resident := d.Features.(formats.Resident); double && resident {
+	in, resident := formats.StoredOf(d.Features)
+	switch {
+	case in.F16 != nil:
+		feature = 2
+	case double && resident:
 		feature += 8
 	}
 	n := feature*int64(d.Features.Rows())*int64(d.Features.Dim()) + 4*int64(len(d.Labels.Class)) + int64(len(d.Labels.Multi))

@@ -22,6 +22,11 @@ type Options struct {
 	// read into memory. A greater one stays in its file, mapped, and is standardised as rows
 	// are read. 0: half of the memory that the process may use; negative: always mapped.
 	MaxResident int64
+	// Half rounds standardised features to half precision, which takes half the memory: those in
+	// memory never lie there in single precision, unless the file is in Fortran order. Rounded, if
+	// not nil, is told how far that moved those in memory.
+	Half    bool
+	Rounded func(formats.Rounding)
 	// Warn is told what is odd but usable, a line each, in an order that depends on the
 	// folder alone. It may be nil.
 	Warn func(string)
@@ -53,12 +58,7 @@ func Load(dir string, o Options) (*formats.Dataset, error) {
 		return nil, err
 	}
 	start := time.Now()
-	var ds *formats.Dataset
-	if l.mapped == nil {
-		ds, err = raw.Prepare()
-	} else {
-		ds, err = raw.PrepareFrom(l.mapped)
-	}
+	ds, err := l.prepare(raw)
 	if err != nil {
 		l.close()
 		return nil, l.inFolder(err)
@@ -69,6 +69,35 @@ func Load(dir string, o Options) (*formats.Dataset, error) {
 	}
 	o.Logf("%s: checked, standardised and fingerprinted in %.2f s", dir, time.Since(start).Seconds())
 	return ds, nil
+}
+
+// prepare standardises the features and, if asked for, rounds them.
+func (l *loader) prepare(raw *formats.RawDataset) (ds *formats.Dataset, err error) {
+	if l.mapped == nil {
+		ds, err = raw.Prepare()
+	} else {
+		ds, err = raw.PrepareFrom(l.mapped)
+	}
+	if err != nil || !l.options.Half {
+		return ds, err
+	}
+	if l.mapped != nil && l.mapped.bytes()/2 > l.options.MaxResident {
+		ds.Features, err = formats.Halved(ds.Features)
+		return ds, err
+	}
+	x, rounding, err := formats.Halve(ds.Features)
+	if err != nil {
+		return nil, err
+	}
+	if l.options.Rounded != nil {
+		l.options.Rounded(rounding)
+	}
+	ds.Features = x
+	if l.mapped != nil {
+		err = l.mapped.Close()
+		l.mapped = nil
+	}
+	return ds, err
 }
 
 // LoadRaw reads and checks the data set in dir without standardising it. Features are
@@ -167,7 +196,8 @@ func (l *loader) readFeatures(resident bool) error {
 	if l.feats, err = openFeatures(l.files.features); err != nil {
 		return err
 	}
-	if !resident && l.feats.bytes() > l.options.MaxResident {
+	half := l.options.Half && !l.feats.Header().Fortran
+	if !resident && (half || l.feats.bytes() > l.options.MaxResident) {
 		l.mapped = l.feats
 		return nil
 	}
