@@ -180,6 +180,7 @@ var (
 
 	_ tensor.HostAllocator = (*Backend)(nil)
 	_ tensor.Copier        = (*Backend)(nil)
+	_ tensor.HalfRows      = (*Backend)(nil)
 	_ tensor.Counter       = (*Backend)(nil)
 	_ tensor.Ahead         = (*Queue)(nil)
 

@@ -7,10 +7,18 @@ import (
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
+// HalfRows reports that rows may be gathered from half precision.
+func (*Backend) HalfRows() bool { return true }
+
 // GatherRows computes dst[i] = drop(src[idx[i]]). An index outside src is reported by Sync.
 func (q *Queue) GatherRows(src, idx tensor.Tensor, drop tensor.Drop, dst tensor.Tensor) {
 	const op = "GatherRows"
-	want(op, "src", src, dst.Type, src.Rows, dst.Cols)
+	halves := src.Type == tensor.F16 && dst.Type == tensor.F32
+	if !halves {
+		want(op, "src", src, dst.Type, src.Rows, dst.Cols)
+	} else {
+		want(op, "src", src, tensor.F16, src.Rows, dst.Cols)
+	}
 	want(op, "idx", idx, tensor.I32, dst.Rows, 1)
 	want(op, "dst", dst, dst.Type, dst.Rows, dst.Cols)
 	drops := dropOf(op, drop, dst)
@@ -26,7 +34,11 @@ func (q *Queue) GatherRows(src, idx tensor.Tensor, drop tensor.Drop, dst tensor.
 		q.rows(kernel{"gather", "gather_bytes"}, dst.Rows, a.ptr(q.fault).int(reportGather))
 		return
 	}
-	q.rows(kernel{"gather", "gather_words"}, dst.Rows, a.drop(drops).flag(aligned(src, dst)).ptr(q.fault).int(reportGather))
+	k, vec := kernel{"gather", "gather_words"}, aligned(src, dst)
+	if halves {
+		k.name, vec = "gather_half", aligned(dst) && address(src)%8 == 0 && src.Stride%4 == 0
+	}
+	q.rows(k, dst.Rows, a.drop(drops).flag(vec).ptr(q.fault).int(reportGather))
 }
 
 // Axpby computes y = alpha x + beta y; x of one row is broadcast. With beta 0 y is not read.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/saint-gnn/saint/cuda/internal/fake"
+	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/trainer"
 )
 
@@ -82,6 +83,39 @@ func TestTrainingOrders(t *testing.T) {
 			if len(got) < 6 || !slices.Equal(got, want) {
 				t.Errorf("placement %d, %+v: losses %v, want %v", place, o, got, want)
 			}
+		}
+	}
+}
+
+// Features may be stored in half precision, on the device or not.
+func TestTrainingHalfFeatures(t *testing.T) {
+	d := graph(t, false)
+	x, _, err := formats.Halve(d.Features)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Features = x
+	network, params, phases := "dim: 8; arch: '1-0'; act: relu", "lr: 0.01; dropout: 0.2", "end: 1; sampler: rw; num_root: 20; depth: 1"
+	want := train(t, cpuBackend(t), d, parse(t, network, params, phases))
+	for _, place := range []trainer.Placement{trainer.PlaceDevice, trainer.PlaceHost} {
+		drv := fake.New(fake.Options{})
+		b, err := openOn(drv, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.part = 1 << 12
+		var h history
+		_, err = trainer.Train(context.Background(), trainer.Options{
+			Data: d, Config: parse(t, network, params, phases), Backend: b, Seed: 1, Workers: 1, EvalTrainEvery: 1, Features: place,
+			OnStep:  func(s trainer.StepReport) { h.losses = append(h.losses, s.Loss) },
+			OnEpoch: func(e trainer.Epoch) error { h.epochs = append(h.epochs, e); return nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.compare(t, want)
+		if err := b.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }
