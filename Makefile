@@ -91,7 +91,8 @@ test-cuda-host:
 	@if [ "$$($(GO) env GOOS)" = linux ] && command -v "$$($(GO) env CC)" >/dev/null; then \
 		$(MAKE) --no-print-directory cuda-header && $(CUDA_ENV) $(GO) vet -tags cuda ./cuda/... ./cmd/saint && \
 		$(CUDA_ENV) $(GO) run ./tools/testsum -race -short -tags cuda,invariants ./cuda/... && \
-		$(CUDA_ENV) $(GO) test -tags cuda -run Device ./cmd/saint; \
+		$(CUDA_ENV) $(GO) test -tags cuda -run Device ./cmd/saint && \
+		$(GO) test -tags cudafake -run Fake ./cmd/saint; \
 	else echo "skipped: the CUDA build needs Linux and a C compiler"; fi
 
 test-cuda: test-cuda-files

@@ -24,6 +24,8 @@ type Backend struct {
 	count counters
 	pins  sync.Map // page-locked memory of callers, by its first byte
 
+	profile *profiler // nil: nobody measures
+
 	mu        sync.Mutex
 	modules   map[string]driver.Module
 	functions map[kernel]driver.Function
@@ -34,7 +36,7 @@ type kernel struct{ family, name string }
 
 // Open opens GPU number o.Device. Its error wraps tensor.ErrUnavailable.
 func Open(o tensor.Options) (tensor.Backend, error) {
-	drv, err := driver.Open()
+	drv, err := openDriver()
 	if err != nil {
 		return nil, unavailable(err)
 	}

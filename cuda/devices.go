@@ -30,7 +30,7 @@ type Machine struct {
 // Devices lists the GPUs that the driver shows. The error says in one line why there are none;
 // it wraps [tensor.ErrUnavailable].
 func Devices() (Machine, error) {
-	drv, err := driver.Open()
+	drv, err := openDriver()
 	if err != nil {
 		return Machine{}, unavailable(err)
 	}

@@ -155,7 +155,7 @@ func (q *Queue) libraryGemm(transA, transB bool, alpha float32, a, b tensor.Tens
 	}
 	if q.err == nil {
 		q.b.count.launches.Add(1)
-		if err := m.products.Gemm(p); err != nil {
+		if err := q.b.profile.measured(q.dev, q.stream, func() error { return m.products.Gemm(p) }); err != nil {
 			q.fail(fmt.Errorf("cuda: Gemm: %w", err))
 		}
 	}

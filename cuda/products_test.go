@@ -217,3 +217,31 @@ func TestLibraryTraining(t *testing.T) {
 		}
 	}
 }
+
+// What a GPU can do is measured and computed, and nothing is left of it.
+func TestLimits(t *testing.T) {
+	b := fakeBackend(t, fake.Options{Library: true})
+	b.useLibrary(tensor.MatmulFP32)
+	held := b.Held()
+	l, err := b.Limits()
+	if err != nil || l.CopyBytes <= 0 || b.Held() != held {
+		t.Errorf("Limits = %+v, %v, with %d bytes held, %d before", l, err, b.Held(), held)
+	}
+	h100 := driver.Properties{Major: 9, SMs: 132, ClockKHz: 1_830_000}
+	for m, want := range map[tensor.Matmul]float64{tensor.MatmulFP32: 61.8e12, tensor.MatmulTF32: 494.7e12, tensor.MatmulBF16: 989.4e12} {
+		if got := flops(h100, m); math.Abs(got-want) > 0.01*want {
+			t.Errorf("%s on 132 multiprocessors of 1.83 GHz: %g, want %g", m, got, want)
+		}
+	}
+	r := newRig(t, libraryBackend(t, fake.New(fake.Options{Library: true}), tensor.MatmulFP32))
+	own := r.b.(*Backend)
+	x := r.a.Alloc(tensor.F32, 8, 8)
+	r.q.Fill(1, x)
+	own.StartProfile()
+	r.q.Fill(1, x)
+	r.q.Gemm(false, true, 1, x, x, 0, r.a.Alloc(tensor.F32, 8, 8))
+	p, err := own.EndProfile()
+	if err != nil || p.Launches != 2 || p.Seconds <= 0 {
+		t.Errorf("profile %+v, %v, want 2 launches", p, err)
+	}
+}

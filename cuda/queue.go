@@ -197,7 +197,12 @@ func (q *Queue) launch(k kernel, grid driver.Dim3, threads int, a *args) {
 		return
 	}
 	g := driver.Geometry{Grid: grid, Block: driver.Dim3{X: uint32(threads), Y: 1, Z: 1}}
-	if err := q.dev.Launch(f, g, q.stream, a.v[:a.n]); err != nil {
+	if q.b.profile != nil {
+		err = q.b.profile.measured(q.dev, q.stream, func() error { return q.dev.Launch(f, g, q.stream, a.v[:a.n]) })
+	} else {
+		err = q.dev.Launch(f, g, q.stream, a.v[:a.n])
+	}
+	if err != nil {
 		q.fail(fmt.Errorf("cuda: %s: %w", k.name, err))
 	}
 	q.b.count.launches.Add(1)

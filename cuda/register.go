@@ -1,4 +1,4 @@
-//go:build cuda
+//go:build cuda || cudafake
 
 package cuda
 

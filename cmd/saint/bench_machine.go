@@ -92,6 +92,8 @@ type machineLine struct {
 	Flops      float64 `json:"peak_flops"`
 	Bandwidth1 float64 `json:"peak_bytes_per_s_1"`
 	Bandwidth  float64 `json:"peak_bytes_per_s"`
+
+	head []string // for people, in place of what the fields say
 }
 
 func (m *machine) line() machineLine {

@@ -33,6 +33,8 @@ type figure struct {
 	Efficiency *float64 `json:"scaling_efficiency,omitempty"`
 	Allocs     *float64 `json:"allocations,omitempty"` // of an operation, in the steady state
 	Work       string   `json:"work,omitempty"`        // sizes of an operation
+
+	More map[string]float64 `json:"more,omitempty"`
 }
 
 // newFigure summarises samples in the given unit.
@@ -96,6 +98,9 @@ func newBenchReport(e *env, m *machine) (*benchReport, error) {
 
 // lines describes the machine for people.
 func (l *machineLine) lines() []string {
+	if l.head != nil {
+		return l.head
+	}
 	limits := fmt.Sprintf("multiply-adds on registers: %.0f GFLOP/s on one thread; reads of memory: %.1f GB/s", l.Flops1/1e9, l.Bandwidth1/1e9)
 	if l.Threads > 1 {
 		limits = fmt.Sprintf("multiply-adds on registers: %.0f GFLOP/s on one thread, %.0f on %d; reads of memory: %.1f GB/s on one thread, %.1f on %d",
@@ -189,7 +194,11 @@ func (r *benchReport) finish(path string) error {
 // markdown returns the machine and the table.
 func (r *benchReport) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s, %s\n\n", r.machine.CPU, countNoun(r.machine.Threads, "thread"))
+	title := r.machine.CPU + ", " + countNoun(r.machine.Threads, "thread")
+	if r.machine.head != nil {
+		title = r.machine.CPU
+	}
+	fmt.Fprintf(&b, "# %s\n\n", title)
 	for _, l := range r.machine.lines() {
 		fmt.Fprintf(&b, "- %s\n", l)
 	}

@@ -54,6 +54,7 @@ type Properties struct {
 	SharedPerBlock int // bytes a block may have without asking
 	SharedOptIn    int // bytes a block may have after SetMaxDynamicShared
 	L2Bytes        int
+	ClockKHz       int
 	MemoryClockKHz int
 	MemoryBusBits  int
 	TotalBytes     int64

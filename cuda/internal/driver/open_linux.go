@@ -59,6 +59,7 @@ func (realDriver) Properties(device int) (Properties, error) {
 		{cu.MaxSharedMemoryPerBlock, &p.SharedPerBlock},
 		{attrSharedOptIn, &p.SharedOptIn},
 		{cu.L2CacheSize, &p.L2Bytes},
+		{cu.ClockRate, &p.ClockKHz},
 		{cu.MemoryClockRate, &p.MemoryClockKHz},
 		{cu.GlobalMemoryBusWidth, &p.MemoryBusBits},
 		{cu.AsyncEngineCount, &p.AsyncEngines},
