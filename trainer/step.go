@@ -186,8 +186,7 @@ func (s *Stepper) step(b *loader.Batch, index uint64, share float32, update bool
 	if share != 1 {
 		s.q.Scale(share, dlogits)
 	}
-	s.model.Seq.Backward(&s.ctx, graph, dlogits, false)
-	s.arena.Release(dlogits)
+	s.model.Seq.BackwardOf(&s.ctx, graph, dlogits, false)
 	if norm, err := s.gradNorm(graph); err != nil || !finite(norm) {
 		return st, s.notFinite("squared gradient norm", norm, b, index, err, s.whereGradient)
 	}
@@ -232,11 +231,11 @@ func (s *Stepper) forward(b *loader.Batch, index uint64) (logits, dlogits tensor
 	s.ctx.Step = index
 	s.store.Begin(s.ctx.Seed, index)
 	s.arena.ResetPeak()
+	s.deferring(true)
 	s.watch.start(index)
 	x, graph := s.inputs(b)
 	s.watch.lap(LaneCopy, "inputs")
-	logits = s.model.Seq.Forward(&s.ctx, graph, x)
-	s.arena.Release(x) // the store holds what the backward pass needs of it
+	logits = s.model.Seq.ForwardOf(&s.ctx, graph, x) // the store holds what the backward pass needs of it
 	s.ctx.Layer = s.model.Seq.Len()
 	dlogits = s.arena.Alloc(tensor.F32, logits.Rows, logits.Cols)
 	s.loss.Eval(s.q, logits, s.targets, s.weights, s.lossT, dlogits)
@@ -337,8 +336,16 @@ func (s *Stepper) finish(b *loader.Batch, index uint64) error {
 	return nil
 }
 
+// deferring lets the queue put operations off, if it can.
+func (s *Stepper) deferring(on bool) {
+	if d, ok := s.q.(tensor.Deferrer); ok {
+		d.Defer(on)
+	}
+}
+
 // reset leaves nothing behind, also after an error.
 func (s *Stepper) reset() {
+	s.deferring(false)
 	s.ctx.EndLayer()
 	s.store.Reset()
 	s.place.forget()

@@ -29,6 +29,11 @@ type opBackend struct {
 	names map[string]*opTimes
 	round int
 	on    bool
+
+	late     putsOff // the queue; nil if it puts nothing off
+	held     string  // what it has put off
+	heldCost opCost
+	seen     time.Duration // what was booked of its time
 }
 
 // NewQueue returns a timing queue.
@@ -37,13 +42,53 @@ func (b *opBackend) NewQueue() (tensor.Queue, error) {
 	if err != nil {
 		return nil, err
 	}
+	if late, ok := q.(putsOff); ok {
+		b.late, b.held, b.heldCost, b.seen = late, "", opCost{}, 0
+	}
 	return timedQueue(q, b), nil
 }
 
-// time runs an operation and books it.
+// putsOff is a queue that does some operations together with those that follow them.
+type putsOff interface {
+	tensor.Deferrer
+	// Waiting reports whether there are operations that it has put off.
+	Waiting() bool
+	// Spent returns the time that operations put off took so far.
+	Spent() time.Duration
+}
+
+// time runs an operation and books it, with those that it runs together with.
 func (b *opBackend) time(name string, c opCost, op func()) {
 	begin := time.Now()
 	op()
+	elapsed := sinceMS(begin)
+	if b.late != nil {
+		elapsed -= b.settle()
+		if b.late.Waiting() {
+			if b.held != "" {
+				name = b.held + " + " + name
+			}
+			b.held, b.heldCost = name, opCost{b.heldCost.flops + c.flops, b.heldCost.bytes + c.bytes}
+			return
+		}
+	}
+	b.book(name, c, elapsed)
+}
+
+// settle books what was put off, if it is done by now, and returns its milliseconds.
+func (b *opBackend) settle() float64 {
+	spent := b.late.Spent() - b.seen
+	if spent == 0 {
+		return 0
+	}
+	b.seen += spent
+	ms := spent.Seconds() * 1e3
+	b.book(b.held, b.heldCost, ms)
+	b.held, b.heldCost = "", opCost{}
+	return ms
+}
+
+func (b *opBackend) book(name string, c opCost, ms float64) {
 	if !b.on {
 		return
 	}
@@ -55,7 +100,7 @@ func (b *opBackend) time(name string, c opCost, op func()) {
 	for len(t.elapsed) <= b.round {
 		t.elapsed = append(t.elapsed, 0)
 	}
-	t.elapsed[b.round] += sinceMS(begin)
+	t.elapsed[b.round] += ms
 	t.cost.flops += c.flops
 	t.cost.bytes += c.bytes
 	t.calls++
@@ -65,6 +110,13 @@ func (b *opBackend) time(name string, c opCost, op func()) {
 type opQueue struct {
 	tensor.Queue
 	b *opBackend
+}
+
+// Defer passes on.
+func (q *opQueue) Defer(on bool) {
+	if q.b.late != nil {
+		q.b.late.Defer(on)
+	}
 }
 
 // moved returns the cost of an operation that reads or writes each of ts once.

@@ -99,10 +99,16 @@ func (q *Queue) BiasActNorm(act tensor.Act, bias, scale, offset, x tensor.Tensor
 	together(op, "scale, offset", scale, offset)
 	drops := dropOf(op, drop, y)
 	q.remember(drop.Key, &drops, y.Rows, y.Cols)
-	if !q.ready(bias, scale, offset, solid(x), y, mean, rstd) || x.Cols == 0 {
+	if !q.usable(bias, scale, offset, solid(x), y, mean, rstd) || x.Cols == 0 {
 		return
 	}
 	j := &q.norm
+	joins := q.joins(x, false, []tensor.Tensor{bias, scale, offset}, []tensor.Tensor{y, mean, rstd})
+	if joins {
+		j = q.put.norm()
+	} else {
+		q.flush()
+	}
 	j.norm, j.drop, j.tmp = scale.Present(), drops, q.rowScratch(x.Cols)
 	j.Affine = affineOf(kernelAct(op, act), bias, scale, offset)
 	if j.Bias == nil {
@@ -110,10 +116,21 @@ func (q *Queue) BiasActNorm(act tensor.Act, bias, scale, offset, x tensor.Tensor
 	}
 	j.x, j.y = sourceOf(x), view[float32](y)
 	j.mean, j.rstd = view[float32](mean), view[float32](rstd)
-	j.rowsPerTask = max(1, flatBlock/x.Cols)
-	q.group.Do(tasks(x.Rows, j.rowsPerTask), j)
-	j.drop.drawn()
+	if joins {
+		q.follow(j)
+		return
+	}
+	j.alone(q)
+	j.done(q)
 }
+
+// alone does all rows.
+func (j *normJob) alone(q *Queue) {
+	j.rowsPerTask = max(1, flatBlock/j.x.cols)
+	q.group.Do(tasks(j.x.rows, j.rowsPerTask), j)
+}
+
+func (j *normJob) done(*Queue) { j.drop.drawn() }
 
 // affineOf returns the kernels' form of the operands of a norm.
 func affineOf(act rows.Act, bias, scale, offset tensor.Tensor) rows.Affine {
@@ -136,18 +153,27 @@ type normBackJob struct {
 	dy, dx     matrix[float32]
 	drop       dropper
 	tmp        rowScratch
-	part       []float32 // for each task: dbias, dscale, doffset
+	part       []float32 // for each sumRows rows: dbias, dscale, doffset
+	sumRows    int
+	out        [3]matrix[float32]
 }
 
 // RunTask computes a block of rows and its sums.
 func (j *normBackJob) RunTask(worker, task int) {
-	j.block(worker, task, task*rowBlock, min((task+1)*rowBlock, j.x.rows))
+	j.block(worker, task*j.sumRows, min((task+1)*j.sumRows, j.x.rows))
 }
 
-// block computes rows [lo,hi) and writes their sums to a place of part.
-func (j *normBackJob) block(worker, place, lo, hi int) {
+// block computes rows [lo,hi), which begin at a multiple of sumRows.
+func (j *normBackJob) block(worker, lo, hi int) {
+	for ; lo < hi; lo += j.sumRows {
+		j.sum(worker, lo, min(lo+j.sumRows, hi))
+	}
+}
+
+// sum computes rows [lo,hi) and their sums.
+func (j *normBackJob) sum(worker, lo, hi int) {
 	cols := j.x.cols
-	p := j.part[place*3*cols:][:3*cols]
+	p := j.part[lo/j.sumRows*3*cols:][:3*cols]
 	clear(p)
 	sums := rows.Sums{Bias: p[:cols], Scale: p[cols : 2*cols], Offset: p[2*cols:]}
 	around, dropped, made := j.tmp.of(worker, 0, cols), j.tmp.of(worker, 1, cols), j.tmp.of(worker, 2, cols)
@@ -186,19 +212,41 @@ func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, 
 	together(op, "scale, dscale, doffset", scale, dscale, doffset)
 	drops := dropOf(op, drop, dy)
 	q.remember(drop.Key, &drops, dy.Rows, dy.Cols)
-	if !q.ready(bias, scale, mean, rstd, solid(x), dy, dx, dbias, dscale, doffset) || x.Cols == 0 {
+	if !q.usable(bias, scale, mean, rstd, solid(x), dy, dx, dbias, dscale, doffset) || x.Cols == 0 {
 		return
 	}
 	j := &q.normBack
+	of := operandsOf(x)
+	joins := q.joins(dy, true, []tensor.Tensor{bias, scale, mean, rstd, of[0], of[1], of[2], of[3]}, []tensor.Tensor{dx, dbias, dscale, doffset})
+	if joins {
+		j = q.put.normBack()
+	} else {
+		q.flush()
+	}
 	j.Affine, j.drop, j.tmp = affineOf(kernelAct(op, act), bias, scale, tensor.Tensor{}), drops, q.rowScratch(x.Cols)
 	if j.Bias == nil {
 		j.Bias = q.zeroRow(x.Cols)
 	}
 	j.mean, j.rstd = view[float32](mean), view[float32](rstd)
 	j.x, j.dy, j.dx = sourceOf(x), view[float32](dy), view[float32](dx)
-	n := tasks(x.Rows, rowBlock)
-	j.part = q.scratch(n * 3 * x.Cols)
-	q.group.Do(n, j)
+	j.out = [3]matrix[float32]{view[float32](dbias), view[float32](dscale), view[float32](doffset)}
+	j.sumRows = q.sumRows()
+	if n := tasks(x.Rows, j.sumRows) * 3 * x.Cols; len(j.part) < n {
+		j.part = make([]float32, n+n/8)
+	}
+	if joins {
+		q.follow(j)
+		return
+	}
+	j.alone(q)
+	j.done(q)
+}
+
+// alone does all rows.
+func (j *normBackJob) alone(q *Queue) { q.group.Do(tasks(j.x.rows, j.sumRows), j) }
+
+// done adds up the sums.
+func (j *normBackJob) done(q *Queue) {
 	j.drop.drawn()
-	q.addColumns(j.part, n, x.Cols, view[float32](dbias).s, view[float32](dscale).s, view[float32](doffset).s)
+	q.addColumns(j.part, tasks(j.x.rows, j.sumRows), j.x.cols, j.out[0].s, j.out[1].s, j.out[2].s)
 }

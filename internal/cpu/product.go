@@ -38,11 +38,15 @@ func (q *Queue) Gemm(transA, transB bool, alpha float32, a, b tensor.Tensor, bet
 	if !q.ready(a, b, c) {
 		return
 	}
-	if q.gemm == nil {
-		q.gemm = gemm.NewWorkspace()
-	}
+	ws := q.products()
 	av, bv, cv := view[float32](a), view[float32](b), view[float32](c)
-	gemm.Fused(q.group, q.gemm, around, transA, transB, m, n, k, alpha, av.s, av.ld(), bv.s, bv.ld(), beta, cv.s, cv.ld())
+	if !transA && q.waits(denseProduct, c, b) {
+		p := &q.put
+		p.transB, p.k, p.alpha, p.beta, p.a, p.b, p.out, p.left = transB, k, alpha, beta, av, bv, cv, extentOf(a)
+		p.blocks = ws.Blocks(m, n, k)
+		return
+	}
+	gemm.Fused(q.group, ws, around, transA, transB, m, n, k, alpha, av.s, av.ld(), bv.s, bv.ld(), beta, cv.s, cv.ld())
 }
 
 // SpMM computes y = alpha a x + beta y. The column indices of a must be rows of x; they are
@@ -69,6 +73,10 @@ func (q *Queue) SpMM(alpha float32, a *tensor.CSR, x tensor.Tensor, beta float32
 	}
 	if invariants.Enabled {
 		checkColumns(args.Indptr, args.Col, a.Cols)
+	}
+	if q.waits(sparseProduct, y, x, a.Indptr, a.Indices, a.Values) {
+		q.put.sparse = args
+		return
 	}
 	spmm.Mul(q.group, q.spmm, args)
 }

@@ -34,6 +34,7 @@ type Queue struct {
 	sigmoid  sigmoidJob
 	squares  squaresJob
 	adam     adamJob
+	put      deferred
 	gemm     *gemm.Workspace
 	spmm     *spmm.Workspace
 	columns  columnsJob
@@ -81,9 +82,15 @@ func (g *grid) part(task int) (r0, r1, c0, c1 int) {
 	return r0, min(r0+g.down, g.rows), c0, min(c0+g.across, g.cols)
 }
 
-// ready reports whether an operation may run: nothing has failed and the memory of every
-// tensor is there.
+// ready reports whether an operation may run, after what was put off: nothing has failed and the
+// memory of every tensor is there.
 func (q *Queue) ready(ts ...tensor.Tensor) bool {
+	q.flush()
+	return q.usable(ts...)
+}
+
+// usable is ready for an operation that may follow what was put off.
+func (q *Queue) usable(ts ...tensor.Tensor) bool {
 	if q.err != nil {
 		return false
 	}
@@ -166,7 +173,10 @@ func bytesOf(t tensor.Tensor) []byte {
 }
 
 // Sync returns the first failure of the queue.
-func (q *Queue) Sync() error { return q.err }
+func (q *Queue) Sync() error {
+	q.flush()
+	return q.err
+}
 
 // Err returns the first failure of the queue.
 func (q *Queue) Err() error { return q.err }

@@ -146,6 +146,14 @@ type AdamStep struct {
 	ClipNorm, ClipValue                 float32
 }
 
+// Deferrer is a Queue that can put operations off, although Caps.Async is not set, until it
+// knows what follows them: it then does several in one pass over memory. While it may, callers
+// read and reuse memory of the host as if the queue were asynchronous, after Sync.
+type Deferrer interface {
+	// Defer lets the queue put operations off or, after it has done what it put off, no longer.
+	Defer(on bool)
+}
+
 // Options of opening a backend.
 type Options struct {
 	Threads int    // CPU threads; 0: all that the process may use

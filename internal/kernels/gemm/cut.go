@@ -24,6 +24,7 @@ type job struct {
 	directA  bool // a is read in place, but for rows over the edge
 	private  bool // every task packs its part of op(b) for itself
 	grouping grouping
+	aligned  int // where blocks of rows begin: at multiples of it; 0: nobody waits for them
 }
 
 // grouping says which blocks of c belong to one task.
@@ -100,8 +101,29 @@ func (j *job) cut(kern *kernels, threads int) {
 		j.mb = ceil(j.m, j.mc)
 	}
 	j.mc = ceil(ceil(j.m, j.mb), kern.mr) * kern.mr
+	if j.done != nil {
+		j.align(kern.doneRows())
+	}
 	j.mb = ceil(j.m, j.mc)
 	j.group()
+}
+
+// doneRows is BlockRows of kernels without tiles.
+func (k *kernels) doneRows() int {
+	if k.mr < 12 {
+		return 12 * k.mr
+	}
+	return 6 * k.mr
+}
+
+// align makes blocks of rows that somebody waits for begin at multiples of rows.
+func (j *job) align(rows int) {
+	j.mc = max(1, j.mc/rows) * rows
+	for j.mc > rows && ceil(j.m, j.mc) < 3*doneThreads {
+		j.mc -= rows
+	}
+	j.mb = ceil(j.m, j.mc)
+	j.aligned = rows
 }
 
 // group chooses what a task is. Blocks are the same for every choice, and so are results.
@@ -190,7 +212,7 @@ func (ws *Workspace) tasks() int {
 	case j.tiled && (j.slabs > 1 || j.done != nil && j.grouping != ofRows):
 		return j.strips()
 	case j.slabs > 1 || j.done != nil && j.grouping != ofRows:
-		return ceil(j.m, reduceRows)
+		return ceil(j.m, max(reduceRows, j.aligned))
 	}
 	return 0
 }

@@ -59,8 +59,32 @@ type RowsDone interface {
 	// RowsDone is called once for every block of rows [lo,hi) of c, which together are all
 	// rows, from several goroutines at once, with a worker below the group's number of threads
 	// that no other call at the same time has. It may change these rows. Blocks are
-	// functions of the shape of the product and the instruction set alone.
+	// functions of the shape of the product and the instruction set alone; see BlockRows.
 	RowsDone(worker, lo, hi int)
+}
+
+// tileDoneRows is BlockRows of products on tiles.
+const tileDoneRows = 4 * tileSide
+
+// BlockRows returns what the first row of every block that RowsDone is told is a multiple of, if
+// Blocks says so: sums over that many rows are the same wherever blocks end. It depends on the
+// instruction set alone.
+func (ws *Workspace) BlockRows() int {
+	if ws.tiles.multiply != nil {
+		return tileDoneRows
+	}
+	return ws.kern.doneRows()
+}
+
+// Blocks reports whether BlockRows holds for a product with an a that is not transposed.
+func (ws *Workspace) Blocks(m, n, k int) bool {
+	if ws.tiles.multiply == nil {
+		return true
+	}
+	ws.job = job{m: m, n: n, k: k}
+	tiled := ws.tiled()
+	ws.job = job{}
+	return tiled
 }
 
 // Fused is Gemm with work on the operands around it. It does not allocate either if around
@@ -103,6 +127,9 @@ func Fused(g *workers.Group, ws *Workspace, around Around, transA, transB bool, 
 	}
 	if ws.tiled() {
 		j.cutTiles()
+		if j.done != nil && !transA {
+			j.align(tileDoneRows)
+		}
 	} else {
 		j.cut(&ws.kern, g.Threads())
 	}

@@ -6,7 +6,8 @@ import "github.com/saint-gnn/saint/internal/kernels/f32"
 // that they are done.
 func (ws *Workspace) reduce(worker, task int) {
 	j := &ws.job
-	lo, hi := task*reduceRows, min(j.m, (task+1)*reduceRows)
+	rows := max(reduceRows, j.aligned)
+	lo, hi := task*rows, min(j.m, (task+1)*rows)
 	if j.slabs > 1 {
 		j.sum(ws.partial, lo, hi)
 	}

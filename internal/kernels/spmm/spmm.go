@@ -39,6 +39,7 @@ type Args struct {
 type Workspace struct {
 	args   Args
 	parts  int
+	done   RowsDone // may be nil
 	rows   rowsFunc
 	cache  int // elements that stay in the second-level cache; 0: x is never packed
 	panels panels
@@ -65,29 +66,70 @@ func Mul(g *workers.Group, ws *Workspace, a Args) {
 		return
 	}
 	check(&a)
+	mul(g, ws, a, nil)
+}
+
+// RowsDone continues with finished rows of a product.
+type RowsDone interface {
+	// RowsDone is called once for every block of rows [lo,hi), which together are all rows, from
+	// several goroutines at once, with a worker below the group's number of threads that no other
+	// call at the same time has. It may change these rows of y.
+	RowsDone(worker, lo, hi int)
+}
+
+// MulThen is Mul that tells done of rows as soon as they are complete, while they are in the
+// cache of who made them. It returns false, and done was not told, where rows are not made one
+// after the other.
+func MulThen(g *workers.Group, ws *Workspace, a Args, done RowsDone) bool {
+	if len(a.Indptr) <= 1 || a.N <= 0 {
+		return true
+	}
+	check(&a)
+	return mul(g, ws, a, done)
+}
+
+// doneRows is the size of the blocks that RowsDone is told.
+const doneRows = 32
+
+func mul(g *workers.Group, ws *Workspace, a Args, done RowsDone) (told bool) {
+	rows := len(a.Indptr) - 1
 	ws.args = a
 	p := &ws.panels
 	p.cut(&a, ws.cache)
 	if p.count > 0 {
 		g.Do(p.prepare(&ws.args), p)
 	}
+	ws.done = done
+	if p.count > 0 {
+		ws.done = nil
+	}
 	blocks := max(1, p.count)
 	work := int64(a.Indptr[rows]-a.Indptr[0]) * int64(a.N) / int64(blocks)
 	ws.parts = int(max(1, min(int64(rows), int64(16*g.Threads()), work/workPerTask)))
 	g.Do(blocks*ws.parts, ws)
-	ws.args = Args{}
+	told = ws.done != nil
+	ws.args, ws.done = Args{}, nil
 	p.forget()
+	return told
 }
 
 // RunTask computes one part of the rows, of one panel if x is packed; it makes a Workspace a
 // workers.Runner. All parts of a panel come one after the other, while it is in the caches.
-func (ws *Workspace) RunTask(_, task int) {
+func (ws *Workspace) RunTask(worker, task int) {
 	a := &ws.args
 	lo, hi := workers.RowsByNNZ(a.Indptr, ws.parts, task%ws.parts)
 	if ws.panels.count > 0 {
 		a = &ws.panels.each[task/ws.parts]
 	}
-	ws.rows(a, lo, hi)
+	if ws.done == nil {
+		ws.rows(a, lo, hi)
+		return
+	}
+	for ; lo < hi; lo += doneRows {
+		end := min(hi, lo+doneRows)
+		ws.rows(a, lo, end)
+		ws.done.RowsDone(worker, lo, end)
+	}
 }
 
 func check(a *Args) {

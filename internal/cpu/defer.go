@@ -1,0 +1,240 @@
+package cpu
+
+import (
+	"slices"
+	"time"
+	"unsafe"
+
+	"github.com/saint-gnn/saint/internal/invariants"
+	"github.com/saint-gnn/saint/internal/kernels/gemm"
+	"github.com/saint-gnn/saint/internal/kernels/spmm"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// A product that is put off waits for the operations that go over its rows right afterwards:
+// they then run block by block, while the rows that a worker has just written are in its cache.
+// Every other operation, and Sync, makes the product first. Whether a product waits for others
+// changes no bit of what it or they compute.
+//
+// An operation follows if its input is the product or some of its columns, row i of what it writes
+// depends on row i of what it reads alone, and what it writes is in nobody's way (see joins). It
+// does so by passing joins and then follow, instead of ready and Group.Do.
+
+// follower goes over the rows of a product.
+type follower interface {
+	// block does rows [lo,hi), which are complete. No other call has the same worker.
+	block(worker, lo, hi int)
+	// alone does all rows, after a product whose rows are not complete one after the other.
+	alone(q *Queue)
+	// done ends the operation.
+	done(q *Queue)
+}
+
+// mostFollowers bounds what waits for one product.
+const mostFollowers = 4
+
+// productKind says what is put off.
+type productKind int
+
+const (
+	noProduct productKind = iota
+	denseProduct
+	sparseProduct
+)
+
+// deferred is a product that is put off and what follows it.
+type deferred struct {
+	on   bool // products are put off
+	kind productKind
+	c    tensor.Tensor
+
+	transB         bool
+	k              int
+	alpha, beta    float32
+	a, b, out      matrix[float32]
+	sparse         spmm.Args
+	left           extent // of a dense product
+	blocks         bool   // rows come in multiples of sumRows
+	reads          []extent
+	followers      []follower
+	reads2, writes []extent // of the followers
+
+	norms     [mostFollowers]normJob
+	backs     [mostFollowers]normBackJob
+	spent     time.Duration // on products put off, with what followed
+	usedNorms int
+	usedBacks int
+}
+
+// Defer lets the queue put products off.
+func (q *Queue) Defer(on bool) {
+	q.flush()
+	q.put.on = on && !invariants.Enabled // there released memory is overwritten at once
+}
+
+// Waiting reports whether a product is put off, and Spent how long such products took so far
+// with what followed them: who measures operations asks.
+func (q *Queue) Waiting() bool { return q.put.kind != noProduct }
+
+// Spent is described at Waiting.
+func (q *Queue) Spent() time.Duration { return q.put.spent }
+
+// extent is the memory from the first to the last element of a tensor.
+type extent struct {
+	lo, hi      uintptr
+	stride, row uintptr // bytes from row to row and of a row
+}
+
+func extentOf(t tensor.Tensor) extent {
+	if !t.Present() || t.Rows <= 0 || t.Cols <= 0 {
+		return extent{}
+	}
+	b, size := bytesOf(t), uintptr(t.Type.Size())
+	lo := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	return extent{lo, lo + uintptr(len(b)), uintptr(t.Stride) * size, uintptr(t.Cols) * size}
+}
+
+func (e extent) overlaps(f extent) bool { return e.lo < f.hi && f.lo < e.hi }
+
+func (e extent) any(list []extent) bool {
+	return slices.ContainsFunc(list, e.overlaps)
+}
+
+// within reports whether every row of e lies in the memory that row of f begins, with what is
+// between it and the next.
+func (e extent) within(f extent) bool {
+	return e.stride == f.stride && e.lo >= f.lo && e.lo+e.row <= f.lo+f.stride
+}
+
+// waits puts a product off if products are.
+func (q *Queue) waits(kind productKind, c tensor.Tensor, reads ...tensor.Tensor) bool {
+	p := &q.put
+	if !p.on || c.Rows == 0 || c.Cols == 0 {
+		return false
+	}
+	p.kind, p.c = kind, c
+	p.reads, p.reads2, p.writes, p.followers = p.reads[:0], p.reads2[:0], p.writes[:0], p.followers[:0]
+	p.usedNorms, p.usedBacks, p.left, p.blocks = 0, 0, extent{}, false
+	for _, t := range reads {
+		p.reads = append(p.reads, extentOf(t))
+	}
+	return true
+}
+
+// joins reports whether an operation on the rows of x that reads and writes these tensors may
+// follow the product that is put off. x may be among writes.
+//
+// Memory of the left operand of a dense product may be written, if rows stay within rows: when a
+// row of the product is complete, nobody reads that row of the operand any more. Memory that an
+// operand had is often given to what is made of its product.
+//
+// sums says that the operation keeps sums over blocks of rows of q.sumRows(): not all products are
+// made in such blocks.
+func (q *Queue) joins(x tensor.Tensor, sums bool, reads, writes []tensor.Tensor) bool {
+	p := &q.put
+	if p.kind == noProduct || sums && !p.blocks || len(p.followers) == mostFollowers || q.err != nil {
+		return false
+	}
+	if x.Mem != p.c.Mem || x.Stride != p.c.Stride || x.Rows != p.c.Rows || x.Off < p.c.Off || x.Off+int64(x.Cols) > p.c.Off+int64(p.c.Cols) {
+		return false
+	}
+	c, same := extentOf(p.c), extentOf(x)
+	for _, t := range writes {
+		e := extentOf(t)
+		if e.any(p.reads) || e.overlaps(p.left) && !e.within(p.left) || e.any(p.reads2) || e.any(p.writes) || e.overlaps(c) && e != same {
+			return false
+		}
+	}
+	for _, t := range reads {
+		if e := extentOf(t); e.any(p.writes) || e.overlaps(c) {
+			return false
+		}
+	}
+	p.reads2 = append(p.reads2, same)
+	for _, t := range reads {
+		p.reads2 = append(p.reads2, extentOf(t))
+	}
+	for _, t := range writes {
+		p.writes = append(p.writes, extentOf(t))
+	}
+	return true
+}
+
+// norm returns a job for a norm that follows, normBack one for its gradient.
+func (p *deferred) norm() *normJob {
+	p.usedNorms++
+	return &p.norms[p.usedNorms-1]
+}
+
+func (p *deferred) normBack() *normBackJob {
+	p.usedBacks++
+	return &p.backs[p.usedBacks-1]
+}
+
+// follow runs f with the product that is put off.
+func (q *Queue) follow(f follower) { q.put.followers = append(q.put.followers, f) }
+
+// flush makes the product that is put off.
+func (q *Queue) flush() {
+	p := &q.put
+	kind := p.kind
+	if kind == noProduct {
+		return
+	}
+	p.kind = noProduct
+	if q.err != nil {
+		return
+	}
+	begin := time.Now()
+	if kind == denseProduct {
+		q.multiply(p)
+	} else {
+		q.aggregate(p)
+	}
+	for _, f := range p.followers {
+		f.done(q)
+	}
+	p.a, p.b, p.out, p.sparse, p.c = matrix[float32]{}, matrix[float32]{}, matrix[float32]{}, spmm.Args{}, tensor.Tensor{}
+	p.spent += time.Since(begin)
+}
+
+// sumRows is the number of rows that go into one sum where rows are summed up.
+func (q *Queue) sumRows() int { return q.products().BlockRows() }
+
+// products returns the workspace of dense products.
+func (q *Queue) products() *gemm.Workspace {
+	if q.gemm == nil {
+		q.gemm = gemm.NewWorkspace()
+	}
+	return q.gemm
+}
+
+// multiply makes a dense product.
+func (q *Queue) multiply(p *deferred) {
+	var around gemm.Around
+	if len(p.followers) > 0 {
+		around.Done = p
+	}
+	gemm.Fused(q.group, q.gemm, around, false, p.transB, p.c.Rows, p.c.Cols, p.k, p.alpha, p.a.s, p.a.ld(), p.b.s, p.b.ld(), p.beta, p.out.s, p.out.ld())
+}
+
+// aggregate makes a sparse product.
+func (q *Queue) aggregate(p *deferred) {
+	if len(p.followers) == 0 {
+		spmm.Mul(q.group, q.spmm, p.sparse)
+		return
+	}
+	if spmm.MulThen(q.group, q.spmm, p.sparse, p) {
+		return
+	}
+	for _, f := range p.followers {
+		f.alone(q)
+	}
+}
+
+// RowsDone lets everything that follows go over rows [lo,hi) of the product.
+func (p *deferred) RowsDone(worker, lo, hi int) {
+	for _, f := range p.followers {
+		f.block(worker, lo, hi)
+	}
+}
