@@ -12,10 +12,19 @@ type codesQueue struct {
 	codes tensor.QuantOps
 }
 
+// rowsQueue lets operations make rows; their time is that of the operations.
+type rowsQueue struct {
+	codesQueue
+	tensor.RowOps
+}
+
 // timedQueue returns q with a clock around the operations that it has.
 func timedQueue(q tensor.Queue, b *opBackend) tensor.Queue {
 	timed := opQueue{q, b}
 	if codes, ok := q.(tensor.QuantOps); ok {
+		if rows, ok := q.(tensor.RowOps); ok {
+			return &rowsQueue{codesQueue{timed, codes}, rows}
+		}
 		return &codesQueue{timed, codes}
 	}
 	return &timed

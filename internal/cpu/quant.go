@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/saint-gnn/saint/internal/kernels/quant"
+	"github.com/saint-gnn/saint/internal/kernels/rows"
 	"github.com/saint-gnn/saint/internal/philox"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
@@ -77,7 +78,14 @@ func (g *groups) direct(i int) []float32 {
 
 // pack writes codes and statistics of group i, whose values are x, from lo to hi.
 func (g *groups) pack(i int, x []float32, lo, hi float32) {
-	var zero, step float32
+	zero, inv := g.describe(i, lo, hi)
+	n := quant.Bytes(g.bits, len(x))
+	quant.Pack(g.bits, zero, inv, g.key, uint64(i)*g.words, x, g.codes[i*g.bytes:][:n])
+}
+
+// describe writes the statistics of group i and returns what its codes are made with.
+func (g *groups) describe(i int, lo, hi float32) (zero, inv float32) {
+	var step float32
 	at := i * g.statsStride
 	if g.packed != nil {
 		p := quant.Stats16(g.bits, lo, hi)
@@ -87,8 +95,7 @@ func (g *groups) pack(i int, x []float32, lo, hi float32) {
 		zero, step = quant.Stats(g.bits, lo, hi)
 		g.stats[at], g.stats[at+1] = zero, step
 	}
-	n := quant.Bytes(g.bits, len(x))
-	quant.Pack(g.bits, zero, quant.Inverse(step), g.key, uint64(i)*g.words, x, g.codes[i*g.bytes:][:n])
+	return zero, quant.Inverse(step)
 }
 
 // unpack writes the values of group i to x.
@@ -113,6 +120,7 @@ type quantJob struct {
 	back     bool
 	rows     bool // the pass goes over rows, for signs, else over groups
 	restored bool // of going back over rows: codes gave x its values
+	several  int  // rows that are encoded together
 }
 
 // RunTask does a few groups, or rows.
@@ -121,7 +129,14 @@ func (j *quantJob) RunTask(worker, task int) {
 	if j.rows {
 		n = j.x.rows
 	}
-	for i := task * j.groupsOfTask; i < min((task+1)*j.groupsOfTask, n); i++ {
+	lo, hi := task*j.groupsOfTask, min((task+1)*j.groupsOfTask, n)
+	if j.several > 1 {
+		for ; lo < hi; lo += j.several {
+			j.encodeRows(lo, min(lo+j.several, hi), hi, j.scratch[worker])
+		}
+		return
+	}
+	for i := lo; i < hi; i++ {
 		switch {
 		case j.back && j.rows:
 			j.restore(i)
@@ -133,6 +148,46 @@ func (j *quantJob) RunTask(worker, task int) {
 			j.encode(i, j.scratch[worker])
 		}
 	}
+}
+
+// valuesTogether is how many values are encoded together at most: they stay in the first cache.
+const valuesTogether = 4096
+
+// together returns how many rows can be encoded by one call of the kernel.
+func (j *quantJob) together() int {
+	if j.back || j.codes == nil || j.width != j.x.cols || j.width%quant.Unit != 0 || !j.rows && j.bias != nil {
+		return 1
+	}
+	return max(1, valuesTogether/j.width)
+}
+
+// encodeRows does rows [lo,hi), whose groups they are, and asks for those up to end.
+func (j *quantJob) encodeRows(lo, hi, end int, buf []float32) {
+	width, units := j.width, j.width/quant.Unit
+	y := buf[:(hi-lo)*width]
+	zeros := buf[j.several*width:][:(hi-lo)*units]
+	invs := buf[j.several*(width+units):][:(hi-lo)*units]
+	inPlace := !j.rows && j.x.stride == width
+	for i := lo; i < hi; i++ {
+		x, to := j.x.row(i), y[(i-lo)*width:][:width]
+		var least, most float32
+		if j.rows {
+			least, most = quant.Stage(x, j.bias, j.act == tensor.ReLU, to, j.signs.row(i))
+		} else if least, most = quant.Range(x); !inPlace {
+			copy(to, x)
+		}
+		zero, inv := j.describe(i, least, most)
+		for u := (i - lo) * units; u < (i-lo+1)*units; u++ {
+			zeros[u], invs[u] = zero, inv
+		}
+	}
+	for i := hi; i < min(hi+j.several, end); i++ {
+		rows.Fetch(j.x.row(i))
+	}
+	if inPlace {
+		y = j.x.s[lo*width : hi*width]
+	}
+	quant.PackAll(j.bits, zeros, invs, j.key, uint64(lo)*j.words, y, j.codes[lo*j.bytes:hi*j.bytes])
 }
 
 // stage writes the signs of row i and, where rows are the groups, its codes.
@@ -262,9 +317,14 @@ func (q *Queue) runQuant(rows bool) {
 	if len(j.scratch) < q.group.Threads() {
 		j.scratch = make([][]float32, q.group.Threads())
 	}
+	j.several = j.together()
+	need := j.width
+	if j.several > 1 {
+		need = j.several * (j.width + 2*j.width/quant.Unit)
+	}
 	for i, s := range j.scratch {
-		if len(s) < j.width {
-			j.scratch[i] = make([]float32, j.width)
+		if len(s) < need {
+			j.scratch[i] = make([]float32, need)
 		}
 	}
 	q.group.Do(tasks(n, j.groupsOfTask), j)

@@ -17,25 +17,18 @@ func whole(n int) int {
 	return n &^ 31
 }
 
-// join makes out part of lo and hi.
-func join(out *[16]float32, lo, hi *float32) {
-	for i, v := range out[:8] {
-		*lo, *hi = least(*lo, v), largest(*hi, out[8+i])
-	}
-}
-
 func rangeASM(x []float32, lo, hi *float32) int {
 	n := whole(len(x))
 	if n == 0 {
 		return 0
 	}
-	var out [16]float32
+	var out [2]float32
 	if level >= cpufeat.AVX512 {
 		rangeAVX512(n, &x[0], &out)
 	} else {
 		rangeAVX2(n, &x[0], &out)
 	}
-	join(&out, lo, hi)
+	*lo, *hi = out[0], out[1]
 	return n
 }
 
@@ -44,13 +37,13 @@ func stageASM(x, bias []float32, floor float32, y []float32, signs []byte, lo, h
 	if n == 0 {
 		return 0
 	}
-	var out [16]float32
+	var out [2]float32
 	if level >= cpufeat.AVX512 {
 		stageAVX512(n, &x[0], &bias[0], floor, &y[0], &signs[0], &out)
 	} else {
 		stageAVX2(n, &x[0], &bias[0], floor, &y[0], &signs[0], &out)
 	}
-	join(&out, lo, hi)
+	*lo, *hi = out[0], out[1]
 	return n
 }
 
@@ -66,36 +59,45 @@ func unstageASM(bias []float32, signs []byte, x []float32) int {
 	return n
 }
 
-func pack(bits int, zero, inv float32, key, word uint64, x []float32, dst []byte) {
+func pack(bits int, zero, inv []float32, key, word uint64, x []float32, dst []byte) {
 	_ = dst[Bytes(bits, len(x))-1]
 	// A call's counters agree in their high word; 16 values take a block.
 	if most := 16 * (1<<32 - word/4&(1<<32-1)); uint64(len(x)) > most {
 		pack(bits, zero, inv, key, word, x[:most], dst)
 		x, dst, word = x[most:], dst[int(most)*bits/8:], word+most/4
+		if len(zero) > 1 {
+			zero, inv = zero[most/Unit:], inv[most/Unit:]
+		}
 	}
 	n, ctr, limit, from, to := len(x), word/4, uint32(1<<bits-1)*One, &x[0], &dst[0]
+	step := 0
+	if len(zero) > 1 {
+		step = 4
+		_, _ = zero[(n-1)/Unit], inv[(n-1)/Unit]
+	}
+	z, v := &zero[0], &inv[0]
 	switch {
 	case level >= cpufeat.AVX512:
 		switch bits {
 		case 1:
-			pack1AVX512(n, ctr, key, zero, inv, limit, from, to)
+			pack1AVX512(n, ctr, key, z, v, step, limit, from, to)
 		case 2:
-			pack2AVX512(n, ctr, key, zero, inv, limit, from, to)
+			pack2AVX512(n, ctr, key, z, v, step, limit, from, to)
 		case 4:
-			pack4AVX512(n, ctr, key, zero, inv, limit, from, to)
+			pack4AVX512(n, ctr, key, z, v, step, limit, from, to)
 		case 8:
-			pack8AVX512(n, ctr, key, zero, inv, limit, from, to)
+			pack8AVX512(n, ctr, key, z, v, step, limit, from, to)
 		}
 	case level >= cpufeat.AVX2:
 		switch bits {
 		case 1:
-			pack1AVX2(n, ctr, key, zero, inv, limit, from, to)
+			pack1AVX2(n, ctr, key, z, v, step, limit, from, to)
 		case 2:
-			pack2AVX2(n, ctr, key, zero, inv, limit, from, to)
+			pack2AVX2(n, ctr, key, z, v, step, limit, from, to)
 		case 4:
-			pack4AVX2(n, ctr, key, zero, inv, limit, from, to)
+			pack4AVX2(n, ctr, key, z, v, step, limit, from, to)
 		case 8:
-			pack8AVX2(n, ctr, key, zero, inv, limit, from, to)
+			pack8AVX2(n, ctr, key, z, v, step, limit, from, to)
 		}
 	default:
 		packGo(bits, zero, inv, key, word, x, dst)

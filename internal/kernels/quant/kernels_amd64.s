@@ -70,7 +70,7 @@ DATA noise3<>+24(SB)/4, $0x8080080b
 DATA noise3<>+28(SB)/4, $0x80800c0f
 GLOBL noise3<>(SB), RODATA|NOPTR, $32
 
-// func rangeAVX2(n int, x *float32, out *[16]float32)
+// func rangeAVX2(n int, x *float32, out *[2]float32)
 // Requires: AVX, AVX2
 TEXT ·rangeAVX2(SB), NOSPLIT, $0-24
 	MOVQ         n+0(FP), AX
@@ -89,30 +89,42 @@ TEXT ·rangeAVX2(SB), NOSPLIT, $0-24
 	VPBROADCASTD X3, Y3
 
 rangeAVX2_loop:
-	VMOVUPS (CX), Y4
-	VMINPS  Y4, Y0, Y0
-	VMAXPS  Y4, Y1, Y1
-	VMOVUPS 32(CX), Y4
-	VMINPS  Y4, Y2, Y2
-	VMAXPS  Y4, Y3, Y3
-	VMOVUPS 64(CX), Y4
-	VMINPS  Y4, Y0, Y0
-	VMAXPS  Y4, Y1, Y1
-	VMOVUPS 96(CX), Y4
-	VMINPS  Y4, Y2, Y2
-	VMAXPS  Y4, Y3, Y3
-	ADDQ    $0x80, CX
-	SUBQ    $0x00000020, AX
-	JNZ     rangeAVX2_loop
-	VMINPS  Y2, Y0, Y0
-	VMAXPS  Y3, Y1, Y1
-	MOVQ    out+16(FP), AX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
+	VMOVUPS      (CX), Y4
+	VMINPS       Y4, Y0, Y0
+	VMAXPS       Y4, Y1, Y1
+	VMOVUPS      32(CX), Y4
+	VMINPS       Y4, Y2, Y2
+	VMAXPS       Y4, Y3, Y3
+	VMOVUPS      64(CX), Y4
+	VMINPS       Y4, Y0, Y0
+	VMAXPS       Y4, Y1, Y1
+	VMOVUPS      96(CX), Y4
+	VMINPS       Y4, Y2, Y2
+	VMAXPS       Y4, Y3, Y3
+	ADDQ         $0x80, CX
+	SUBQ         $0x00000020, AX
+	JNZ          rangeAVX2_loop
+	VMINPS       Y2, Y0, Y0
+	VMAXPS       Y3, Y1, Y1
+	MOVQ         out+16(FP), AX
+	VEXTRACTF128 $0x01, Y0, X2
+	VMINPS       X2, X0, X0
+	VPERMILPS    $0x4e, X0, X2
+	VMINPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VMINPS       X2, X0, X0
+	VMOVSS       X0, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VMAXPS       X0, X1, X1
+	VPERMILPS    $0x4e, X1, X0
+	VMAXPS       X0, X1, X1
+	VPERMILPS    $0xb1, X1, X0
+	VMAXPS       X0, X1, X1
+	VMOVSS       X1, 4(AX)
 	VZEROUPPER
 	RET
 
-// func stageAVX2(n int, x *float32, bias *float32, floor float32, y *float32, signs *byte, out *[16]float32)
+// func stageAVX2(n int, x *float32, bias *float32, floor float32, y *float32, signs *byte, out *[2]float32)
 // Requires: AVX, AVX2
 TEXT ·stageAVX2(SB), NOSPLIT, $0-56
 	MOVQ         n+0(FP), AX
@@ -138,53 +150,65 @@ TEXT ·stageAVX2(SB), NOSPLIT, $0-56
 	VPBROADCASTD X5, Y5
 
 stageAVX2_loop:
-	VMOVUPS   (CX), Y6
-	VADDPS    (DX), Y6, Y6
-	VCMPPS    $0x1e, Y1, Y6, Y7
-	VMOVMSKPS Y7, DI
-	MOVB      DI, (SI)
-	VMAXPS    Y0, Y6, Y6
-	VMOVUPS   Y6, (BX)
-	VMINPS    Y6, Y2, Y2
-	VMAXPS    Y6, Y3, Y3
-	VMOVUPS   32(CX), Y6
-	VADDPS    32(DX), Y6, Y6
-	VCMPPS    $0x1e, Y1, Y6, Y7
-	VMOVMSKPS Y7, DI
-	MOVB      DI, 1(SI)
-	VMAXPS    Y0, Y6, Y6
-	VMOVUPS   Y6, 32(BX)
-	VMINPS    Y6, Y4, Y4
-	VMAXPS    Y6, Y5, Y5
-	VMOVUPS   64(CX), Y6
-	VADDPS    64(DX), Y6, Y6
-	VCMPPS    $0x1e, Y1, Y6, Y7
-	VMOVMSKPS Y7, DI
-	MOVB      DI, 2(SI)
-	VMAXPS    Y0, Y6, Y6
-	VMOVUPS   Y6, 64(BX)
-	VMINPS    Y6, Y2, Y2
-	VMAXPS    Y6, Y3, Y3
-	VMOVUPS   96(CX), Y6
-	VADDPS    96(DX), Y6, Y6
-	VCMPPS    $0x1e, Y1, Y6, Y7
-	VMOVMSKPS Y7, DI
-	MOVB      DI, 3(SI)
-	VMAXPS    Y0, Y6, Y6
-	VMOVUPS   Y6, 96(BX)
-	VMINPS    Y6, Y4, Y4
-	VMAXPS    Y6, Y5, Y5
-	ADDQ      $0x80, CX
-	ADDQ      $0x80, DX
-	ADDQ      $0x80, BX
-	ADDQ      $0x04, SI
-	SUBQ      $0x00000020, AX
-	JNZ       stageAVX2_loop
-	VMINPS    Y4, Y2, Y2
-	VMAXPS    Y5, Y3, Y3
-	MOVQ      out+48(FP), AX
-	VMOVUPS   Y2, (AX)
-	VMOVUPS   Y3, 32(AX)
+	VMOVUPS      (CX), Y6
+	VADDPS       (DX), Y6, Y6
+	VCMPPS       $0x1e, Y1, Y6, Y7
+	VMOVMSKPS    Y7, DI
+	MOVB         DI, (SI)
+	VMAXPS       Y0, Y6, Y6
+	VMOVUPS      Y6, (BX)
+	VMINPS       Y6, Y2, Y2
+	VMAXPS       Y6, Y3, Y3
+	VMOVUPS      32(CX), Y6
+	VADDPS       32(DX), Y6, Y6
+	VCMPPS       $0x1e, Y1, Y6, Y7
+	VMOVMSKPS    Y7, DI
+	MOVB         DI, 1(SI)
+	VMAXPS       Y0, Y6, Y6
+	VMOVUPS      Y6, 32(BX)
+	VMINPS       Y6, Y4, Y4
+	VMAXPS       Y6, Y5, Y5
+	VMOVUPS      64(CX), Y6
+	VADDPS       64(DX), Y6, Y6
+	VCMPPS       $0x1e, Y1, Y6, Y7
+	VMOVMSKPS    Y7, DI
+	MOVB         DI, 2(SI)
+	VMAXPS       Y0, Y6, Y6
+	VMOVUPS      Y6, 64(BX)
+	VMINPS       Y6, Y2, Y2
+	VMAXPS       Y6, Y3, Y3
+	VMOVUPS      96(CX), Y6
+	VADDPS       96(DX), Y6, Y6
+	VCMPPS       $0x1e, Y1, Y6, Y7
+	VMOVMSKPS    Y7, DI
+	MOVB         DI, 3(SI)
+	VMAXPS       Y0, Y6, Y6
+	VMOVUPS      Y6, 96(BX)
+	VMINPS       Y6, Y4, Y4
+	VMAXPS       Y6, Y5, Y5
+	ADDQ         $0x80, CX
+	ADDQ         $0x80, DX
+	ADDQ         $0x80, BX
+	ADDQ         $0x04, SI
+	SUBQ         $0x00000020, AX
+	JNZ          stageAVX2_loop
+	VMINPS       Y4, Y2, Y2
+	VMAXPS       Y5, Y3, Y3
+	MOVQ         out+48(FP), AX
+	VEXTRACTF128 $0x01, Y2, X0
+	VMINPS       X0, X2, X2
+	VPERMILPS    $0x4e, X2, X0
+	VMINPS       X0, X2, X2
+	VPERMILPS    $0xb1, X2, X0
+	VMINPS       X0, X2, X2
+	VMOVSS       X2, (AX)
+	VEXTRACTF128 $0x01, Y3, X0
+	VMAXPS       X0, X3, X3
+	VPERMILPS    $0x4e, X3, X0
+	VMAXPS       X0, X3, X3
+	VPERMILPS    $0xb1, X3, X0
+	VMAXPS       X0, X3, X3
+	VMOVSS       X3, 4(AX)
 	VZEROUPPER
 	RET
 
@@ -293,115 +317,116 @@ unstageAVX2_loop:
 	VZEROUPPER
 	RET
 
-// func pack1AVX2(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
+// func pack1AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 // Requires: AVX, AVX2
-TEXT ·pack1AVX2(SB), NOSPLIT, $640-56
+TEXT ·pack1AVX2(SB), NOSPLIT, $640-72
 	MOVQ         n+0(FP), AX
-	MOVQ         x+40(FP), CX
-	MOVQ         dst+48(FP), DX
-	VBROADCASTSS zero+24(FP), Y0
-	VBROADCASTSS inv+28(FP), Y1
-	VBROADCASTSS limit+32(FP), Y2
-	MOVL         $0x80000000, BX
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VXORPS       Y3, Y0, Y0
-	MOVQ         key+16(FP), BX
-	MOVL         BX, SI
-	SHRQ         $0x20, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, (SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 32(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 64(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 96(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 128(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 160(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 192(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 224(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 256(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 288(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 320(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 352(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 384(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 416(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 448(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 480(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 512(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 544(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 576(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 608(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVQ         $0x00000000d2511f53, BX
-	VMOVQ        BX, X3
-	VPBROADCASTQ X3, Y3
-	MOVQ         $0x00000000cd9e8d57, BX
-	VMOVQ        BX, X4
-	VPBROADCASTQ X4, Y4
-	MOVQ         $0x0000000000000004, BX
-	VMOVQ        BX, X5
-	VPBROADCASTQ X5, Y5
+	MOVQ         x+56(FP), CX
+	MOVQ         dst+64(FP), DX
+	MOVQ         zero+24(FP), BX
+	MOVQ         inv+32(FP), SI
+	MOVQ         step+40(FP), DI
+	VBROADCASTSS limit+48(FP), Y2
+	MOVQ         key+16(FP), R8
+	MOVL         R8, R9
+	SHRQ         $0x20, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, (SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 32(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 64(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 96(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 128(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 160(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 192(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 224(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 256(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 288(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 320(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 352(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 384(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 416(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 448(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 480(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 512(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 544(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 576(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 608(SP)
+	ADDL         $0xbb67ae85, R8
+	MOVQ         $0x00000000d2511f53, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y3
+	MOVQ         $0x00000000cd9e8d57, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y4
+	MOVQ         $0x0000000000000004, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y5
 	VPBROADCASTQ ctr+8(FP), Y6
 	VPADDQ       blockOrderAVX2<>+0(SB), Y6, Y6
 
 pack1AVX2_loop:
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
 	VPXOR        Y9, Y9, Y9
 	VPXOR        Y10, Y10, Y10
 	VMOVAPS      Y6, Y7
@@ -493,21 +518,24 @@ pack1AVX2_loop:
 	VPBLENDD     $0xaa, Y8, Y11, Y8
 	VPUNPCKLQDQ  Y8, Y7, Y9
 	VPUNPCKHQDQ  Y8, Y7, Y7
-	VADDPS       (CX), Y0, Y8
+	VMOVUPS      (CX), Y8
+	VSUBPS       Y0, Y8, Y8
 	VMULPS       Y1, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
 	VPMINUD      Y2, Y8, Y8
 	VPSHUFB      noise0<>+0(SB), Y9, Y10
 	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VADDPS       32(CX), Y0, Y10
+	VMOVUPS      32(CX), Y10
+	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
 	VPSHUFB      noise0<>+0(SB), Y7, Y11
 	VPADDD       Y11, Y10, Y10
 	VPSRLD       $0x10, Y10, Y10
-	VADDPS       64(CX), Y0, Y11
+	VMOVUPS      64(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -516,7 +544,8 @@ pack1AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x01, Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VADDPS       96(CX), Y0, Y11
+	VMOVUPS      96(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -525,7 +554,8 @@ pack1AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x01, Y11, Y11
 	VPOR         Y11, Y10, Y10
-	VADDPS       128(CX), Y0, Y11
+	VMOVUPS      128(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -534,7 +564,8 @@ pack1AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x02, Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VADDPS       160(CX), Y0, Y11
+	VMOVUPS      160(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -543,7 +574,8 @@ pack1AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x02, Y11, Y11
 	VPOR         Y11, Y10, Y10
-	VADDPS       192(CX), Y0, Y11
+	VMOVUPS      192(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -552,7 +584,8 @@ pack1AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x03, Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VADDPS       224(CX), Y0, Y9
+	VMOVUPS      224(CX), Y9
+	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
 	VCVTPS2DQ    Y9, Y9
 	VPMINUD      Y2, Y9, Y9
@@ -652,7 +685,8 @@ pack1AVX2_loop:
 	VPBLENDD     $0xaa, Y9, Y13, Y9
 	VPUNPCKLQDQ  Y9, Y7, Y11
 	VPUNPCKHQDQ  Y9, Y7, Y7
-	VADDPS       256(CX), Y0, Y9
+	VMOVUPS      256(CX), Y9
+	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
 	VCVTPS2DQ    Y9, Y9
 	VPMINUD      Y2, Y9, Y9
@@ -661,7 +695,8 @@ pack1AVX2_loop:
 	VPSRLD       $0x10, Y9, Y9
 	VPSLLD       $0x04, Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VADDPS       288(CX), Y0, Y9
+	VMOVUPS      288(CX), Y9
+	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
 	VCVTPS2DQ    Y9, Y9
 	VPMINUD      Y2, Y9, Y9
@@ -670,7 +705,8 @@ pack1AVX2_loop:
 	VPSRLD       $0x10, Y9, Y9
 	VPSLLD       $0x04, Y9, Y9
 	VPOR         Y9, Y10, Y10
-	VADDPS       320(CX), Y0, Y9
+	VMOVUPS      320(CX), Y9
+	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
 	VCVTPS2DQ    Y9, Y9
 	VPMINUD      Y2, Y9, Y9
@@ -679,7 +715,8 @@ pack1AVX2_loop:
 	VPSRLD       $0x10, Y9, Y9
 	VPSLLD       $0x05, Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VADDPS       352(CX), Y0, Y9
+	VMOVUPS      352(CX), Y9
+	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
 	VCVTPS2DQ    Y9, Y9
 	VPMINUD      Y2, Y9, Y9
@@ -688,7 +725,8 @@ pack1AVX2_loop:
 	VPSRLD       $0x10, Y9, Y9
 	VPSLLD       $0x05, Y9, Y9
 	VPOR         Y9, Y10, Y10
-	VADDPS       384(CX), Y0, Y9
+	VMOVUPS      384(CX), Y9
+	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
 	VCVTPS2DQ    Y9, Y9
 	VPMINUD      Y2, Y9, Y9
@@ -697,7 +735,8 @@ pack1AVX2_loop:
 	VPSRLD       $0x10, Y9, Y9
 	VPSLLD       $0x06, Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VADDPS       416(CX), Y0, Y9
+	VMOVUPS      416(CX), Y9
+	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
 	VCVTPS2DQ    Y9, Y9
 	VPMINUD      Y2, Y9, Y9
@@ -706,7 +745,8 @@ pack1AVX2_loop:
 	VPSRLD       $0x10, Y9, Y9
 	VPSLLD       $0x06, Y9, Y9
 	VPOR         Y9, Y10, Y10
-	VADDPS       448(CX), Y0, Y9
+	VMOVUPS      448(CX), Y9
+	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
 	VCVTPS2DQ    Y9, Y9
 	VPMINUD      Y2, Y9, Y9
@@ -715,19 +755,20 @@ pack1AVX2_loop:
 	VPSRLD       $0x10, Y9, Y9
 	VPSLLD       $0x07, Y9, Y9
 	VPOR         Y9, Y8, Y8
-	VADDPS       480(CX), Y0, Y9
+	VMOVUPS      480(CX), Y9
+	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
 	VCVTPS2DQ    Y9, Y9
 	VPMINUD      Y2, Y9, Y9
-	VPSHUFB      noise3<>+0(SB), Y7, Y7
-	VPADDD       Y7, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y0
+	VPADDD       Y0, Y9, Y9
 	VPSRLD       $0x10, Y9, Y9
 	VPSLLD       $0x07, Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VPACKUSDW    Y10, Y8, Y8
 	VPERMQ       $0xd8, Y8, Y8
-	VEXTRACTI128 $0x01, Y8, X7
-	VPACKUSWB    X7, X8, X8
+	VEXTRACTI128 $0x01, Y8, X0
+	VPACKUSWB    X0, X8, X8
 	VMOVDQU      X8, (DX)
 	ADDQ         $0x00000200, CX
 	ADDQ         $0x10, DX
@@ -852,115 +893,116 @@ unpack1AVX2_loop:
 	VZEROUPPER
 	RET
 
-// func pack2AVX2(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
+// func pack2AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 // Requires: AVX, AVX2
-TEXT ·pack2AVX2(SB), NOSPLIT, $640-56
+TEXT ·pack2AVX2(SB), NOSPLIT, $640-72
 	MOVQ         n+0(FP), AX
-	MOVQ         x+40(FP), CX
-	MOVQ         dst+48(FP), DX
-	VBROADCASTSS zero+24(FP), Y0
-	VBROADCASTSS inv+28(FP), Y1
-	VBROADCASTSS limit+32(FP), Y2
-	MOVL         $0x80000000, BX
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VXORPS       Y3, Y0, Y0
-	MOVQ         key+16(FP), BX
-	MOVL         BX, SI
-	SHRQ         $0x20, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, (SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 32(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 64(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 96(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 128(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 160(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 192(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 224(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 256(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 288(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 320(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 352(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 384(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 416(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 448(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 480(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 512(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 544(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 576(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 608(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVQ         $0x00000000d2511f53, BX
-	VMOVQ        BX, X3
-	VPBROADCASTQ X3, Y3
-	MOVQ         $0x00000000cd9e8d57, BX
-	VMOVQ        BX, X4
-	VPBROADCASTQ X4, Y4
-	MOVQ         $0x0000000000000004, BX
-	VMOVQ        BX, X5
-	VPBROADCASTQ X5, Y5
+	MOVQ         x+56(FP), CX
+	MOVQ         dst+64(FP), DX
+	MOVQ         zero+24(FP), BX
+	MOVQ         inv+32(FP), SI
+	MOVQ         step+40(FP), DI
+	VBROADCASTSS limit+48(FP), Y2
+	MOVQ         key+16(FP), R8
+	MOVL         R8, R9
+	SHRQ         $0x20, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, (SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 32(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 64(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 96(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 128(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 160(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 192(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 224(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 256(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 288(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 320(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 352(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 384(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 416(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 448(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 480(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 512(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 544(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 576(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 608(SP)
+	ADDL         $0xbb67ae85, R8
+	MOVQ         $0x00000000d2511f53, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y3
+	MOVQ         $0x00000000cd9e8d57, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y4
+	MOVQ         $0x0000000000000004, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y5
 	VPBROADCASTQ ctr+8(FP), Y6
 	VPADDQ       blockOrderAVX2<>+0(SB), Y6, Y6
 
 pack2AVX2_loop:
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
 	VPXOR        Y9, Y9, Y9
 	VPXOR        Y10, Y10, Y10
 	VMOVAPS      Y6, Y7
@@ -1052,21 +1094,24 @@ pack2AVX2_loop:
 	VPBLENDD     $0xaa, Y8, Y11, Y8
 	VPUNPCKLQDQ  Y8, Y7, Y9
 	VPUNPCKHQDQ  Y8, Y7, Y7
-	VADDPS       (CX), Y0, Y8
+	VMOVUPS      (CX), Y8
+	VSUBPS       Y0, Y8, Y8
 	VMULPS       Y1, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
 	VPMINUD      Y2, Y8, Y8
 	VPSHUFB      noise0<>+0(SB), Y9, Y10
 	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VADDPS       32(CX), Y0, Y10
+	VMOVUPS      32(CX), Y10
+	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
 	VPSHUFB      noise0<>+0(SB), Y7, Y11
 	VPADDD       Y11, Y10, Y10
 	VPSRLD       $0x10, Y10, Y10
-	VADDPS       64(CX), Y0, Y11
+	VMOVUPS      64(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1075,7 +1120,8 @@ pack2AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x02, Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VADDPS       96(CX), Y0, Y11
+	VMOVUPS      96(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1084,7 +1130,8 @@ pack2AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x02, Y11, Y11
 	VPOR         Y11, Y10, Y10
-	VADDPS       128(CX), Y0, Y11
+	VMOVUPS      128(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1093,7 +1140,8 @@ pack2AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x04, Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VADDPS       160(CX), Y0, Y11
+	VMOVUPS      160(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1102,7 +1150,8 @@ pack2AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x04, Y11, Y11
 	VPOR         Y11, Y10, Y10
-	VADDPS       192(CX), Y0, Y11
+	VMOVUPS      192(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1111,7 +1160,8 @@ pack2AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x06, Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VADDPS       224(CX), Y0, Y9
+	VMOVUPS      224(CX), Y9
+	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
 	VCVTPS2DQ    Y9, Y9
 	VPMINUD      Y2, Y9, Y9
@@ -1216,21 +1266,24 @@ pack2AVX2_loop:
 	VPBLENDD     $0xaa, Y8, Y11, Y8
 	VPUNPCKLQDQ  Y8, Y7, Y9
 	VPUNPCKHQDQ  Y8, Y7, Y7
-	VADDPS       256(CX), Y0, Y8
+	VMOVUPS      256(CX), Y8
+	VSUBPS       Y0, Y8, Y8
 	VMULPS       Y1, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
 	VPMINUD      Y2, Y8, Y8
 	VPSHUFB      noise0<>+0(SB), Y9, Y10
 	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VADDPS       288(CX), Y0, Y10
+	VMOVUPS      288(CX), Y10
+	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
 	VPSHUFB      noise0<>+0(SB), Y7, Y11
 	VPADDD       Y11, Y10, Y10
 	VPSRLD       $0x10, Y10, Y10
-	VADDPS       320(CX), Y0, Y11
+	VMOVUPS      320(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1239,7 +1292,8 @@ pack2AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x02, Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VADDPS       352(CX), Y0, Y11
+	VMOVUPS      352(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1248,7 +1302,8 @@ pack2AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x02, Y11, Y11
 	VPOR         Y11, Y10, Y10
-	VADDPS       384(CX), Y0, Y11
+	VMOVUPS      384(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1257,7 +1312,8 @@ pack2AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x04, Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VADDPS       416(CX), Y0, Y11
+	VMOVUPS      416(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1266,7 +1322,8 @@ pack2AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x04, Y11, Y11
 	VPOR         Y11, Y10, Y10
-	VADDPS       448(CX), Y0, Y11
+	VMOVUPS      448(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1275,19 +1332,20 @@ pack2AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x06, Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VADDPS       480(CX), Y0, Y9
+	VMOVUPS      480(CX), Y9
+	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
 	VCVTPS2DQ    Y9, Y9
 	VPMINUD      Y2, Y9, Y9
-	VPSHUFB      noise3<>+0(SB), Y7, Y7
-	VPADDD       Y7, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y0
+	VPADDD       Y0, Y9, Y9
 	VPSRLD       $0x10, Y9, Y9
 	VPSLLD       $0x06, Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VPACKUSDW    Y10, Y8, Y8
 	VPERMQ       $0xd8, Y8, Y8
-	VEXTRACTI128 $0x01, Y8, X7
-	VPACKUSWB    X7, X8, X8
+	VEXTRACTI128 $0x01, Y8, X0
+	VPACKUSWB    X0, X8, X8
 	VMOVDQU      X8, 16(DX)
 	ADDQ         $0x00000200, CX
 	ADDQ         $0x20, DX
@@ -1412,115 +1470,116 @@ unpack2AVX2_loop:
 	VZEROUPPER
 	RET
 
-// func pack4AVX2(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
+// func pack4AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 // Requires: AVX, AVX2
-TEXT ·pack4AVX2(SB), NOSPLIT, $640-56
+TEXT ·pack4AVX2(SB), NOSPLIT, $640-72
 	MOVQ         n+0(FP), AX
-	MOVQ         x+40(FP), CX
-	MOVQ         dst+48(FP), DX
-	VBROADCASTSS zero+24(FP), Y0
-	VBROADCASTSS inv+28(FP), Y1
-	VBROADCASTSS limit+32(FP), Y2
-	MOVL         $0x80000000, BX
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VXORPS       Y3, Y0, Y0
-	MOVQ         key+16(FP), BX
-	MOVL         BX, SI
-	SHRQ         $0x20, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, (SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 32(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 64(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 96(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 128(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 160(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 192(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 224(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 256(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 288(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 320(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 352(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 384(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 416(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 448(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 480(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 512(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 544(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 576(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 608(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVQ         $0x00000000d2511f53, BX
-	VMOVQ        BX, X3
-	VPBROADCASTQ X3, Y3
-	MOVQ         $0x00000000cd9e8d57, BX
-	VMOVQ        BX, X4
-	VPBROADCASTQ X4, Y4
-	MOVQ         $0x0000000000000004, BX
-	VMOVQ        BX, X5
-	VPBROADCASTQ X5, Y5
+	MOVQ         x+56(FP), CX
+	MOVQ         dst+64(FP), DX
+	MOVQ         zero+24(FP), BX
+	MOVQ         inv+32(FP), SI
+	MOVQ         step+40(FP), DI
+	VBROADCASTSS limit+48(FP), Y2
+	MOVQ         key+16(FP), R8
+	MOVL         R8, R9
+	SHRQ         $0x20, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, (SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 32(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 64(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 96(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 128(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 160(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 192(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 224(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 256(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 288(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 320(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 352(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 384(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 416(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 448(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 480(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 512(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 544(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 576(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 608(SP)
+	ADDL         $0xbb67ae85, R8
+	MOVQ         $0x00000000d2511f53, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y3
+	MOVQ         $0x00000000cd9e8d57, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y4
+	MOVQ         $0x0000000000000004, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y5
 	VPBROADCASTQ ctr+8(FP), Y6
 	VPADDQ       blockOrderAVX2<>+0(SB), Y6, Y6
 
 pack4AVX2_loop:
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
 	VPXOR        Y9, Y9, Y9
 	VPXOR        Y10, Y10, Y10
 	VMOVAPS      Y6, Y7
@@ -1612,21 +1671,24 @@ pack4AVX2_loop:
 	VPBLENDD     $0xaa, Y8, Y11, Y8
 	VPUNPCKLQDQ  Y8, Y7, Y9
 	VPUNPCKHQDQ  Y8, Y7, Y7
-	VADDPS       (CX), Y0, Y8
+	VMOVUPS      (CX), Y8
+	VSUBPS       Y0, Y8, Y8
 	VMULPS       Y1, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
 	VPMINUD      Y2, Y8, Y8
 	VPSHUFB      noise0<>+0(SB), Y9, Y10
 	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VADDPS       32(CX), Y0, Y10
+	VMOVUPS      32(CX), Y10
+	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
 	VPSHUFB      noise0<>+0(SB), Y7, Y11
 	VPADDD       Y11, Y10, Y10
 	VPSRLD       $0x10, Y10, Y10
-	VADDPS       64(CX), Y0, Y11
+	VMOVUPS      64(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1635,7 +1697,8 @@ pack4AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x04, Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VADDPS       96(CX), Y0, Y11
+	VMOVUPS      96(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1649,21 +1712,24 @@ pack4AVX2_loop:
 	VEXTRACTI128 $0x01, Y8, X10
 	VPACKUSWB    X10, X8, X8
 	VMOVDQU      X8, (DX)
-	VADDPS       128(CX), Y0, Y8
+	VMOVUPS      128(CX), Y8
+	VSUBPS       Y0, Y8, Y8
 	VMULPS       Y1, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
 	VPMINUD      Y2, Y8, Y8
 	VPSHUFB      noise2<>+0(SB), Y9, Y10
 	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VADDPS       160(CX), Y0, Y10
+	VMOVUPS      160(CX), Y10
+	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
 	VPSHUFB      noise2<>+0(SB), Y7, Y11
 	VPADDD       Y11, Y10, Y10
 	VPSRLD       $0x10, Y10, Y10
-	VADDPS       192(CX), Y0, Y11
+	VMOVUPS      192(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1672,7 +1738,8 @@ pack4AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x04, Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VADDPS       224(CX), Y0, Y9
+	VMOVUPS      224(CX), Y9
+	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
 	VCVTPS2DQ    Y9, Y9
 	VPMINUD      Y2, Y9, Y9
@@ -1777,21 +1844,24 @@ pack4AVX2_loop:
 	VPBLENDD     $0xaa, Y8, Y11, Y8
 	VPUNPCKLQDQ  Y8, Y7, Y9
 	VPUNPCKHQDQ  Y8, Y7, Y7
-	VADDPS       256(CX), Y0, Y8
+	VMOVUPS      256(CX), Y8
+	VSUBPS       Y0, Y8, Y8
 	VMULPS       Y1, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
 	VPMINUD      Y2, Y8, Y8
 	VPSHUFB      noise0<>+0(SB), Y9, Y10
 	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VADDPS       288(CX), Y0, Y10
+	VMOVUPS      288(CX), Y10
+	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
 	VPSHUFB      noise0<>+0(SB), Y7, Y11
 	VPADDD       Y11, Y10, Y10
 	VPSRLD       $0x10, Y10, Y10
-	VADDPS       320(CX), Y0, Y11
+	VMOVUPS      320(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1800,7 +1870,8 @@ pack4AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x04, Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VADDPS       352(CX), Y0, Y11
+	VMOVUPS      352(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1814,21 +1885,24 @@ pack4AVX2_loop:
 	VEXTRACTI128 $0x01, Y8, X10
 	VPACKUSWB    X10, X8, X8
 	VMOVDQU      X8, 32(DX)
-	VADDPS       384(CX), Y0, Y8
+	VMOVUPS      384(CX), Y8
+	VSUBPS       Y0, Y8, Y8
 	VMULPS       Y1, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
 	VPMINUD      Y2, Y8, Y8
 	VPSHUFB      noise2<>+0(SB), Y9, Y10
 	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VADDPS       416(CX), Y0, Y10
+	VMOVUPS      416(CX), Y10
+	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
 	VPSHUFB      noise2<>+0(SB), Y7, Y11
 	VPADDD       Y11, Y10, Y10
 	VPSRLD       $0x10, Y10, Y10
-	VADDPS       448(CX), Y0, Y11
+	VMOVUPS      448(CX), Y11
+	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VCVTPS2DQ    Y11, Y11
 	VPMINUD      Y2, Y11, Y11
@@ -1837,19 +1911,20 @@ pack4AVX2_loop:
 	VPSRLD       $0x10, Y11, Y11
 	VPSLLD       $0x04, Y11, Y11
 	VPOR         Y11, Y8, Y8
-	VADDPS       480(CX), Y0, Y9
+	VMOVUPS      480(CX), Y9
+	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
 	VCVTPS2DQ    Y9, Y9
 	VPMINUD      Y2, Y9, Y9
-	VPSHUFB      noise3<>+0(SB), Y7, Y7
-	VPADDD       Y7, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y0
+	VPADDD       Y0, Y9, Y9
 	VPSRLD       $0x10, Y9, Y9
 	VPSLLD       $0x04, Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VPACKUSDW    Y10, Y8, Y8
 	VPERMQ       $0xd8, Y8, Y8
-	VEXTRACTI128 $0x01, Y8, X7
-	VPACKUSWB    X7, X8, X8
+	VEXTRACTI128 $0x01, Y8, X0
+	VPACKUSWB    X0, X8, X8
 	VMOVDQU      X8, 48(DX)
 	ADDQ         $0x00000200, CX
 	ADDQ         $0x40, DX
@@ -1974,115 +2049,116 @@ unpack4AVX2_loop:
 	VZEROUPPER
 	RET
 
-// func pack8AVX2(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
+// func pack8AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 // Requires: AVX, AVX2
-TEXT ·pack8AVX2(SB), NOSPLIT, $640-56
+TEXT ·pack8AVX2(SB), NOSPLIT, $640-72
 	MOVQ         n+0(FP), AX
-	MOVQ         x+40(FP), CX
-	MOVQ         dst+48(FP), DX
-	VBROADCASTSS zero+24(FP), Y0
-	VBROADCASTSS inv+28(FP), Y1
-	VBROADCASTSS limit+32(FP), Y2
-	MOVL         $0x80000000, BX
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VXORPS       Y3, Y0, Y0
-	MOVQ         key+16(FP), BX
-	MOVL         BX, SI
-	SHRQ         $0x20, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, (SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 32(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 64(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 96(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 128(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 160(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 192(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 224(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 256(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 288(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 320(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 352(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 384(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 416(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 448(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 480(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 512(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 544(SP)
-	ADDL         $0xbb67ae85, BX
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 576(SP)
-	ADDL         $0x9e3779b9, SI
-	VMOVD        BX, X3
-	VPBROADCASTD X3, Y3
-	VMOVDQU      Y3, 608(SP)
-	ADDL         $0xbb67ae85, BX
-	MOVQ         $0x00000000d2511f53, BX
-	VMOVQ        BX, X3
-	VPBROADCASTQ X3, Y3
-	MOVQ         $0x00000000cd9e8d57, BX
-	VMOVQ        BX, X4
-	VPBROADCASTQ X4, Y4
-	MOVQ         $0x0000000000000004, BX
-	VMOVQ        BX, X5
-	VPBROADCASTQ X5, Y5
+	MOVQ         x+56(FP), CX
+	MOVQ         dst+64(FP), DX
+	MOVQ         zero+24(FP), BX
+	MOVQ         inv+32(FP), SI
+	MOVQ         step+40(FP), DI
+	VBROADCASTSS limit+48(FP), Y2
+	MOVQ         key+16(FP), R8
+	MOVL         R8, R9
+	SHRQ         $0x20, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, (SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 32(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 64(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 96(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 128(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 160(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 192(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 224(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 256(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 288(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 320(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 352(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 384(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 416(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 448(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 480(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 512(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 544(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 576(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 608(SP)
+	ADDL         $0xbb67ae85, R8
+	MOVQ         $0x00000000d2511f53, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y3
+	MOVQ         $0x00000000cd9e8d57, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y4
+	MOVQ         $0x0000000000000004, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y5
 	VPBROADCASTQ ctr+8(FP), Y6
 	VPADDQ       blockOrderAVX2<>+0(SB), Y6, Y6
 
 pack8AVX2_loop:
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
 	VPXOR        Y9, Y9, Y9
 	VPXOR        Y10, Y10, Y10
 	VMOVAPS      Y6, Y7
@@ -2174,14 +2250,16 @@ pack8AVX2_loop:
 	VPBLENDD     $0xaa, Y8, Y11, Y8
 	VPUNPCKLQDQ  Y8, Y7, Y9
 	VPUNPCKHQDQ  Y8, Y7, Y7
-	VADDPS       (CX), Y0, Y8
+	VMOVUPS      (CX), Y8
+	VSUBPS       Y0, Y8, Y8
 	VMULPS       Y1, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
 	VPMINUD      Y2, Y8, Y8
 	VPSHUFB      noise0<>+0(SB), Y9, Y10
 	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VADDPS       32(CX), Y0, Y10
+	VMOVUPS      32(CX), Y10
+	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
@@ -2193,14 +2271,16 @@ pack8AVX2_loop:
 	VEXTRACTI128 $0x01, Y8, X10
 	VPACKUSWB    X10, X8, X8
 	VMOVDQU      X8, (DX)
-	VADDPS       64(CX), Y0, Y8
+	VMOVUPS      64(CX), Y8
+	VSUBPS       Y0, Y8, Y8
 	VMULPS       Y1, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
 	VPMINUD      Y2, Y8, Y8
 	VPSHUFB      noise1<>+0(SB), Y9, Y10
 	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VADDPS       96(CX), Y0, Y10
+	VMOVUPS      96(CX), Y10
+	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
@@ -2212,14 +2292,16 @@ pack8AVX2_loop:
 	VEXTRACTI128 $0x01, Y8, X10
 	VPACKUSWB    X10, X8, X8
 	VMOVDQU      X8, 16(DX)
-	VADDPS       128(CX), Y0, Y8
+	VMOVUPS      128(CX), Y8
+	VSUBPS       Y0, Y8, Y8
 	VMULPS       Y1, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
 	VPMINUD      Y2, Y8, Y8
 	VPSHUFB      noise2<>+0(SB), Y9, Y10
 	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VADDPS       160(CX), Y0, Y10
+	VMOVUPS      160(CX), Y10
+	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
@@ -2231,14 +2313,16 @@ pack8AVX2_loop:
 	VEXTRACTI128 $0x01, Y8, X10
 	VPACKUSWB    X10, X8, X8
 	VMOVDQU      X8, 32(DX)
-	VADDPS       192(CX), Y0, Y8
+	VMOVUPS      192(CX), Y8
+	VSUBPS       Y0, Y8, Y8
 	VMULPS       Y1, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
 	VPMINUD      Y2, Y8, Y8
 	VPSHUFB      noise3<>+0(SB), Y9, Y9
 	VPADDD       Y9, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VADDPS       224(CX), Y0, Y9
+	VMOVUPS      224(CX), Y9
+	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
 	VCVTPS2DQ    Y9, Y9
 	VPMINUD      Y2, Y9, Y9
@@ -2341,14 +2425,16 @@ pack8AVX2_loop:
 	VPBLENDD     $0xaa, Y8, Y11, Y8
 	VPUNPCKLQDQ  Y8, Y7, Y9
 	VPUNPCKHQDQ  Y8, Y7, Y7
-	VADDPS       256(CX), Y0, Y8
+	VMOVUPS      256(CX), Y8
+	VSUBPS       Y0, Y8, Y8
 	VMULPS       Y1, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
 	VPMINUD      Y2, Y8, Y8
 	VPSHUFB      noise0<>+0(SB), Y9, Y10
 	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VADDPS       288(CX), Y0, Y10
+	VMOVUPS      288(CX), Y10
+	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
@@ -2360,14 +2446,16 @@ pack8AVX2_loop:
 	VEXTRACTI128 $0x01, Y8, X10
 	VPACKUSWB    X10, X8, X8
 	VMOVDQU      X8, 64(DX)
-	VADDPS       320(CX), Y0, Y8
+	VMOVUPS      320(CX), Y8
+	VSUBPS       Y0, Y8, Y8
 	VMULPS       Y1, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
 	VPMINUD      Y2, Y8, Y8
 	VPSHUFB      noise1<>+0(SB), Y9, Y10
 	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VADDPS       352(CX), Y0, Y10
+	VMOVUPS      352(CX), Y10
+	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
@@ -2379,14 +2467,16 @@ pack8AVX2_loop:
 	VEXTRACTI128 $0x01, Y8, X10
 	VPACKUSWB    X10, X8, X8
 	VMOVDQU      X8, 80(DX)
-	VADDPS       384(CX), Y0, Y8
+	VMOVUPS      384(CX), Y8
+	VSUBPS       Y0, Y8, Y8
 	VMULPS       Y1, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
 	VPMINUD      Y2, Y8, Y8
 	VPSHUFB      noise2<>+0(SB), Y9, Y10
 	VPADDD       Y10, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VADDPS       416(CX), Y0, Y10
+	VMOVUPS      416(CX), Y10
+	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VCVTPS2DQ    Y10, Y10
 	VPMINUD      Y2, Y10, Y10
@@ -2398,24 +2488,26 @@ pack8AVX2_loop:
 	VEXTRACTI128 $0x01, Y8, X10
 	VPACKUSWB    X10, X8, X8
 	VMOVDQU      X8, 96(DX)
-	VADDPS       448(CX), Y0, Y8
+	VMOVUPS      448(CX), Y8
+	VSUBPS       Y0, Y8, Y8
 	VMULPS       Y1, Y8, Y8
 	VCVTPS2DQ    Y8, Y8
 	VPMINUD      Y2, Y8, Y8
 	VPSHUFB      noise3<>+0(SB), Y9, Y9
 	VPADDD       Y9, Y8, Y8
 	VPSRLD       $0x10, Y8, Y8
-	VADDPS       480(CX), Y0, Y9
+	VMOVUPS      480(CX), Y9
+	VSUBPS       Y0, Y9, Y9
 	VMULPS       Y1, Y9, Y9
 	VCVTPS2DQ    Y9, Y9
 	VPMINUD      Y2, Y9, Y9
-	VPSHUFB      noise3<>+0(SB), Y7, Y7
-	VPADDD       Y7, Y9, Y9
-	VPSRLD       $0x10, Y9, Y7
-	VPACKUSDW    Y7, Y8, Y8
+	VPSHUFB      noise3<>+0(SB), Y7, Y0
+	VPADDD       Y0, Y9, Y9
+	VPSRLD       $0x10, Y9, Y0
+	VPACKUSDW    Y0, Y8, Y8
 	VPERMQ       $0xd8, Y8, Y8
-	VEXTRACTI128 $0x01, Y8, X7
-	VPACKUSWB    X7, X8, X8
+	VEXTRACTI128 $0x01, Y8, X0
+	VPACKUSWB    X0, X8, X8
 	VMOVDQU      X8, 112(DX)
 	ADDQ         $0x00000200, CX
 	ADDQ         $0x80, DX
@@ -2524,7 +2616,7 @@ unpack8AVX2_loop:
 	VZEROUPPER
 	RET
 
-// func rangeAVX512(n int, x *float32, out *[16]float32)
+// func rangeAVX512(n int, x *float32, out *[2]float32)
 // Requires: AVX, AVX512F
 TEXT ·rangeAVX512(SB), NOSPLIT, $0-24
 	MOVQ         n+0(FP), AX
@@ -2559,12 +2651,24 @@ rangeAVX512_loop:
 	VEXTRACTF64X4 $0x01, Z1, Y2
 	VMAXPS        Y2, Y1, Y1
 	MOVQ          out+16(FP), AX
-	VMOVUPS       Y0, (AX)
-	VMOVUPS       Y1, 32(AX)
+	VEXTRACTF128  $0x01, Y0, X2
+	VMINPS        X2, X0, X0
+	VPERMILPS     $0x4e, X0, X2
+	VMINPS        X2, X0, X0
+	VPERMILPS     $0xb1, X0, X2
+	VMINPS        X2, X0, X0
+	VMOVSS        X0, (AX)
+	VEXTRACTF128  $0x01, Y1, X0
+	VMAXPS        X0, X1, X1
+	VPERMILPS     $0x4e, X1, X0
+	VMAXPS        X0, X1, X1
+	VPERMILPS     $0xb1, X1, X0
+	VMAXPS        X0, X1, X1
+	VMOVSS        X1, 4(AX)
 	VZEROUPPER
 	RET
 
-// func stageAVX512(n int, x *float32, bias *float32, floor float32, y *float32, signs *byte, out *[16]float32)
+// func stageAVX512(n int, x *float32, bias *float32, floor float32, y *float32, signs *byte, out *[2]float32)
 // Requires: AVX, AVX512F
 TEXT ·stageAVX512(SB), NOSPLIT, $0-56
 	MOVQ         n+0(FP), AX
@@ -2619,8 +2723,20 @@ stageAVX512_loop:
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VMAXPS        Y0, Y3, Y3
 	MOVQ          out+48(FP), AX
-	VMOVUPS       Y2, (AX)
-	VMOVUPS       Y3, 32(AX)
+	VEXTRACTF128  $0x01, Y2, X0
+	VMINPS        X0, X2, X2
+	VPERMILPS     $0x4e, X2, X0
+	VMINPS        X0, X2, X2
+	VPERMILPS     $0xb1, X2, X0
+	VMINPS        X0, X2, X2
+	VMOVSS        X2, (AX)
+	VEXTRACTF128  $0x01, Y3, X0
+	VMAXPS        X0, X3, X3
+	VPERMILPS     $0x4e, X3, X0
+	VMAXPS        X0, X3, X3
+	VPERMILPS     $0xb1, X3, X0
+	VMAXPS        X0, X3, X3
+	VMOVSS        X3, 4(AX)
 	VZEROUPPER
 	RET
 
@@ -2685,167 +2801,168 @@ unstageAVX512_loop:
 	VZEROUPPER
 	RET
 
-// func pack1AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F
-TEXT ·pack1AVX512(SB), NOSPLIT, $80-56
+// func pack1AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·pack1AVX512(SB), NOSPLIT, $80-72
 	MOVQ            n+0(FP), AX
-	MOVQ            x+40(FP), CX
-	MOVQ            dst+48(FP), DX
-	VBROADCASTSS    zero+24(FP), Z0
-	VBROADCASTSS    inv+28(FP), Z1
-	VBROADCASTSS    limit+32(FP), Z2
-	MOVL            $0x80000000, BX
-	VMOVD           BX, X3
-	VPBROADCASTD    X3, Z3
-	VXORPS          Z3, Z0, Z0
+	MOVQ            x+56(FP), CX
+	MOVQ            dst+64(FP), DX
+	MOVQ            zero+24(FP), BX
+	MOVQ            inv+32(FP), SI
+	MOVQ            step+40(FP), DI
+	VBROADCASTSS    limit+48(FP), Z2
 	VBROADCASTI32X4 noise0<>+0(SB), Z3
-	VBROADCASTI32X4 noise1<>+0(SB), Z5
-	VBROADCASTI32X4 noise2<>+0(SB), Z6
-	VBROADCASTI32X4 noise3<>+0(SB), Z7
-	MOVL            $0x00000001, BX
-	VMOVD           BX, X8
-	VPBROADCASTD    X8, Z8
-	MOVL            $0x00000002, BX
-	VMOVD           BX, X8
-	VPBROADCASTD    X8, Z8
-	MOVL            $0x00000004, BX
-	VMOVD           BX, X9
-	VPBROADCASTD    X9, Z9
-	MOVL            $0x00000008, BX
-	VMOVD           BX, X10
-	VPBROADCASTD    X10, Z10
-	MOVL            $0x00000010, BX
-	VMOVD           BX, X11
-	VPBROADCASTD    X11, Z11
-	MOVL            $0x00000020, BX
-	VMOVD           BX, X12
-	VPBROADCASTD    X12, Z12
-	MOVL            $0x00000040, BX
-	VMOVD           BX, X13
-	VPBROADCASTD    X13, Z13
-	MOVL            $0x00000080, BX
-	VMOVD           BX, X14
-	VPBROADCASTD    X14, Z14
-	MOVQ            key+16(FP), BX
-	MOVL            BX, SI
-	SHRQ            $0x20, BX
-	MOVL            SI, (SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 4(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 8(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 12(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 16(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 20(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 24(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 28(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 32(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 36(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 40(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 44(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 48(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 52(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 56(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 60(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 64(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 68(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 72(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 76(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVQ            $0x00000000d2511f53, BX
-	VMOVQ           BX, X15
-	VPBROADCASTQ    X15, Z15
-	MOVQ            $0x00000000cd9e8d57, BX
-	VMOVQ           BX, X16
-	VPBROADCASTQ    X16, Z16
-	MOVQ            $0x0000000000000008, BX
-	VMOVQ           BX, X17
-	VPBROADCASTQ    X17, Z17
-	VPBROADCASTQ    ctr+8(FP), Z18
-	VPADDQ          blockOrderAVX512<>+0(SB), Z18, Z18
-	MOVL            $0x0000aaaa, BX
-	KMOVW           BX, K1
-	MOVQ            ctr+8(FP), BX
-	SHRQ            $0x20, BX
-	VMOVQ           BX, X19
-	VPBROADCASTQ    X19, Z19
-	VPXORD.BCST     (SP), Z19, Z19
-	VPXORD          Z4, Z4, Z4
-	VPXORD.BCST     4(SP), Z4, Z4
-	VPMULUDQ        Z15, Z19, Z19
+	VBROADCASTI32X4 noise1<>+0(SB), Z4
+	VBROADCASTI32X4 noise2<>+0(SB), Z5
+	VBROADCASTI32X4 noise3<>+0(SB), Z6
+	MOVL            $0x00000001, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z0
+	MOVL            $0x00000002, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z7
+	MOVL            $0x00000004, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z8
+	MOVL            $0x00000008, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z9
+	MOVL            $0x00000010, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z10
+	MOVL            $0x00000020, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z11
+	MOVL            $0x00000040, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z12
+	MOVL            $0x00000080, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z13
+	MOVQ            key+16(FP), R8
+	MOVL            R8, R9
+	SHRQ            $0x20, R8
+	MOVL            R9, (SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 4(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 8(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 12(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 16(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 20(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 24(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 28(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 32(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 36(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 40(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 44(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 48(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 52(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 56(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 60(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 64(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 68(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 72(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 76(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVQ            $0x00000000d2511f53, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z14
+	MOVQ            $0x00000000cd9e8d57, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z15
+	MOVQ            $0x0000000000000008, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z16
+	VPBROADCASTQ    ctr+8(FP), Z17
+	VPADDQ          blockOrderAVX512<>+0(SB), Z17, Z17
+	MOVL            $0x0000aaaa, R8
+	KMOVW           R8, K1
+	MOVQ            ctr+8(FP), R8
+	SHRQ            $0x20, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z0
+	VPXORD.BCST     (SP), Z0, Z0
+	VPXORD          Z18, Z18, Z18
+	VPXORD.BCST     4(SP), Z18, Z18
+	VPMULUDQ        Z14, Z0, Z19
 	VPSHUFD         $0xf5, Z19, Z20
 	VPXORD.BCST     12(SP), Z20, Z20
 
 pack1AVX512_loop:
-	VPMULUDQ        Z15, Z18, Z21
+	VBROADCASTSS    (BX), Z0
+	VBROADCASTSS    (SI), Z1
+	ADDQ            DI, BX
+	ADDQ            DI, SI
+	VPMULUDQ        Z14, Z17, Z21
 	VPSHUFD         $0xf5, Z21, Z22
-	VPXORD          Z4, Z22, Z22
-	VPMULUDQ        Z16, Z22, Z22
+	VPXORD          Z18, Z22, Z22
+	VPMULUDQ        Z15, Z22, Z22
 	VPSHUFD         $0xf5, Z22, Z23
 	VPXORD.BCST     8(SP), Z23, Z23
 	VPXORD          Z20, Z21, Z21
-	VPADDQ          Z17, Z18, Z18
-	VPMULUDQ        Z15, Z23, Z23
-	VPMULUDQ        Z16, Z21, Z21
+	VPADDQ          Z16, Z17, Z17
+	VPMULUDQ        Z14, Z23, Z23
+	VPMULUDQ        Z15, Z21, Z21
 	VPSHUFD         $0xf5, Z21, Z25
 	VPSHUFD         $0xf5, Z23, Z24
 	VPTERNLOGD.BCST $0x96, 16(SP), Z22, Z25
 	VPTERNLOGD.BCST $0x96, 20(SP), Z19, Z24
-	VPMULUDQ        Z15, Z25, Z22
-	VPMULUDQ        Z16, Z24, Z24
+	VPMULUDQ        Z14, Z25, Z22
+	VPMULUDQ        Z15, Z24, Z24
 	VPSHUFD         $0xf5, Z24, Z26
 	VPSHUFD         $0xf5, Z22, Z25
 	VPTERNLOGD.BCST $0x96, 24(SP), Z21, Z26
 	VPTERNLOGD.BCST $0x96, 28(SP), Z23, Z25
-	VPMULUDQ        Z15, Z26, Z21
-	VPMULUDQ        Z16, Z25, Z23
+	VPMULUDQ        Z14, Z26, Z21
+	VPMULUDQ        Z15, Z25, Z23
 	VPSHUFD         $0xf5, Z23, Z26
 	VPSHUFD         $0xf5, Z21, Z25
 	VPTERNLOGD.BCST $0x96, 32(SP), Z24, Z26
 	VPTERNLOGD.BCST $0x96, 36(SP), Z22, Z25
-	VPMULUDQ        Z15, Z26, Z22
-	VPMULUDQ        Z16, Z25, Z24
+	VPMULUDQ        Z14, Z26, Z22
+	VPMULUDQ        Z15, Z25, Z24
 	VPSHUFD         $0xf5, Z24, Z26
 	VPSHUFD         $0xf5, Z22, Z25
 	VPTERNLOGD.BCST $0x96, 40(SP), Z23, Z26
 	VPTERNLOGD.BCST $0x96, 44(SP), Z21, Z25
-	VPMULUDQ        Z15, Z26, Z21
-	VPMULUDQ        Z16, Z25, Z23
+	VPMULUDQ        Z14, Z26, Z21
+	VPMULUDQ        Z15, Z25, Z23
 	VPSHUFD         $0xf5, Z23, Z26
 	VPSHUFD         $0xf5, Z21, Z25
 	VPTERNLOGD.BCST $0x96, 48(SP), Z24, Z26
 	VPTERNLOGD.BCST $0x96, 52(SP), Z22, Z25
-	VPMULUDQ        Z15, Z26, Z22
-	VPMULUDQ        Z16, Z25, Z24
+	VPMULUDQ        Z14, Z26, Z22
+	VPMULUDQ        Z15, Z25, Z24
 	VPSHUFD         $0xf5, Z24, Z26
 	VPSHUFD         $0xf5, Z22, Z25
 	VPTERNLOGD.BCST $0x96, 56(SP), Z23, Z26
 	VPTERNLOGD.BCST $0x96, 60(SP), Z21, Z25
-	VPMULUDQ        Z15, Z26, Z21
-	VPMULUDQ        Z16, Z25, Z23
+	VPMULUDQ        Z14, Z26, Z21
+	VPMULUDQ        Z15, Z25, Z23
 	VPSHUFD         $0xf5, Z23, Z26
 	VPSHUFD         $0xf5, Z21, Z25
 	VPTERNLOGD.BCST $0x96, 64(SP), Z24, Z26
 	VPTERNLOGD.BCST $0x96, 68(SP), Z22, Z25
-	VPMULUDQ        Z15, Z26, Z22
-	VPMULUDQ        Z16, Z25, Z24
+	VPMULUDQ        Z14, Z26, Z22
+	VPMULUDQ        Z15, Z25, Z24
 	VPSHUFD         $0xf5, Z24, Z26
 	VPSHUFD         $0xf5, Z22, Z25
 	VPTERNLOGD.BCST $0x96, 72(SP), Z23, Z26
@@ -2854,69 +2971,77 @@ pack1AVX512_loop:
 	VPSHUFD         $0xa0, Z22, K1, Z25
 	VPUNPCKLQDQ     Z25, Z26, Z21
 	VPUNPCKHQDQ     Z25, Z26, Z22
-	VADDPS          (CX), Z0, Z23
+	VMOVUPS         (CX), Z23
+	VSUBPS          Z0, Z23, Z23
 	VMULPS          Z1, Z23, Z23
 	VCVTPS2DQ       Z23, Z23
 	VPMINUD         Z2, Z23, Z23
 	VPSHUFB         Z3, Z21, Z24
 	VPADDD          Z24, Z23, Z23
 	VPSRLD          $0x10, Z23, Z23
-	VADDPS          64(CX), Z0, Z24
+	VMOVUPS         64(CX), Z24
+	VSUBPS          Z0, Z24, Z24
+	VMULPS          Z1, Z24, Z24
+	VCVTPS2DQ       Z24, Z24
+	VPMINUD         Z2, Z24, Z24
+	VPSHUFB         Z4, Z21, Z25
+	VPADDD          Z25, Z24, Z24
+	VPSRLD          $0x0f, Z24, Z24
+	VPTERNLOGD      $0xf8, Z7, Z24, Z23
+	VMOVUPS         128(CX), Z24
+	VSUBPS          Z0, Z24, Z24
 	VMULPS          Z1, Z24, Z24
 	VCVTPS2DQ       Z24, Z24
 	VPMINUD         Z2, Z24, Z24
 	VPSHUFB         Z5, Z21, Z25
 	VPADDD          Z25, Z24, Z24
-	VPSRLD          $0x0f, Z24, Z24
-	VPTERNLOGD      $0xf8, Z8, Z24, Z23
-	VADDPS          128(CX), Z0, Z24
-	VMULPS          Z1, Z24, Z24
-	VCVTPS2DQ       Z24, Z24
-	VPMINUD         Z2, Z24, Z24
-	VPSHUFB         Z6, Z21, Z25
-	VPADDD          Z25, Z24, Z24
 	VPSRLD          $0x0e, Z24, Z24
-	VPTERNLOGD      $0xf8, Z9, Z24, Z23
-	VADDPS          192(CX), Z0, Z24
+	VPTERNLOGD      $0xf8, Z8, Z24, Z23
+	VMOVUPS         192(CX), Z24
+	VSUBPS          Z0, Z24, Z24
 	VMULPS          Z1, Z24, Z24
 	VCVTPS2DQ       Z24, Z24
 	VPMINUD         Z2, Z24, Z24
-	VPSHUFB         Z7, Z21, Z21
+	VPSHUFB         Z6, Z21, Z21
 	VPADDD          Z21, Z24, Z24
 	VPSRLD          $0x0d, Z24, Z24
-	VPTERNLOGD      $0xf8, Z10, Z24, Z23
-	VADDPS          256(CX), Z0, Z21
+	VPTERNLOGD      $0xf8, Z9, Z24, Z23
+	VMOVUPS         256(CX), Z21
+	VSUBPS          Z0, Z21, Z21
 	VMULPS          Z1, Z21, Z21
 	VCVTPS2DQ       Z21, Z21
 	VPMINUD         Z2, Z21, Z21
 	VPSHUFB         Z3, Z22, Z24
 	VPADDD          Z24, Z21, Z21
 	VPSRLD          $0x0c, Z21, Z21
+	VPTERNLOGD      $0xf8, Z10, Z21, Z23
+	VMOVUPS         320(CX), Z21
+	VSUBPS          Z0, Z21, Z21
+	VMULPS          Z1, Z21, Z21
+	VCVTPS2DQ       Z21, Z21
+	VPMINUD         Z2, Z21, Z21
+	VPSHUFB         Z4, Z22, Z24
+	VPADDD          Z24, Z21, Z21
+	VPSRLD          $0x0b, Z21, Z21
 	VPTERNLOGD      $0xf8, Z11, Z21, Z23
-	VADDPS          320(CX), Z0, Z21
+	VMOVUPS         384(CX), Z21
+	VSUBPS          Z0, Z21, Z21
 	VMULPS          Z1, Z21, Z21
 	VCVTPS2DQ       Z21, Z21
 	VPMINUD         Z2, Z21, Z21
 	VPSHUFB         Z5, Z22, Z24
 	VPADDD          Z24, Z21, Z21
-	VPSRLD          $0x0b, Z21, Z21
-	VPTERNLOGD      $0xf8, Z12, Z21, Z23
-	VADDPS          384(CX), Z0, Z21
-	VMULPS          Z1, Z21, Z21
-	VCVTPS2DQ       Z21, Z21
-	VPMINUD         Z2, Z21, Z21
-	VPSHUFB         Z6, Z22, Z24
-	VPADDD          Z24, Z21, Z21
 	VPSRLD          $0x0a, Z21, Z21
-	VPTERNLOGD      $0xf8, Z13, Z21, Z23
-	VADDPS          448(CX), Z0, Z21
+	VPTERNLOGD      $0xf8, Z12, Z21, Z23
+	VMOVUPS         448(CX), Z21
+	VSUBPS          Z0, Z21, Z21
 	VMULPS          Z1, Z21, Z21
 	VCVTPS2DQ       Z21, Z21
 	VPMINUD         Z2, Z21, Z21
-	VPSHUFB         Z7, Z22, Z22
-	VPADDD          Z22, Z21, Z21
+	VPSHUFB         Z6, Z22, Z0
+	VPADDD          Z0, Z21, Z21
 	VPSRLD          $0x09, Z21, Z21
-	VPTERNLOGD      $0xf8, Z14, Z21, Z23
+	VPTERNLOGD      $0xf8, Z13, Z21, Z23
 	VPMOVDB         Z23, (DX)
 	ADDQ            $0x00000200, CX
 	ADDQ            $0x10, DX
@@ -2993,155 +3118,156 @@ unpack1AVX512_loop:
 	VZEROUPPER
 	RET
 
-// func pack2AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F
-TEXT ·pack2AVX512(SB), NOSPLIT, $80-56
+// func pack2AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·pack2AVX512(SB), NOSPLIT, $80-72
 	MOVQ            n+0(FP), AX
-	MOVQ            x+40(FP), CX
-	MOVQ            dst+48(FP), DX
-	VBROADCASTSS    zero+24(FP), Z0
-	VBROADCASTSS    inv+28(FP), Z1
-	VBROADCASTSS    limit+32(FP), Z2
-	MOVL            $0x80000000, BX
-	VMOVD           BX, X3
-	VPBROADCASTD    X3, Z3
-	VXORPS          Z3, Z0, Z0
+	MOVQ            x+56(FP), CX
+	MOVQ            dst+64(FP), DX
+	MOVQ            zero+24(FP), BX
+	MOVQ            inv+32(FP), SI
+	MOVQ            step+40(FP), DI
+	VBROADCASTSS    limit+48(FP), Z2
 	VBROADCASTI32X4 noise0<>+0(SB), Z3
-	VBROADCASTI32X4 noise1<>+0(SB), Z5
-	VBROADCASTI32X4 noise2<>+0(SB), Z6
-	VBROADCASTI32X4 noise3<>+0(SB), Z7
-	MOVL            $0x00000003, BX
-	VMOVD           BX, X8
-	VPBROADCASTD    X8, Z8
-	MOVL            $0x0000000c, BX
-	VMOVD           BX, X8
-	VPBROADCASTD    X8, Z8
-	MOVL            $0x00000030, BX
-	VMOVD           BX, X9
-	VPBROADCASTD    X9, Z9
-	MOVL            $0x000000c0, BX
-	VMOVD           BX, X10
-	VPBROADCASTD    X10, Z10
-	MOVQ            key+16(FP), BX
-	MOVL            BX, SI
-	SHRQ            $0x20, BX
-	MOVL            SI, (SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 4(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 8(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 12(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 16(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 20(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 24(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 28(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 32(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 36(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 40(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 44(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 48(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 52(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 56(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 60(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 64(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 68(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 72(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 76(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVQ            $0x00000000d2511f53, BX
-	VMOVQ           BX, X11
-	VPBROADCASTQ    X11, Z11
-	MOVQ            $0x00000000cd9e8d57, BX
-	VMOVQ           BX, X12
-	VPBROADCASTQ    X12, Z12
-	MOVQ            $0x0000000000000008, BX
-	VMOVQ           BX, X13
-	VPBROADCASTQ    X13, Z13
-	VPBROADCASTQ    ctr+8(FP), Z14
-	VPADDQ          blockOrderAVX512<>+0(SB), Z14, Z14
-	MOVL            $0x0000aaaa, BX
-	KMOVW           BX, K1
-	MOVQ            ctr+8(FP), BX
-	SHRQ            $0x20, BX
-	VMOVQ           BX, X15
-	VPBROADCASTQ    X15, Z15
-	VPXORD.BCST     (SP), Z15, Z15
-	VPXORD          Z4, Z4, Z4
-	VPXORD.BCST     4(SP), Z4, Z4
-	VPMULUDQ        Z11, Z15, Z15
+	VBROADCASTI32X4 noise1<>+0(SB), Z4
+	VBROADCASTI32X4 noise2<>+0(SB), Z5
+	VBROADCASTI32X4 noise3<>+0(SB), Z6
+	MOVL            $0x00000003, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z0
+	MOVL            $0x0000000c, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z7
+	MOVL            $0x00000030, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z8
+	MOVL            $0x000000c0, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z9
+	MOVQ            key+16(FP), R8
+	MOVL            R8, R9
+	SHRQ            $0x20, R8
+	MOVL            R9, (SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 4(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 8(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 12(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 16(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 20(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 24(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 28(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 32(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 36(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 40(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 44(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 48(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 52(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 56(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 60(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 64(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 68(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 72(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 76(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVQ            $0x00000000d2511f53, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z10
+	MOVQ            $0x00000000cd9e8d57, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z11
+	MOVQ            $0x0000000000000008, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z12
+	VPBROADCASTQ    ctr+8(FP), Z13
+	VPADDQ          blockOrderAVX512<>+0(SB), Z13, Z13
+	MOVL            $0x0000aaaa, R8
+	KMOVW           R8, K1
+	MOVQ            ctr+8(FP), R8
+	SHRQ            $0x20, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z0
+	VPXORD.BCST     (SP), Z0, Z0
+	VPXORD          Z14, Z14, Z14
+	VPXORD.BCST     4(SP), Z14, Z14
+	VPMULUDQ        Z10, Z0, Z15
 	VPSHUFD         $0xf5, Z15, Z16
 	VPXORD.BCST     12(SP), Z16, Z16
 
 pack2AVX512_loop:
-	VPMULUDQ        Z11, Z14, Z17
+	VBROADCASTSS    (BX), Z0
+	VBROADCASTSS    (SI), Z1
+	ADDQ            DI, BX
+	ADDQ            DI, SI
+	VPMULUDQ        Z10, Z13, Z17
 	VPSHUFD         $0xf5, Z17, Z18
-	VPXORD          Z4, Z18, Z18
-	VPMULUDQ        Z12, Z18, Z18
+	VPXORD          Z14, Z18, Z18
+	VPMULUDQ        Z11, Z18, Z18
 	VPSHUFD         $0xf5, Z18, Z19
 	VPXORD.BCST     8(SP), Z19, Z19
 	VPXORD          Z16, Z17, Z17
-	VPADDQ          Z13, Z14, Z14
-	VPMULUDQ        Z11, Z19, Z19
-	VPMULUDQ        Z12, Z17, Z17
+	VPADDQ          Z12, Z13, Z13
+	VPMULUDQ        Z10, Z19, Z19
+	VPMULUDQ        Z11, Z17, Z17
 	VPSHUFD         $0xf5, Z17, Z21
 	VPSHUFD         $0xf5, Z19, Z20
 	VPTERNLOGD.BCST $0x96, 16(SP), Z18, Z21
 	VPTERNLOGD.BCST $0x96, 20(SP), Z15, Z20
-	VPMULUDQ        Z11, Z21, Z18
-	VPMULUDQ        Z12, Z20, Z20
+	VPMULUDQ        Z10, Z21, Z18
+	VPMULUDQ        Z11, Z20, Z20
 	VPSHUFD         $0xf5, Z20, Z22
 	VPSHUFD         $0xf5, Z18, Z21
 	VPTERNLOGD.BCST $0x96, 24(SP), Z17, Z22
 	VPTERNLOGD.BCST $0x96, 28(SP), Z19, Z21
-	VPMULUDQ        Z11, Z22, Z17
-	VPMULUDQ        Z12, Z21, Z19
+	VPMULUDQ        Z10, Z22, Z17
+	VPMULUDQ        Z11, Z21, Z19
 	VPSHUFD         $0xf5, Z19, Z22
 	VPSHUFD         $0xf5, Z17, Z21
 	VPTERNLOGD.BCST $0x96, 32(SP), Z20, Z22
 	VPTERNLOGD.BCST $0x96, 36(SP), Z18, Z21
-	VPMULUDQ        Z11, Z22, Z18
-	VPMULUDQ        Z12, Z21, Z20
+	VPMULUDQ        Z10, Z22, Z18
+	VPMULUDQ        Z11, Z21, Z20
 	VPSHUFD         $0xf5, Z20, Z22
 	VPSHUFD         $0xf5, Z18, Z21
 	VPTERNLOGD.BCST $0x96, 40(SP), Z19, Z22
 	VPTERNLOGD.BCST $0x96, 44(SP), Z17, Z21
-	VPMULUDQ        Z11, Z22, Z17
-	VPMULUDQ        Z12, Z21, Z19
+	VPMULUDQ        Z10, Z22, Z17
+	VPMULUDQ        Z11, Z21, Z19
 	VPSHUFD         $0xf5, Z19, Z22
 	VPSHUFD         $0xf5, Z17, Z21
 	VPTERNLOGD.BCST $0x96, 48(SP), Z20, Z22
 	VPTERNLOGD.BCST $0x96, 52(SP), Z18, Z21
-	VPMULUDQ        Z11, Z22, Z18
-	VPMULUDQ        Z12, Z21, Z20
+	VPMULUDQ        Z10, Z22, Z18
+	VPMULUDQ        Z11, Z21, Z20
 	VPSHUFD         $0xf5, Z20, Z22
 	VPSHUFD         $0xf5, Z18, Z21
 	VPTERNLOGD.BCST $0x96, 56(SP), Z19, Z22
 	VPTERNLOGD.BCST $0x96, 60(SP), Z17, Z21
-	VPMULUDQ        Z11, Z22, Z17
-	VPMULUDQ        Z12, Z21, Z19
+	VPMULUDQ        Z10, Z22, Z17
+	VPMULUDQ        Z11, Z21, Z19
 	VPSHUFD         $0xf5, Z19, Z22
 	VPSHUFD         $0xf5, Z17, Z21
 	VPTERNLOGD.BCST $0x96, 64(SP), Z20, Z22
 	VPTERNLOGD.BCST $0x96, 68(SP), Z18, Z21
-	VPMULUDQ        Z11, Z22, Z18
-	VPMULUDQ        Z12, Z21, Z20
+	VPMULUDQ        Z10, Z22, Z18
+	VPMULUDQ        Z11, Z21, Z20
 	VPSHUFD         $0xf5, Z20, Z22
 	VPSHUFD         $0xf5, Z18, Z21
 	VPTERNLOGD.BCST $0x96, 72(SP), Z19, Z22
@@ -3150,69 +3276,77 @@ pack2AVX512_loop:
 	VPSHUFD         $0xa0, Z18, K1, Z21
 	VPUNPCKLQDQ     Z21, Z22, Z17
 	VPUNPCKHQDQ     Z21, Z22, Z18
-	VADDPS          (CX), Z0, Z19
+	VMOVUPS         (CX), Z19
+	VSUBPS          Z0, Z19, Z19
 	VMULPS          Z1, Z19, Z19
 	VCVTPS2DQ       Z19, Z19
 	VPMINUD         Z2, Z19, Z19
 	VPSHUFB         Z3, Z17, Z20
 	VPADDD          Z20, Z19, Z19
 	VPSRLD          $0x10, Z19, Z19
-	VADDPS          64(CX), Z0, Z20
+	VMOVUPS         64(CX), Z20
+	VSUBPS          Z0, Z20, Z20
+	VMULPS          Z1, Z20, Z20
+	VCVTPS2DQ       Z20, Z20
+	VPMINUD         Z2, Z20, Z20
+	VPSHUFB         Z4, Z17, Z21
+	VPADDD          Z21, Z20, Z20
+	VPSRLD          $0x0e, Z20, Z20
+	VPTERNLOGD      $0xf8, Z7, Z20, Z19
+	VMOVUPS         128(CX), Z20
+	VSUBPS          Z0, Z20, Z20
 	VMULPS          Z1, Z20, Z20
 	VCVTPS2DQ       Z20, Z20
 	VPMINUD         Z2, Z20, Z20
 	VPSHUFB         Z5, Z17, Z21
 	VPADDD          Z21, Z20, Z20
-	VPSRLD          $0x0e, Z20, Z20
-	VPTERNLOGD      $0xf8, Z8, Z20, Z19
-	VADDPS          128(CX), Z0, Z20
-	VMULPS          Z1, Z20, Z20
-	VCVTPS2DQ       Z20, Z20
-	VPMINUD         Z2, Z20, Z20
-	VPSHUFB         Z6, Z17, Z21
-	VPADDD          Z21, Z20, Z20
 	VPSRLD          $0x0c, Z20, Z20
-	VPTERNLOGD      $0xf8, Z9, Z20, Z19
-	VADDPS          192(CX), Z0, Z20
+	VPTERNLOGD      $0xf8, Z8, Z20, Z19
+	VMOVUPS         192(CX), Z20
+	VSUBPS          Z0, Z20, Z20
 	VMULPS          Z1, Z20, Z20
 	VCVTPS2DQ       Z20, Z20
 	VPMINUD         Z2, Z20, Z20
-	VPSHUFB         Z7, Z17, Z17
+	VPSHUFB         Z6, Z17, Z17
 	VPADDD          Z17, Z20, Z20
 	VPSRLD          $0x0a, Z20, Z20
-	VPTERNLOGD      $0xf8, Z10, Z20, Z19
+	VPTERNLOGD      $0xf8, Z9, Z20, Z19
 	VPMOVDB         Z19, (DX)
-	VADDPS          256(CX), Z0, Z17
+	VMOVUPS         256(CX), Z17
+	VSUBPS          Z0, Z17, Z17
 	VMULPS          Z1, Z17, Z17
 	VCVTPS2DQ       Z17, Z17
 	VPMINUD         Z2, Z17, Z17
 	VPSHUFB         Z3, Z18, Z19
 	VPADDD          Z19, Z17, Z17
 	VPSRLD          $0x10, Z17, Z17
-	VADDPS          320(CX), Z0, Z19
+	VMOVUPS         320(CX), Z19
+	VSUBPS          Z0, Z19, Z19
+	VMULPS          Z1, Z19, Z19
+	VCVTPS2DQ       Z19, Z19
+	VPMINUD         Z2, Z19, Z19
+	VPSHUFB         Z4, Z18, Z20
+	VPADDD          Z20, Z19, Z19
+	VPSRLD          $0x0e, Z19, Z19
+	VPTERNLOGD      $0xf8, Z7, Z19, Z17
+	VMOVUPS         384(CX), Z19
+	VSUBPS          Z0, Z19, Z19
 	VMULPS          Z1, Z19, Z19
 	VCVTPS2DQ       Z19, Z19
 	VPMINUD         Z2, Z19, Z19
 	VPSHUFB         Z5, Z18, Z20
 	VPADDD          Z20, Z19, Z19
-	VPSRLD          $0x0e, Z19, Z19
-	VPTERNLOGD      $0xf8, Z8, Z19, Z17
-	VADDPS          384(CX), Z0, Z19
-	VMULPS          Z1, Z19, Z19
-	VCVTPS2DQ       Z19, Z19
-	VPMINUD         Z2, Z19, Z19
-	VPSHUFB         Z6, Z18, Z20
-	VPADDD          Z20, Z19, Z19
 	VPSRLD          $0x0c, Z19, Z19
-	VPTERNLOGD      $0xf8, Z9, Z19, Z17
-	VADDPS          448(CX), Z0, Z19
+	VPTERNLOGD      $0xf8, Z8, Z19, Z17
+	VMOVUPS         448(CX), Z19
+	VSUBPS          Z0, Z19, Z19
 	VMULPS          Z1, Z19, Z19
 	VCVTPS2DQ       Z19, Z19
 	VPMINUD         Z2, Z19, Z19
-	VPSHUFB         Z7, Z18, Z18
-	VPADDD          Z18, Z19, Z19
+	VPSHUFB         Z6, Z18, Z0
+	VPADDD          Z0, Z19, Z19
 	VPSRLD          $0x0a, Z19, Z19
-	VPTERNLOGD      $0xf8, Z10, Z19, Z17
+	VPTERNLOGD      $0xf8, Z9, Z19, Z17
 	VPMOVDB         Z17, 16(DX)
 	ADDQ            $0x00000200, CX
 	ADDQ            $0x20, DX
@@ -3289,149 +3423,150 @@ unpack2AVX512_loop:
 	VZEROUPPER
 	RET
 
-// func pack4AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F
-TEXT ·pack4AVX512(SB), NOSPLIT, $80-56
+// func pack4AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·pack4AVX512(SB), NOSPLIT, $80-72
 	MOVQ            n+0(FP), AX
-	MOVQ            x+40(FP), CX
-	MOVQ            dst+48(FP), DX
-	VBROADCASTSS    zero+24(FP), Z0
-	VBROADCASTSS    inv+28(FP), Z1
-	VBROADCASTSS    limit+32(FP), Z2
-	MOVL            $0x80000000, BX
-	VMOVD           BX, X3
-	VPBROADCASTD    X3, Z3
-	VXORPS          Z3, Z0, Z0
+	MOVQ            x+56(FP), CX
+	MOVQ            dst+64(FP), DX
+	MOVQ            zero+24(FP), BX
+	MOVQ            inv+32(FP), SI
+	MOVQ            step+40(FP), DI
+	VBROADCASTSS    limit+48(FP), Z2
 	VBROADCASTI32X4 noise0<>+0(SB), Z3
-	VBROADCASTI32X4 noise1<>+0(SB), Z5
-	VBROADCASTI32X4 noise2<>+0(SB), Z6
-	VBROADCASTI32X4 noise3<>+0(SB), Z7
-	MOVL            $0x0000000f, BX
-	VMOVD           BX, X8
-	VPBROADCASTD    X8, Z8
-	MOVL            $0x000000f0, BX
-	VMOVD           BX, X8
-	VPBROADCASTD    X8, Z8
-	MOVQ            key+16(FP), BX
-	MOVL            BX, SI
-	SHRQ            $0x20, BX
-	MOVL            SI, (SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 4(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 8(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 12(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 16(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 20(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 24(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 28(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 32(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 36(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 40(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 44(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 48(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 52(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 56(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 60(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 64(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 68(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 72(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 76(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVQ            $0x00000000d2511f53, BX
-	VMOVQ           BX, X9
-	VPBROADCASTQ    X9, Z9
-	MOVQ            $0x00000000cd9e8d57, BX
-	VMOVQ           BX, X10
-	VPBROADCASTQ    X10, Z10
-	MOVQ            $0x0000000000000008, BX
-	VMOVQ           BX, X11
-	VPBROADCASTQ    X11, Z11
-	VPBROADCASTQ    ctr+8(FP), Z12
-	VPADDQ          blockOrderAVX512<>+0(SB), Z12, Z12
-	MOVL            $0x0000aaaa, BX
-	KMOVW           BX, K1
-	MOVQ            ctr+8(FP), BX
-	SHRQ            $0x20, BX
-	VMOVQ           BX, X13
-	VPBROADCASTQ    X13, Z13
-	VPXORD.BCST     (SP), Z13, Z13
-	VPXORD          Z4, Z4, Z4
-	VPXORD.BCST     4(SP), Z4, Z4
-	VPMULUDQ        Z9, Z13, Z13
+	VBROADCASTI32X4 noise1<>+0(SB), Z4
+	VBROADCASTI32X4 noise2<>+0(SB), Z5
+	VBROADCASTI32X4 noise3<>+0(SB), Z6
+	MOVL            $0x0000000f, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z0
+	MOVL            $0x000000f0, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z7
+	MOVQ            key+16(FP), R8
+	MOVL            R8, R9
+	SHRQ            $0x20, R8
+	MOVL            R9, (SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 4(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 8(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 12(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 16(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 20(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 24(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 28(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 32(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 36(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 40(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 44(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 48(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 52(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 56(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 60(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 64(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 68(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 72(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 76(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVQ            $0x00000000d2511f53, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z8
+	MOVQ            $0x00000000cd9e8d57, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z9
+	MOVQ            $0x0000000000000008, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z10
+	VPBROADCASTQ    ctr+8(FP), Z11
+	VPADDQ          blockOrderAVX512<>+0(SB), Z11, Z11
+	MOVL            $0x0000aaaa, R8
+	KMOVW           R8, K1
+	MOVQ            ctr+8(FP), R8
+	SHRQ            $0x20, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z0
+	VPXORD.BCST     (SP), Z0, Z0
+	VPXORD          Z12, Z12, Z12
+	VPXORD.BCST     4(SP), Z12, Z12
+	VPMULUDQ        Z8, Z0, Z13
 	VPSHUFD         $0xf5, Z13, Z14
 	VPXORD.BCST     12(SP), Z14, Z14
 
 pack4AVX512_loop:
-	VPMULUDQ        Z9, Z12, Z15
+	VBROADCASTSS    (BX), Z0
+	VBROADCASTSS    (SI), Z1
+	ADDQ            DI, BX
+	ADDQ            DI, SI
+	VPMULUDQ        Z8, Z11, Z15
 	VPSHUFD         $0xf5, Z15, Z16
-	VPXORD          Z4, Z16, Z16
-	VPMULUDQ        Z10, Z16, Z16
+	VPXORD          Z12, Z16, Z16
+	VPMULUDQ        Z9, Z16, Z16
 	VPSHUFD         $0xf5, Z16, Z17
 	VPXORD.BCST     8(SP), Z17, Z17
 	VPXORD          Z14, Z15, Z15
-	VPADDQ          Z11, Z12, Z12
-	VPMULUDQ        Z9, Z17, Z17
-	VPMULUDQ        Z10, Z15, Z15
+	VPADDQ          Z10, Z11, Z11
+	VPMULUDQ        Z8, Z17, Z17
+	VPMULUDQ        Z9, Z15, Z15
 	VPSHUFD         $0xf5, Z15, Z19
 	VPSHUFD         $0xf5, Z17, Z18
 	VPTERNLOGD.BCST $0x96, 16(SP), Z16, Z19
 	VPTERNLOGD.BCST $0x96, 20(SP), Z13, Z18
-	VPMULUDQ        Z9, Z19, Z16
-	VPMULUDQ        Z10, Z18, Z18
+	VPMULUDQ        Z8, Z19, Z16
+	VPMULUDQ        Z9, Z18, Z18
 	VPSHUFD         $0xf5, Z18, Z20
 	VPSHUFD         $0xf5, Z16, Z19
 	VPTERNLOGD.BCST $0x96, 24(SP), Z15, Z20
 	VPTERNLOGD.BCST $0x96, 28(SP), Z17, Z19
-	VPMULUDQ        Z9, Z20, Z15
-	VPMULUDQ        Z10, Z19, Z17
+	VPMULUDQ        Z8, Z20, Z15
+	VPMULUDQ        Z9, Z19, Z17
 	VPSHUFD         $0xf5, Z17, Z20
 	VPSHUFD         $0xf5, Z15, Z19
 	VPTERNLOGD.BCST $0x96, 32(SP), Z18, Z20
 	VPTERNLOGD.BCST $0x96, 36(SP), Z16, Z19
-	VPMULUDQ        Z9, Z20, Z16
-	VPMULUDQ        Z10, Z19, Z18
+	VPMULUDQ        Z8, Z20, Z16
+	VPMULUDQ        Z9, Z19, Z18
 	VPSHUFD         $0xf5, Z18, Z20
 	VPSHUFD         $0xf5, Z16, Z19
 	VPTERNLOGD.BCST $0x96, 40(SP), Z17, Z20
 	VPTERNLOGD.BCST $0x96, 44(SP), Z15, Z19
-	VPMULUDQ        Z9, Z20, Z15
-	VPMULUDQ        Z10, Z19, Z17
+	VPMULUDQ        Z8, Z20, Z15
+	VPMULUDQ        Z9, Z19, Z17
 	VPSHUFD         $0xf5, Z17, Z20
 	VPSHUFD         $0xf5, Z15, Z19
 	VPTERNLOGD.BCST $0x96, 48(SP), Z18, Z20
 	VPTERNLOGD.BCST $0x96, 52(SP), Z16, Z19
-	VPMULUDQ        Z9, Z20, Z16
-	VPMULUDQ        Z10, Z19, Z18
+	VPMULUDQ        Z8, Z20, Z16
+	VPMULUDQ        Z9, Z19, Z18
 	VPSHUFD         $0xf5, Z18, Z20
 	VPSHUFD         $0xf5, Z16, Z19
 	VPTERNLOGD.BCST $0x96, 56(SP), Z17, Z20
 	VPTERNLOGD.BCST $0x96, 60(SP), Z15, Z19
-	VPMULUDQ        Z9, Z20, Z15
-	VPMULUDQ        Z10, Z19, Z17
+	VPMULUDQ        Z8, Z20, Z15
+	VPMULUDQ        Z9, Z19, Z17
 	VPSHUFD         $0xf5, Z17, Z20
 	VPSHUFD         $0xf5, Z15, Z19
 	VPTERNLOGD.BCST $0x96, 64(SP), Z18, Z20
 	VPTERNLOGD.BCST $0x96, 68(SP), Z16, Z19
-	VPMULUDQ        Z9, Z20, Z16
-	VPMULUDQ        Z10, Z19, Z18
+	VPMULUDQ        Z8, Z20, Z16
+	VPMULUDQ        Z9, Z19, Z18
 	VPSHUFD         $0xf5, Z18, Z20
 	VPSHUFD         $0xf5, Z16, Z19
 	VPTERNLOGD.BCST $0x96, 72(SP), Z17, Z20
@@ -3440,69 +3575,77 @@ pack4AVX512_loop:
 	VPSHUFD         $0xa0, Z16, K1, Z19
 	VPUNPCKLQDQ     Z19, Z20, Z15
 	VPUNPCKHQDQ     Z19, Z20, Z16
-	VADDPS          (CX), Z0, Z17
+	VMOVUPS         (CX), Z17
+	VSUBPS          Z0, Z17, Z17
 	VMULPS          Z1, Z17, Z17
 	VCVTPS2DQ       Z17, Z17
 	VPMINUD         Z2, Z17, Z17
 	VPSHUFB         Z3, Z15, Z18
 	VPADDD          Z18, Z17, Z17
 	VPSRLD          $0x10, Z17, Z17
-	VADDPS          64(CX), Z0, Z18
+	VMOVUPS         64(CX), Z18
+	VSUBPS          Z0, Z18, Z18
 	VMULPS          Z1, Z18, Z18
 	VCVTPS2DQ       Z18, Z18
 	VPMINUD         Z2, Z18, Z18
-	VPSHUFB         Z5, Z15, Z19
+	VPSHUFB         Z4, Z15, Z19
 	VPADDD          Z19, Z18, Z18
 	VPSRLD          $0x0c, Z18, Z18
-	VPTERNLOGD      $0xf8, Z8, Z18, Z17
+	VPTERNLOGD      $0xf8, Z7, Z18, Z17
 	VPMOVDB         Z17, (DX)
-	VADDPS          128(CX), Z0, Z17
+	VMOVUPS         128(CX), Z17
+	VSUBPS          Z0, Z17, Z17
 	VMULPS          Z1, Z17, Z17
 	VCVTPS2DQ       Z17, Z17
 	VPMINUD         Z2, Z17, Z17
-	VPSHUFB         Z6, Z15, Z18
+	VPSHUFB         Z5, Z15, Z18
 	VPADDD          Z18, Z17, Z17
 	VPSRLD          $0x10, Z17, Z17
-	VADDPS          192(CX), Z0, Z18
+	VMOVUPS         192(CX), Z18
+	VSUBPS          Z0, Z18, Z18
 	VMULPS          Z1, Z18, Z18
 	VCVTPS2DQ       Z18, Z18
 	VPMINUD         Z2, Z18, Z18
-	VPSHUFB         Z7, Z15, Z15
+	VPSHUFB         Z6, Z15, Z15
 	VPADDD          Z15, Z18, Z18
 	VPSRLD          $0x0c, Z18, Z18
-	VPTERNLOGD      $0xf8, Z8, Z18, Z17
+	VPTERNLOGD      $0xf8, Z7, Z18, Z17
 	VPMOVDB         Z17, 16(DX)
-	VADDPS          256(CX), Z0, Z15
+	VMOVUPS         256(CX), Z15
+	VSUBPS          Z0, Z15, Z15
 	VMULPS          Z1, Z15, Z15
 	VCVTPS2DQ       Z15, Z15
 	VPMINUD         Z2, Z15, Z15
 	VPSHUFB         Z3, Z16, Z17
 	VPADDD          Z17, Z15, Z15
 	VPSRLD          $0x10, Z15, Z15
-	VADDPS          320(CX), Z0, Z17
+	VMOVUPS         320(CX), Z17
+	VSUBPS          Z0, Z17, Z17
 	VMULPS          Z1, Z17, Z17
 	VCVTPS2DQ       Z17, Z17
 	VPMINUD         Z2, Z17, Z17
-	VPSHUFB         Z5, Z16, Z18
+	VPSHUFB         Z4, Z16, Z18
 	VPADDD          Z18, Z17, Z17
 	VPSRLD          $0x0c, Z17, Z17
-	VPTERNLOGD      $0xf8, Z8, Z17, Z15
+	VPTERNLOGD      $0xf8, Z7, Z17, Z15
 	VPMOVDB         Z15, 32(DX)
-	VADDPS          384(CX), Z0, Z15
+	VMOVUPS         384(CX), Z15
+	VSUBPS          Z0, Z15, Z15
 	VMULPS          Z1, Z15, Z15
 	VCVTPS2DQ       Z15, Z15
 	VPMINUD         Z2, Z15, Z15
-	VPSHUFB         Z6, Z16, Z17
+	VPSHUFB         Z5, Z16, Z17
 	VPADDD          Z17, Z15, Z15
 	VPSRLD          $0x10, Z15, Z15
-	VADDPS          448(CX), Z0, Z17
+	VMOVUPS         448(CX), Z17
+	VSUBPS          Z0, Z17, Z17
 	VMULPS          Z1, Z17, Z17
 	VCVTPS2DQ       Z17, Z17
 	VPMINUD         Z2, Z17, Z17
-	VPSHUFB         Z7, Z16, Z16
-	VPADDD          Z16, Z17, Z17
+	VPSHUFB         Z6, Z16, Z0
+	VPADDD          Z0, Z17, Z17
 	VPSRLD          $0x0c, Z17, Z17
-	VPTERNLOGD      $0xf8, Z8, Z17, Z15
+	VPTERNLOGD      $0xf8, Z7, Z17, Z15
 	VPMOVDB         Z15, 48(DX)
 	ADDQ            $0x00000200, CX
 	ADDQ            $0x40, DX
@@ -3579,146 +3722,147 @@ unpack4AVX512_loop:
 	VZEROUPPER
 	RET
 
-// func pack8AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F
-TEXT ·pack8AVX512(SB), NOSPLIT, $80-56
+// func pack8AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·pack8AVX512(SB), NOSPLIT, $80-72
 	MOVQ            n+0(FP), AX
-	MOVQ            x+40(FP), CX
-	MOVQ            dst+48(FP), DX
-	VBROADCASTSS    zero+24(FP), Z0
-	VBROADCASTSS    inv+28(FP), Z1
-	VBROADCASTSS    limit+32(FP), Z2
-	MOVL            $0x80000000, BX
-	VMOVD           BX, X3
-	VPBROADCASTD    X3, Z3
-	VXORPS          Z3, Z0, Z0
+	MOVQ            x+56(FP), CX
+	MOVQ            dst+64(FP), DX
+	MOVQ            zero+24(FP), BX
+	MOVQ            inv+32(FP), SI
+	MOVQ            step+40(FP), DI
+	VBROADCASTSS    limit+48(FP), Z2
 	VBROADCASTI32X4 noise0<>+0(SB), Z3
-	VBROADCASTI32X4 noise1<>+0(SB), Z5
-	VBROADCASTI32X4 noise2<>+0(SB), Z6
-	VBROADCASTI32X4 noise3<>+0(SB), Z7
-	MOVL            $0x000000ff, BX
-	VMOVD           BX, X8
-	VPBROADCASTD    X8, Z8
-	MOVQ            key+16(FP), BX
-	MOVL            BX, SI
-	SHRQ            $0x20, BX
-	MOVL            SI, (SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 4(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 8(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 12(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 16(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 20(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 24(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 28(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 32(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 36(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 40(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 44(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 48(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 52(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 56(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 60(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 64(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 68(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVL            SI, 72(SP)
-	ADDL            $0x9e3779b9, SI
-	MOVL            BX, 76(SP)
-	ADDL            $0xbb67ae85, BX
-	MOVQ            $0x00000000d2511f53, BX
-	VMOVQ           BX, X8
-	VPBROADCASTQ    X8, Z8
-	MOVQ            $0x00000000cd9e8d57, BX
-	VMOVQ           BX, X9
-	VPBROADCASTQ    X9, Z9
-	MOVQ            $0x0000000000000008, BX
-	VMOVQ           BX, X10
-	VPBROADCASTQ    X10, Z10
-	VPBROADCASTQ    ctr+8(FP), Z11
-	VPADDQ          blockOrderAVX512<>+0(SB), Z11, Z11
-	MOVL            $0x0000aaaa, BX
-	KMOVW           BX, K1
-	MOVQ            ctr+8(FP), BX
-	SHRQ            $0x20, BX
-	VMOVQ           BX, X12
-	VPBROADCASTQ    X12, Z12
-	VPXORD.BCST     (SP), Z12, Z12
-	VPXORD          Z4, Z4, Z4
-	VPXORD.BCST     4(SP), Z4, Z4
-	VPMULUDQ        Z8, Z12, Z12
+	VBROADCASTI32X4 noise1<>+0(SB), Z4
+	VBROADCASTI32X4 noise2<>+0(SB), Z5
+	VBROADCASTI32X4 noise3<>+0(SB), Z6
+	MOVL            $0x000000ff, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z0
+	MOVQ            key+16(FP), R8
+	MOVL            R8, R9
+	SHRQ            $0x20, R8
+	MOVL            R9, (SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 4(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 8(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 12(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 16(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 20(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 24(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 28(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 32(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 36(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 40(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 44(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 48(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 52(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 56(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 60(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 64(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 68(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 72(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 76(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVQ            $0x00000000d2511f53, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z7
+	MOVQ            $0x00000000cd9e8d57, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z8
+	MOVQ            $0x0000000000000008, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z9
+	VPBROADCASTQ    ctr+8(FP), Z10
+	VPADDQ          blockOrderAVX512<>+0(SB), Z10, Z10
+	MOVL            $0x0000aaaa, R8
+	KMOVW           R8, K1
+	MOVQ            ctr+8(FP), R8
+	SHRQ            $0x20, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z0
+	VPXORD.BCST     (SP), Z0, Z0
+	VPXORD          Z11, Z11, Z11
+	VPXORD.BCST     4(SP), Z11, Z11
+	VPMULUDQ        Z7, Z0, Z12
 	VPSHUFD         $0xf5, Z12, Z13
 	VPXORD.BCST     12(SP), Z13, Z13
 
 pack8AVX512_loop:
-	VPMULUDQ        Z8, Z11, Z14
+	VBROADCASTSS    (BX), Z0
+	VBROADCASTSS    (SI), Z1
+	ADDQ            DI, BX
+	ADDQ            DI, SI
+	VPMULUDQ        Z7, Z10, Z14
 	VPSHUFD         $0xf5, Z14, Z15
-	VPXORD          Z4, Z15, Z15
-	VPMULUDQ        Z9, Z15, Z15
+	VPXORD          Z11, Z15, Z15
+	VPMULUDQ        Z8, Z15, Z15
 	VPSHUFD         $0xf5, Z15, Z16
 	VPXORD.BCST     8(SP), Z16, Z16
 	VPXORD          Z13, Z14, Z14
-	VPADDQ          Z10, Z11, Z11
-	VPMULUDQ        Z8, Z16, Z16
-	VPMULUDQ        Z9, Z14, Z14
+	VPADDQ          Z9, Z10, Z10
+	VPMULUDQ        Z7, Z16, Z16
+	VPMULUDQ        Z8, Z14, Z14
 	VPSHUFD         $0xf5, Z14, Z18
 	VPSHUFD         $0xf5, Z16, Z17
 	VPTERNLOGD.BCST $0x96, 16(SP), Z15, Z18
 	VPTERNLOGD.BCST $0x96, 20(SP), Z12, Z17
-	VPMULUDQ        Z8, Z18, Z15
-	VPMULUDQ        Z9, Z17, Z17
+	VPMULUDQ        Z7, Z18, Z15
+	VPMULUDQ        Z8, Z17, Z17
 	VPSHUFD         $0xf5, Z17, Z19
 	VPSHUFD         $0xf5, Z15, Z18
 	VPTERNLOGD.BCST $0x96, 24(SP), Z14, Z19
 	VPTERNLOGD.BCST $0x96, 28(SP), Z16, Z18
-	VPMULUDQ        Z8, Z19, Z14
-	VPMULUDQ        Z9, Z18, Z16
+	VPMULUDQ        Z7, Z19, Z14
+	VPMULUDQ        Z8, Z18, Z16
 	VPSHUFD         $0xf5, Z16, Z19
 	VPSHUFD         $0xf5, Z14, Z18
 	VPTERNLOGD.BCST $0x96, 32(SP), Z17, Z19
 	VPTERNLOGD.BCST $0x96, 36(SP), Z15, Z18
-	VPMULUDQ        Z8, Z19, Z15
-	VPMULUDQ        Z9, Z18, Z17
+	VPMULUDQ        Z7, Z19, Z15
+	VPMULUDQ        Z8, Z18, Z17
 	VPSHUFD         $0xf5, Z17, Z19
 	VPSHUFD         $0xf5, Z15, Z18
 	VPTERNLOGD.BCST $0x96, 40(SP), Z16, Z19
 	VPTERNLOGD.BCST $0x96, 44(SP), Z14, Z18
-	VPMULUDQ        Z8, Z19, Z14
-	VPMULUDQ        Z9, Z18, Z16
+	VPMULUDQ        Z7, Z19, Z14
+	VPMULUDQ        Z8, Z18, Z16
 	VPSHUFD         $0xf5, Z16, Z19
 	VPSHUFD         $0xf5, Z14, Z18
 	VPTERNLOGD.BCST $0x96, 48(SP), Z17, Z19
 	VPTERNLOGD.BCST $0x96, 52(SP), Z15, Z18
-	VPMULUDQ        Z8, Z19, Z15
-	VPMULUDQ        Z9, Z18, Z17
+	VPMULUDQ        Z7, Z19, Z15
+	VPMULUDQ        Z8, Z18, Z17
 	VPSHUFD         $0xf5, Z17, Z19
 	VPSHUFD         $0xf5, Z15, Z18
 	VPTERNLOGD.BCST $0x96, 56(SP), Z16, Z19
 	VPTERNLOGD.BCST $0x96, 60(SP), Z14, Z18
-	VPMULUDQ        Z8, Z19, Z14
-	VPMULUDQ        Z9, Z18, Z16
+	VPMULUDQ        Z7, Z19, Z14
+	VPMULUDQ        Z8, Z18, Z16
 	VPSHUFD         $0xf5, Z16, Z19
 	VPSHUFD         $0xf5, Z14, Z18
 	VPTERNLOGD.BCST $0x96, 64(SP), Z17, Z19
 	VPTERNLOGD.BCST $0x96, 68(SP), Z15, Z18
-	VPMULUDQ        Z8, Z19, Z15
-	VPMULUDQ        Z9, Z18, Z17
+	VPMULUDQ        Z7, Z19, Z15
+	VPMULUDQ        Z8, Z18, Z17
 	VPSHUFD         $0xf5, Z17, Z19
 	VPSHUFD         $0xf5, Z15, Z18
 	VPTERNLOGD.BCST $0x96, 72(SP), Z16, Z19
@@ -3727,7 +3871,8 @@ pack8AVX512_loop:
 	VPSHUFD         $0xa0, Z15, K1, Z18
 	VPUNPCKLQDQ     Z18, Z19, Z14
 	VPUNPCKHQDQ     Z18, Z19, Z15
-	VADDPS          (CX), Z0, Z16
+	VMOVUPS         (CX), Z16
+	VSUBPS          Z0, Z16, Z16
 	VMULPS          Z1, Z16, Z16
 	VCVTPS2DQ       Z16, Z16
 	VPMINUD         Z2, Z16, Z16
@@ -3735,31 +3880,35 @@ pack8AVX512_loop:
 	VPADDD          Z17, Z16, Z16
 	VPSRLD          $0x10, Z16, Z16
 	VPMOVDB         Z16, (DX)
-	VADDPS          64(CX), Z0, Z16
+	VMOVUPS         64(CX), Z16
+	VSUBPS          Z0, Z16, Z16
+	VMULPS          Z1, Z16, Z16
+	VCVTPS2DQ       Z16, Z16
+	VPMINUD         Z2, Z16, Z16
+	VPSHUFB         Z4, Z14, Z17
+	VPADDD          Z17, Z16, Z16
+	VPSRLD          $0x10, Z16, Z16
+	VPMOVDB         Z16, 16(DX)
+	VMOVUPS         128(CX), Z16
+	VSUBPS          Z0, Z16, Z16
 	VMULPS          Z1, Z16, Z16
 	VCVTPS2DQ       Z16, Z16
 	VPMINUD         Z2, Z16, Z16
 	VPSHUFB         Z5, Z14, Z17
 	VPADDD          Z17, Z16, Z16
 	VPSRLD          $0x10, Z16, Z16
-	VPMOVDB         Z16, 16(DX)
-	VADDPS          128(CX), Z0, Z16
-	VMULPS          Z1, Z16, Z16
-	VCVTPS2DQ       Z16, Z16
-	VPMINUD         Z2, Z16, Z16
-	VPSHUFB         Z6, Z14, Z17
-	VPADDD          Z17, Z16, Z16
-	VPSRLD          $0x10, Z16, Z16
 	VPMOVDB         Z16, 32(DX)
-	VADDPS          192(CX), Z0, Z16
+	VMOVUPS         192(CX), Z16
+	VSUBPS          Z0, Z16, Z16
 	VMULPS          Z1, Z16, Z16
 	VCVTPS2DQ       Z16, Z16
 	VPMINUD         Z2, Z16, Z16
-	VPSHUFB         Z7, Z14, Z14
+	VPSHUFB         Z6, Z14, Z14
 	VPADDD          Z14, Z16, Z16
 	VPSRLD          $0x10, Z16, Z14
 	VPMOVDB         Z14, 48(DX)
-	VADDPS          256(CX), Z0, Z14
+	VMOVUPS         256(CX), Z14
+	VSUBPS          Z0, Z14, Z14
 	VMULPS          Z1, Z14, Z14
 	VCVTPS2DQ       Z14, Z14
 	VPMINUD         Z2, Z14, Z14
@@ -3767,30 +3916,33 @@ pack8AVX512_loop:
 	VPADDD          Z16, Z14, Z14
 	VPSRLD          $0x10, Z14, Z14
 	VPMOVDB         Z14, 64(DX)
-	VADDPS          320(CX), Z0, Z14
+	VMOVUPS         320(CX), Z14
+	VSUBPS          Z0, Z14, Z14
+	VMULPS          Z1, Z14, Z14
+	VCVTPS2DQ       Z14, Z14
+	VPMINUD         Z2, Z14, Z14
+	VPSHUFB         Z4, Z15, Z16
+	VPADDD          Z16, Z14, Z14
+	VPSRLD          $0x10, Z14, Z14
+	VPMOVDB         Z14, 80(DX)
+	VMOVUPS         384(CX), Z14
+	VSUBPS          Z0, Z14, Z14
 	VMULPS          Z1, Z14, Z14
 	VCVTPS2DQ       Z14, Z14
 	VPMINUD         Z2, Z14, Z14
 	VPSHUFB         Z5, Z15, Z16
 	VPADDD          Z16, Z14, Z14
 	VPSRLD          $0x10, Z14, Z14
-	VPMOVDB         Z14, 80(DX)
-	VADDPS          384(CX), Z0, Z14
-	VMULPS          Z1, Z14, Z14
-	VCVTPS2DQ       Z14, Z14
-	VPMINUD         Z2, Z14, Z14
-	VPSHUFB         Z6, Z15, Z16
-	VPADDD          Z16, Z14, Z14
-	VPSRLD          $0x10, Z14, Z14
 	VPMOVDB         Z14, 96(DX)
-	VADDPS          448(CX), Z0, Z14
+	VMOVUPS         448(CX), Z14
+	VSUBPS          Z0, Z14, Z14
 	VMULPS          Z1, Z14, Z14
 	VCVTPS2DQ       Z14, Z14
 	VPMINUD         Z2, Z14, Z14
-	VPSHUFB         Z7, Z15, Z15
-	VPADDD          Z15, Z14, Z14
-	VPSRLD          $0x10, Z14, Z14
-	VPMOVDB         Z14, 112(DX)
+	VPSHUFB         Z6, Z15, Z0
+	VPADDD          Z0, Z14, Z14
+	VPSRLD          $0x10, Z14, Z0
+	VPMOVDB         Z0, 112(DX)
 	ADDQ            $0x00000200, CX
 	ADDQ            $0x80, DX
 	SUBQ            $0x00000080, AX

@@ -9,7 +9,7 @@ func stageASM([]float32, []float32, float32, []float32, []byte, *float32, *float
 
 func unstageASM([]float32, []byte, []float32) int { return 0 }
 
-func pack(bits int, zero, inv float32, key, word uint64, x []float32, dst []byte) {
+func pack(bits int, zero, inv []float32, key, word uint64, x []float32, dst []byte) {
 	packGo(bits, zero, inv, key, word, x, dst)
 }
 

@@ -123,10 +123,9 @@ func above(b float32) float32 {
 // no more than the largest code, with inv = One/step and u from the words of key's stream from
 // number word on, a multiple of 32.
 func Pack(bits int, zero, inv float32, key, word uint64, x []float32, dst []byte) {
-	const unit = 128 // values that a round of any kernel divides
-	whole := len(x) / unit * unit
+	whole := len(x) / Unit * Unit
 	if whole > 0 {
-		pack(bits, zero, inv, key, word, x[:whole], dst)
+		pack(bits, []float32{zero}, []float32{inv}, key, word, x[:whole], dst)
 		dst = dst[whole*bits/8:]
 		word += Words(whole)
 	}
@@ -134,14 +133,25 @@ func Pack(bits int, zero, inv float32, key, word uint64, x []float32, dst []byte
 		return
 	}
 	// The rest is arranged as the blocks it would fill, so that one loop serves all.
-	var padded [unit]float32
-	var codes [unit]byte
+	var padded [Unit]float32
+	var codes [Unit]byte
 	for i := range padded {
 		padded[i] = zero // so that bits that hold no code are 0
 	}
 	arrange(bits, x[whole:], &padded)
-	pack(bits, zero, inv, key, word, padded[:], codes[:])
+	pack(bits, []float32{zero}, []float32{inv}, key, word, padded[:], codes[:])
 	copy(dst, codes[:len(dst)])
+}
+
+// Unit is how many values share words, and a round of any kernel does.
+const Unit = 128
+
+// PackAll is Pack of runs that follow one another in x and dst and have statistics of their own:
+// zero and inv of each 128 values. All runs are multiples of 128 values long.
+func PackAll(bits int, zero, inv []float32, key, word uint64, x []float32, dst []byte) {
+	if len(x) > 0 {
+		pack(bits, zero[:len(x)/Unit], inv[:len(x)/Unit], key, word, x, dst)
+	}
 }
 
 // arrange copies x, the last values of a run, to where they stand in whole blocks: a shorter
@@ -163,8 +173,7 @@ func rest(bits, n int) (full, bytes int) {
 
 // Unpack sets x to zero + code step, from the codes that Pack wrote.
 func Unpack(bits int, zero, step float32, src []byte, x []float32) {
-	const unit = 128
-	whole := len(x) / unit * unit
+	whole := len(x) / Unit * Unit
 	if whole > 0 {
 		unpack(bits, zero, step, src, x[:whole])
 		src, x = src[whole*bits/8:], x[whole:]
@@ -172,10 +181,10 @@ func Unpack(bits int, zero, step float32, src []byte, x []float32) {
 	if len(x) == 0 {
 		return
 	}
-	var padded [unit]float32
-	var codes [unit]byte
+	var padded [Unit]float32
+	var codes [Unit]byte
 	copy(codes[:], src[:Bytes(bits, len(x))])
-	unpack(bits, zero, step, codes[:unit*bits/8], padded[:])
+	unpack(bits, zero, step, codes[:Unit*bits/8], padded[:])
 	full, n := rest(bits, len(x))
 	copy(x[:full], padded[:])
 	for i, x := full, x[full:]; len(x) > 0; i += lanes {
@@ -184,11 +193,15 @@ func Unpack(bits int, zero, step float32, src []byte, x []float32) {
 }
 
 // packGo is Pack for whole units.
-func packGo(bits int, zero, inv float32, key, word uint64, x []float32, dst []byte) {
+func packGo(bits int, zeros, invs []float32, key, word uint64, x []float32, dst []byte) {
 	var words [32]uint32
 	per := 8 / bits
 	limit := uint32(1<<bits-1) * One
 	for len(x) > 0 {
+		zero, inv := zeros[0], invs[0]
+		if len(zeros) > 1 {
+			zeros, invs = zeros[1:], invs[1:]
+		}
 		philox.Words(key, word, words[:])
 		clear(dst[:16*bits])
 		for v := range 8 { // vectors of 16 lanes

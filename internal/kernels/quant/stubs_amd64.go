@@ -4,110 +4,110 @@
 
 package quant
 
-// rangeAVX2 writes 8 numbers of which the least is that of x, then 8 of which the largest is. n is a multiple of 32 and at least that.
+// rangeAVX2 writes the least and the largest of x. n is a multiple of 32 and at least that.
 //
 //go:noescape
-func rangeAVX2(n int, x *float32, out *[16]float32)
+func rangeAVX2(n int, x *float32, out *[2]float32)
 
 // stageAVX2 computes y = max(x + bias, floor) and the bits x + bias > 0; out is range's. n is a multiple of 32 and at least that.
 //
 //go:noescape
-func stageAVX2(n int, x *float32, bias *float32, floor float32, y *float32, signs *byte, out *[16]float32)
+func stageAVX2(n int, x *float32, bias *float32, floor float32, y *float32, signs *byte, out *[2]float32)
 
 // unstageAVX2 computes x -= bias, changed where the bit of x + bias > 0 is not that of signs. n is a multiple of 32 and at least that.
 //
 //go:noescape
 func unstageAVX2(n int, bias *float32, signs *byte, x *float32)
 
-// pack1AVX2 writes codes of 1 bits, with the words of blocks from ctr on. n is a multiple of 128 and at least that.
+// pack1AVX2 writes codes of 1 bits, with the words of blocks from ctr on. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
-func pack1AVX2(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
+func pack1AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 
 // unpack1AVX2 computes x = zero + code step for codes of 1 bits. n is a multiple of 128 and at least that.
 //
 //go:noescape
 func unpack1AVX2(n int, zero float32, step float32, src *byte, x *float32)
 
-// pack2AVX2 writes codes of 2 bits, with the words of blocks from ctr on. n is a multiple of 128 and at least that.
+// pack2AVX2 writes codes of 2 bits, with the words of blocks from ctr on. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
-func pack2AVX2(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
+func pack2AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 
 // unpack2AVX2 computes x = zero + code step for codes of 2 bits. n is a multiple of 128 and at least that.
 //
 //go:noescape
 func unpack2AVX2(n int, zero float32, step float32, src *byte, x *float32)
 
-// pack4AVX2 writes codes of 4 bits, with the words of blocks from ctr on. n is a multiple of 128 and at least that.
+// pack4AVX2 writes codes of 4 bits, with the words of blocks from ctr on. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
-func pack4AVX2(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
+func pack4AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 
 // unpack4AVX2 computes x = zero + code step for codes of 4 bits. n is a multiple of 128 and at least that.
 //
 //go:noescape
 func unpack4AVX2(n int, zero float32, step float32, src *byte, x *float32)
 
-// pack8AVX2 writes codes of 8 bits, with the words of blocks from ctr on. n is a multiple of 128 and at least that.
+// pack8AVX2 writes codes of 8 bits, with the words of blocks from ctr on. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
-func pack8AVX2(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
+func pack8AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 
 // unpack8AVX2 computes x = zero + code step for codes of 8 bits. n is a multiple of 128 and at least that.
 //
 //go:noescape
 func unpack8AVX2(n int, zero float32, step float32, src *byte, x *float32)
 
-// rangeAVX512 writes 8 numbers of which the least is that of x, then 8 of which the largest is. n is a multiple of 32 and at least that.
+// rangeAVX512 writes the least and the largest of x. n is a multiple of 32 and at least that.
 //
 //go:noescape
-func rangeAVX512(n int, x *float32, out *[16]float32)
+func rangeAVX512(n int, x *float32, out *[2]float32)
 
 // stageAVX512 computes y = max(x + bias, floor) and the bits x + bias > 0; out is range's. n is a multiple of 32 and at least that.
 //
 //go:noescape
-func stageAVX512(n int, x *float32, bias *float32, floor float32, y *float32, signs *byte, out *[16]float32)
+func stageAVX512(n int, x *float32, bias *float32, floor float32, y *float32, signs *byte, out *[2]float32)
 
 // unstageAVX512 computes x -= bias, changed where the bit of x + bias > 0 is not that of signs. n is a multiple of 32 and at least that.
 //
 //go:noescape
 func unstageAVX512(n int, bias *float32, signs *byte, x *float32)
 
-// pack1AVX512 writes codes of 1 bits, with the words of blocks from ctr on, which agree in the high word of their counter. n is a multiple of 128 and at least that.
+// pack1AVX512 writes codes of 1 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
-func pack1AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
+func pack1AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 
 // unpack1AVX512 computes x = zero + code step for codes of 1 bits. n is a multiple of 128 and at least that.
 //
 //go:noescape
 func unpack1AVX512(n int, zero float32, step float32, src *byte, x *float32)
 
-// pack2AVX512 writes codes of 2 bits, with the words of blocks from ctr on, which agree in the high word of their counter. n is a multiple of 128 and at least that.
+// pack2AVX512 writes codes of 2 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
-func pack2AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
+func pack2AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 
 // unpack2AVX512 computes x = zero + code step for codes of 2 bits. n is a multiple of 128 and at least that.
 //
 //go:noescape
 func unpack2AVX512(n int, zero float32, step float32, src *byte, x *float32)
 
-// pack4AVX512 writes codes of 4 bits, with the words of blocks from ctr on, which agree in the high word of their counter. n is a multiple of 128 and at least that.
+// pack4AVX512 writes codes of 4 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
-func pack4AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
+func pack4AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 
 // unpack4AVX512 computes x = zero + code step for codes of 4 bits. n is a multiple of 128 and at least that.
 //
 //go:noescape
 func unpack4AVX512(n int, zero float32, step float32, src *byte, x *float32)
 
-// pack8AVX512 writes codes of 8 bits, with the words of blocks from ctr on, which agree in the high word of their counter. n is a multiple of 128 and at least that.
+// pack8AVX512 writes codes of 8 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
-func pack8AVX512(n int, ctr uint64, key uint64, zero float32, inv float32, limit uint32, x *float32, dst *byte)
+func pack8AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 
 // unpack8AVX512 computes x = zero + code step for codes of 8 bits. n is a multiple of 128 and at least that.
 //

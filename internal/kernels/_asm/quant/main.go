@@ -122,7 +122,7 @@ func (b *bounds) add(i int, v vec) {
 	VMAXPS(v, b.hi[i], b.hi[i])
 }
 
-// store writes one vector of the least, then one of the largest, to out.
+// store writes the least and the largest to out.
 func (b *bounds) store() {
 	VMINPS(b.lo[1], b.lo[0], b.lo[0])
 	VMAXPS(b.hi[1], b.hi[0], b.hi[0])
@@ -138,12 +138,23 @@ func (b *bounds) store() {
 		}
 	}
 	out := Load(Param("out"), GP64())
-	VMOVUPS(lo.AsY(), Mem{Base: out})
-	VMOVUPS(hi.AsY(), Mem{Base: out, Disp: 32})
+	for i, p := range []struct {
+		v    vec
+		join func(ops ...Op)
+	}{{lo, VMINPS}, {hi, VMAXPS}} {
+		other, v := XMM(), p.v.AsX()
+		VEXTRACTF128(Imm(1), p.v.AsY(), other)
+		p.join(other, v, v)
+		for _, order := range []uint64{0x4e, 0xb1} { // halves, then neighbours change places
+			VPERMILPS(Imm(order), v, other)
+			p.join(other, v, v)
+		}
+		VMOVSS(v, Mem{Base: out, Disp: 4 * i})
+	}
 }
 
 func extremes() {
-	n := begin("range", "func(n int, x *float32, out *[16]float32)", "writes 8 numbers of which the least is that of x, then 8 of which the largest is.", step)
+	n := begin("range", "func(n int, x *float32, out *[2]float32)", "writes the least and the largest of x.", step)
 	x := Load(Param("x"), GP64())
 	b := newBounds()
 	loop("range", n, step, func() {
@@ -159,7 +170,7 @@ func extremes() {
 }
 
 func stage() {
-	n := begin("stage", "func(n int, x, bias *float32, floor float32, y *float32, signs *byte, out *[16]float32)",
+	n := begin("stage", "func(n int, x, bias *float32, floor float32, y *float32, signs *byte, out *[2]float32)",
 		"computes y = max(x + bias, floor) and the bits x + bias > 0; out is range's.", step)
 	x, bias := Load(Param("x"), GP64()), Load(Param("bias"), GP64())
 	y, signs := Load(Param("y"), GP64()), Load(Param("signs"), GP64())
@@ -245,15 +256,13 @@ func unstage(bitOfLane Mem) {
 // packer holds the constants of pack.
 type packer struct {
 	bits             int
-	less, inv, limit vec
+	zero, inv, limit vec
 	noise            [4]Op
 	masks            []vec // where code k of a byte stands, for AVX-512
 }
 
 func newPacker(bits int, noise [4]Mem) *packer {
-	p := &packer{bits: bits, less: broadcast("zero"), inv: broadcast("inv"), limit: broadcast("limit")}
-	sign := word(1 << 31)
-	VXORPS(sign, p.less, p.less)
+	p := &packer{bits: bits, zero: newVec(), inv: newVec(), limit: broadcast("limit")}
 	for k, m := range noise {
 		p.noise[k] = m
 		if width == 512 {
@@ -274,7 +283,8 @@ func newPacker(bits int, noise [4]Mem) *packer {
 // and the limit, plus 16 random bits, which are bytes k and k+1 of the words.
 func (p *packer) code(from Mem, words vec, k int) vec {
 	v, u := newVec(), newVec()
-	VADDPS(from, p.less, v)
+	VMOVUPS(from, v)
+	VSUBPS(p.zero, v, v)
 	VMULPS(p.inv, v, v)
 	VCVTPS2DQ(v, v)
 	VPMINUD(p.limit, v, v)
@@ -306,8 +316,10 @@ func pack(bits int, order Mem, noise [4]Mem) {
 	if width == 512 {
 		doc += ", which agree in the high word of their counter"
 	}
-	n := begin(name, "func(n int, ctr, key uint64, zero, inv float32, limit uint32, x *float32, dst *byte)", fmt.Sprintf(doc+".", bits), unit)
+	n := begin(name, "func(n int, ctr, key uint64, zero, inv *float32, step int, limit uint32, x *float32, dst *byte)",
+		fmt.Sprintf(doc+". zero and inv are those of the first 128 values, those of the next step bytes behind.", bits), unit)
 	x, dst := Load(Param("x"), GP64()), Load(Param("dst"), GP64())
+	zero, inv, step := Load(Param("zero"), GP64()), Load(Param("inv"), GP64()), Load(Param("step"), GP64())
 	p := newPacker(bits, noise)
 	next := func() []vec { return nil }
 	if width == 512 {
@@ -320,6 +332,10 @@ func pack(bits int, order Mem, noise [4]Mem) {
 	parts := 16 / lanes() // registers of a vector
 	per := 8 / bits
 	loop(name, n, unit, func() {
+		VBROADCASTSS(Mem{Base: zero}, p.zero)
+		VBROADCASTSS(Mem{Base: inv}, p.inv)
+		ADDQ(step, zero)
+		ADDQ(step, inv)
 		sum := make([]vec, parts)
 		var words []vec
 		for v := range 8 {
