@@ -22,6 +22,8 @@ type headJobs struct {
 	max      headMaxJob
 	groups   groupMaxJob
 	pairs    pairs.Job[float32]
+	norm     headNormJob
+	normBack headNormBackJob
 }
 
 // headsOf returns the number of heads and their width from a matrix of all heads' columns and

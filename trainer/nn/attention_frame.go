@@ -167,17 +167,26 @@ func (f *frame) join(c *Context, i int, h, y tensor.Tensor) {
 		out = c.Temp(tensor.F32, y.Rows, f.dim)
 	}
 	mean, rstd := c.Temp(tensor.F32, y.Rows, f.groups), c.Temp(tensor.F32, y.Rows, f.groups)
-	w := f.dim / f.groups
-	for k := range f.groups {
-		lo, hi := k*w, (k+1)*w
-		n := &f.norms[i]
-		c.Q.BiasActNorm(tensor.Identity, tensor.Tensor{}, n.scale.Value.ColRange(lo, hi), n.offset.Value.ColRange(lo, hi), h.ColRange(lo, hi),
-			dropOut(c, f.column(i)+lo), out.ColRange(lo, hi), mean.ColRange(k, k+1), rstd.ColRange(k, k+1))
-	}
+	f.norm(c, i, h, out, mean, rstd)
 	c.Save(orderSlot(i, orderMean), mean, Exact)
 	c.Save(orderSlot(i, orderRstd), rstd, Exact)
 	if adds {
 		c.Q.Axpby(1, out, 1, y)
+	}
+}
+
+// norm writes order i's norm of h to out, and mean and rstd of its groups.
+func (f *frame) norm(c *Context, i int, h, out, mean, rstd tensor.Tensor) {
+	n := &f.norms[i]
+	if q, ok := c.Q.(tensor.HeadNorms); ok && f.groups > 1 {
+		q.HeadNorm(n.scale.Value, n.offset.Value, h, dropOut(c, f.column(i)), out, mean, rstd)
+		return
+	}
+	w := f.dim / f.groups
+	for k := range f.groups {
+		lo, hi := k*w, (k+1)*w
+		c.Q.BiasActNorm(tensor.Identity, tensor.Tensor{}, n.scale.Value.ColRange(lo, hi), n.offset.Value.ColRange(lo, hi), h.ColRange(lo, hi),
+			dropOut(c, f.column(i)+lo), out.ColRange(lo, hi), mean.ColRange(k, k+1), rstd.ColRange(k, k+1))
 	}
 }
 
@@ -190,10 +199,14 @@ func (f *frame) joinBackward(c *Context, i int, h, dy, dh tensor.Tensor) {
 		return
 	}
 	mean, rstd := c.Load(orderSlot(i, orderMean)), c.Load(orderSlot(i, orderRstd))
+	n := &f.norms[i]
+	if q, ok := c.Q.(tensor.HeadNorms); ok && f.groups > 1 {
+		q.HeadNormBackward(n.scale.Value, mean, rstd, h, dy, dropOut(c, f.column(i)), dh, n.scale.Grad, n.offset.Grad)
+		return
+	}
 	w := f.dim / f.groups
 	for k := range f.groups {
 		lo, hi := k*w, (k+1)*w
-		n := &f.norms[i]
 		c.Q.BiasActNormBackward(tensor.Identity, none, n.scale.Value.ColRange(lo, hi), mean.ColRange(k, k+1), rstd.ColRange(k, k+1),
 			h.ColRange(lo, hi), dy.ColRange(lo, hi), dropOut(c, f.column(i)+lo), dh.ColRange(lo, hi), none,
 			n.scale.Grad.ColRange(lo, hi), n.offset.Grad.ColRange(lo, hi))
