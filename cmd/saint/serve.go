@@ -141,7 +141,7 @@ func runServe(ctx context.Context, o serveOptions, e *env) error {
 	if config.TLS, err = serverTLS(o.Cert, o.Key, o.ClientCA); err != nil {
 		return err
 	}
-	if config.Token, err = readToken("token_file", o.TokenFile); err != nil {
+	if config.Token, err = readToken("token_file", o.TokenFile, e.log); err != nil {
 		return err
 	}
 	m, err := newMetrics(o.Metrics, e)

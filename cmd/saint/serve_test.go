@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -113,6 +114,63 @@ func TestRemoteTrainingIsLocalTraining(t *testing.T) {
 	eventuallyEnds(t, a, exitDone)
 }
 
+// A service with another configuration is found out before there is a run folder.
+func TestServiceOfAnotherConfiguration(t *testing.T) {
+	config := writeConfig(t, "softmax", "6")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startService(t, "", serveArgs(config)...)
+	for _, tc := range []struct{ old, other, want string }{
+		{"sample_coverage: ", "sample_coverage: 1", "normalisation has key"},
+		{"num_root: ", "num_root: 1", "it samples by"},
+	} {
+		if !strings.Contains(string(text), tc.old) {
+			t.Fatalf("the configuration has no %q:\n%s", tc.old, text)
+		}
+		other := writeFile(t, "other.yml", strings.Replace(string(text), tc.old, tc.other, 1))
+		dir := filepath.Join(t.TempDir(), "run")
+		saint(t, append(remoteArgs(other, dir, s.source), "--quiet")...).fails(t, exitInput, tc.want, "same configuration")
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%s: a run folder was made", tc.want)
+		}
+	}
+}
+
+// Ctrl-C ends a run that waits for a service, and the run goes on without one.
+func TestInterruptWhileTheServiceIsAway(t *testing.T) {
+	config := writeConfig(t, "softmax", longRun)
+	want, _ := train(t, config)
+	s := startService(t, "", serveArgs(config)...)
+	dir := filepath.Join(t.TempDir(), "run")
+	p := &process{}
+	stderr := &lockedBuffer{}
+	p.Cmd = startProcess(t, &p.stdout, stderr, remoteArgs(config, dir, s.source)...)
+	waitFor(t, filepath.Join(dir, "checkpoints", "best.safetensors"))
+	_ = s.Process.Signal(syscall.SIGKILL)
+	for range 2000 {
+		if strings.Contains(stderr.String(), "is 'saint serve' running there?") {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	begin := time.Now()
+	if err := p.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.wait(t); code != exitInterrupted {
+		t.Fatalf("exit %d, want %d; stderr:\n%s", code, exitInterrupted, stderr.String())
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("it ends after %v", took)
+	}
+	must(t, "train", "--resume", dir)
+	if !bytes.Equal(lastOf(t, dir), lastOf(t, want)) {
+		t.Error("the run that goes on without a service ends in other parameters")
+	}
+}
+
 // eventuallyEnds waits for the exit code.
 func eventuallyEnds(t *testing.T, s *service, code int) {
 	t.Helper()
@@ -185,5 +243,18 @@ func TestServiceWithToken(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	saint(t, append(remoteArgs(config, dir, s.source), "--quiet")...).fails(t, exitFailure, "wants a token")
 	saint(t, append(remoteArgs(config, dir, s.source), "--source_token_file", wrong, "--quiet")...).fails(t, exitFailure, "wrong token")
-	must(t, append(remoteArgs(config, dir, s.source), "--source_token_file", token)...)
+	if err := os.Chmod(token, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o := must(t, append(remoteArgs(config, dir, s.source), "--source_token_file", token)...)
+	if warning := "--source_token_file " + token + " can be read by other users"; !strings.Contains(o.stderr, warning) {
+		t.Errorf("no warning %q; stderr:\n%s", warning, o.stderr)
+	}
+	if err := os.Chmod(token, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o = must(t, append(remoteArgs(config, filepath.Join(t.TempDir(), "run"), s.source), "--source_token_file", token)...)
+	if strings.Contains(o.stderr, "can be read") {
+		t.Errorf("a warning of a private file; stderr:\n%s", o.stderr)
+	}
 }

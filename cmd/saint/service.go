@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -53,7 +55,7 @@ func sourceFrom(c *cli.Context) sourceOptions {
 }
 
 // check reads the credentials.
-func (o *sourceOptions) check() (err error) {
+func (o *sourceOptions) check(log *slog.Logger) (err error) {
 	if o.URL == "" {
 		if o.CA+o.Cert+o.Key+o.TokenFile != "" {
 			return usagef("--source_ca, --source_cert, --source_key and --source_token_file need --source")
@@ -63,7 +65,7 @@ func (o *sourceOptions) check() (err error) {
 	if o.hosts, o.secure, err = remote.ParseSource(o.URL); err != nil {
 		return usagef("--source: %v; want grpc://host:port[,host2…] or grpcs://…", err)
 	}
-	if o.token, err = readToken("source_token_file", o.TokenFile); err != nil {
+	if o.token, err = readToken("source_token_file", o.TokenFile, log); err != nil {
 		return err
 	}
 	if !o.secure {
@@ -113,6 +115,14 @@ func (j *job) findSource(ctx context.Context) (err error) {
 		return fmt.Errorf("--source: %w", err)
 	}
 	o.graph = samplers.Env{Graph: trainer.TrainingGraph(j.config, j.data), Train: j.data.TrainNodes}.Fingerprint()
+	c.Meta.Dataset, c.Meta.Seed = o.named, j.Seed
+	for i := range j.config.Phases {
+		c.Meta.Phase, c.Meta.Sampler = i, j.config.Phases[i].SamplerJSON()
+		c.Meta.Norm = trainer.NormKey(j.config, i, o.graph, trainer.NormOptions(j.config, i, j.Seed))
+		if err := remote.Check(ctx, c); err != nil {
+			return fmt.Errorf("--source: %w", err)
+		}
+	}
 	j.env.log.Info("subgraphs come from " + o.URL)
 	return nil
 }
@@ -151,7 +161,7 @@ func readCredential(flag, path string) ([]byte, error) {
 }
 
 // readToken reads a token from the file that a flag names; "" names none.
-func readToken(flag, path string) (string, error) {
+func readToken(flag, path string, log *slog.Logger) (string, error) {
 	if path == "" {
 		return "", nil
 	}
@@ -162,6 +172,9 @@ func readToken(flag, path string) (string, error) {
 	token := string(bytes.TrimSpace(data))
 	if err := remote.CheckToken(token); err != nil {
 		return "", formats.BadInput(path, "%v", err)
+	}
+	if info, err := os.Stat(path); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		log.Warn(fmt.Sprintf("--%s %s can be read by other users: chmod 600 %s", flag, path, path))
 	}
 	return token, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"time"
@@ -107,7 +108,7 @@ func newTrainCommand(e *env) *cli.Command {
 	}
 }
 
-func (o *trainOptions) check() error {
+func (o *trainOptions) check(log *slog.Logger) error {
 	switch {
 	case o.Runs < 1:
 		return usagef("--runs is %d, want 1 or more", o.Runs)
@@ -129,7 +130,7 @@ func (o *trainOptions) check() error {
 	if err := o.Watch.check(); err != nil {
 		return err
 	}
-	if err := o.Source.check(); err != nil {
+	if err := o.Source.check(log); err != nil {
 		return err
 	}
 	if err := o.Measure.check(o); err != nil {

@@ -34,7 +34,7 @@ type job struct {
 }
 
 func runTrain(ctx context.Context, o trainOptions, e *env) error {
-	if err := o.check(); err != nil {
+	if err := o.check(e.log); err != nil {
 		return err
 	}
 	var dir *rundir.Dir

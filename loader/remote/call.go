@@ -27,6 +27,7 @@ const maxResult = 4 << 20
 const (
 	listFlights = "/arrow.flight.protocol.FlightService/ListFlights"
 	doAction    = "/arrow.flight.protocol.FlightService/DoAction"
+	getSchema   = "/arrow.flight.protocol.FlightService/GetSchema"
 )
 
 // call makes one call to a host whose answers are a stream of messages.
@@ -62,19 +63,66 @@ func call[T any](ctx context.Context, cfg *Config, host, method string, request 
 // Find asks the hosts, in order, for a data set with the fingerprint and the phase of
 // cfg.Meta and returns the name under which the first one that answers serves it. It is for
 // finding mistakes before any work is done: cfg.Meta needs no more than Data and Phase.
-func Find(ctx context.Context, cfg Config) (string, error) {
+func Find(ctx context.Context, cfg Config) (name string, err error) {
+	err = firstHost(ctx, &cfg, func(host string) (err error) {
+		name, err = find(ctx, &cfg, host)
+		return err
+	})
+	return name, err
+}
+
+// Check asks the first host that answers what it says of the stream of cfg.Meta, of which
+// Dataset, Phase and Seed name the stream and Data, Sampler and Norm are compared: it finds a
+// server with another configuration before any work is done.
+func Check(ctx context.Context, cfg Config) error {
+	return firstHost(ctx, &cfg, func(host string) error { return check(ctx, cfg, host) })
+}
+
+func check(ctx context.Context, cfg Config, host string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	t := Ticket{Dataset: cfg.Meta.Dataset, Phase: cfg.Meta.Phase, Seed: cfg.Meta.Seed, Shards: 1}
+	request := &flight.FlightDescriptor{Type: flight.DescriptorCMD, Cmd: t.Encode()}
+	return call(ctx, &cfg, host, getSchema, request, func(r *flight.SchemaResult) error {
+		got, err := parseSchema(r.GetSchema(), host)
+		if err != nil {
+			return err
+		}
+		want := got
+		want.Data, want.Sampler, want.Norm = cfg.Meta.Data, cfg.Meta.Sampler, cfg.Meta.Norm
+		cfg.Meta = want
+		return cfg.verify(host, got)
+	})
+}
+
+// parseSchema reads what a schema in the form of an IPC stream says of its batches.
+func parseSchema(schema []byte, host string) (arrowrec.Meta, error) {
+	stream, err := arrowrec.NewRecords(bytes.NewReader(schema), host)
+	if err != nil {
+		return arrowrec.Meta{}, err
+	}
+	defer stream.Close()
+	m, err := arrowrec.ParseSchema(stream.Schema())
+	if err != nil {
+		return m, formats.BadInput(host, "schema of a flight: %v", err)
+	}
+	return m, nil
+}
+
+// firstHost calls ask for the hosts in order until one answers, with whatever.
+func firstHost(ctx context.Context, cfg *Config, ask func(host string) error) error {
 	var first error
 	for _, host := range cfg.Hosts {
-		name, err := find(ctx, &cfg, host)
+		err := ask(host)
 		if err == nil {
-			return name, nil
+			return nil
 		}
 		if ctx.Err() != nil {
-			return "", ctx.Err()
+			return ctx.Err()
 		}
 		var refused *CallError
 		if !errors.As(err, &refused) || !passing(refused.GRPCStatus().Err()) {
-			return "", err
+			return err
 		}
 		if first == nil {
 			first = err
@@ -83,7 +131,7 @@ func Find(ctx context.Context, cfg Config) (string, error) {
 	if first == nil {
 		first = errors.New("no hosts")
 	}
-	return "", first
+	return first
 }
 
 func find(ctx context.Context, cfg *Config, host string) (string, error) {
@@ -92,14 +140,9 @@ func find(ctx context.Context, cfg *Config, host string) (string, error) {
 	var name string
 	var there []string
 	err := call(ctx, cfg, host, listFlights, &flight.Criteria{}, func(info *flight.FlightInfo) error {
-		stream, err := arrowrec.NewRecords(bytes.NewReader(info.GetSchema()), host)
+		m, err := parseSchema(info.GetSchema(), host)
 		if err != nil {
 			return err
-		}
-		defer stream.Close()
-		m, err := arrowrec.ParseSchema(stream.Schema())
-		if err != nil {
-			return formats.BadInput(host, "schema of a flight: %v", err)
 		}
 		if m.Data == cfg.Meta.Data && m.Phase == cfg.Meta.Phase && name == "" {
 			name = m.Dataset

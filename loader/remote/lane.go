@@ -121,7 +121,7 @@ func (l *lane) read() {
 		}
 		l.client.reconnects.Add(1)
 		l.host = (l.host + 1) % len(cfg.Hosts)
-		cfg.Log.Warn("sampling service: trying again", "host", host, "next", cfg.Hosts[l.host], "batch", l.next, "error", status.Convert(err).Message())
+		cfg.Log.Warn("sampling service: trying again", "host", host, "next", cfg.Hosts[l.host], "batch", l.next, "error", plainly(status.Convert(err).Message()))
 		if !pause(ctx, failures/len(cfg.Hosts)) {
 			return
 		}
