@@ -120,7 +120,10 @@ func (s *Stepper) gather(dst tensor.Tensor) {
 }
 
 // SetTracer tells t where the time of every step from now on goes; nil tells nobody.
-func (s *Stepper) SetTracer(t Tracer) { s.watch.to = t }
+func (s *Stepper) SetTracer(t Tracer) {
+	s.watch.to = t
+	s.ctx.LayerDone = s.watch.layers(s.model.Seq)
+}
 
 // Close frees the stepper's queue; every update must have its outcome.
 func (s *Stepper) Close() error {

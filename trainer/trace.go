@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/saint-gnn/saint/loader"
+	"github.com/saint-gnn/saint/trainer/nn"
 )
 
 // Lane says which part of a run a span belongs to. Spans of one lane are nested or apart.
@@ -12,7 +13,7 @@ type Lane uint8
 // Lanes of the goroutine that trains.
 const (
 	LaneRun        Lane = iota // epoch, normalisation, checkpoint
-	LaneCompute                // wait (for a batch); step, with forward, backward and update inside
+	LaneCompute                // wait (for a batch); step, with forward, backward and update inside, layers inside those
 	LaneCopy                   // inputs: making a batch's tensors, where need be by copies to the device
 	LaneEvaluation             // validation
 )
@@ -43,13 +44,31 @@ type stopwatch struct {
 	number int64
 	began  time.Time
 	lapped time.Time
+	layer  time.Time // when the layer before ended
+	names  []string  // of layers
+}
+
+// layers returns what nn.Context tells when a layer is done, nil without a tracer.
+func (w *stopwatch) layers(m *nn.Sequential) func(int) {
+	if w.to == nil {
+		return nil
+	}
+	w.names = nil
+	for i := range m.Len() {
+		w.names = append(w.names, layerName(m, i))
+	}
+	return func(i int) {
+		now := time.Now()
+		w.to.Span(LaneCompute, w.names[i], w.number, w.layer, now)
+		w.layer = now
+	}
 }
 
 // start begins the first span.
 func (w *stopwatch) start(number uint64) {
 	if w.to != nil {
 		w.number, w.began = int64(number), time.Now()
-		w.lapped = w.began
+		w.lapped, w.layer = w.began, w.began
 	}
 }
 
@@ -58,7 +77,7 @@ func (w *stopwatch) lap(lane Lane, name string) {
 	if w.to != nil {
 		now := time.Now()
 		w.to.Span(lane, name, w.number, w.lapped, now)
-		w.lapped = now
+		w.lapped, w.layer = now, now
 	}
 }
 

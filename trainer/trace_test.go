@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -82,6 +83,18 @@ func TestTracer(t *testing.T) {
 		if counts[name] != n {
 			t.Errorf("%d spans %s, want %d", counts[name], name, n)
 		}
+	}
+	layers := 0
+	for name, n := range counts {
+		if !strings.HasPrefix(name, "layer ") {
+			continue
+		}
+		if layers++; n != 2*steps {
+			t.Errorf("%d spans %s, want one forward and one backward in %d steps", n, name, steps)
+		}
+	}
+	if layers < 2 {
+		t.Errorf("spans of %d layers, want those of the network", layers)
 	}
 	for _, name := range []string{"normalisation", "checkpoint", "validation"} {
 		if counts[name] == 0 {

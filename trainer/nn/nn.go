@@ -51,6 +51,9 @@ type Context struct {
 	Seed  uint64
 	Step  uint64
 	Layer int // position of the running layer, set by the container
+	// LayerDone, if set, is called by the container when Forward or Backward of the running layer
+	// has returned.
+	LayerDone func(layer int)
 
 	// Who writes the input of a layer that drops elements out can drop them on the way. The
 	// container then sets, for Forward and Backward of both layers,

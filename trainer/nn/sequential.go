@@ -72,6 +72,12 @@ func (s *Sequential) enter(c *Context, i int, first bool) {
 	}
 }
 
+func (c *Context) layerDone(i int) {
+	if c.LayerDone != nil {
+		c.LayerDone(i)
+	}
+}
+
 // fuses reports whether layer i can drop out what it returns.
 func (s *Sequential) fuses(i int) bool {
 	if i == s.initial-1 {
@@ -108,6 +114,7 @@ func (s *Sequential) ForwardOf(c *Context, g Graph, x tensor.Tensor) tensor.Tens
 		s.enter(c, i, first)
 		y := l.Forward(c, g, h)
 		c.EndLayer()
+		c.layerDone(i)
 		c.A.Release(h)
 		h = y
 		if i == s.initial-1 {
@@ -146,6 +153,7 @@ func (s *Sequential) backward(c *Context, g Graph, dy tensor.Tensor, needDX, own
 		c.spareDY = own || i < last
 		dx := s.layers[i].Backward(c, g, d, i > 0 || needDX)
 		c.EndLayer()
+		c.layerDone(i)
 		if own || i < last {
 			c.A.Release(d)
 		}
