@@ -94,10 +94,14 @@ func (s *sumRun) chain(g *sumGroup, i int) tensor.Tensor {
 // sweepPart sums part i as often as said, some columns at a time.
 func (s *sumRun) sweepPart(g *sumGroup, i, sweeps int) error {
 	part, first := s.part(g, s.all, i), s.missing(g) > 0
-	if sweeps == 0 {
-		if first {
-			return s.project(g, i, 0, g.dim, part)
+	if first {
+		// All columns, and not those of each sweep: wide products are faster, and rows of the features
+		// are read once.
+		if err := s.project(g, i, part); err != nil {
+			return err
 		}
+	}
+	if sweeps == 0 {
 		return nil
 	}
 	width := s.spare(g)
@@ -110,15 +114,8 @@ func (s *sumRun) sweepPart(g *sumGroup, i, sweeps int) error {
 	for lo := 0; lo < g.dim; lo += width {
 		hi := min(g.dim, lo+width)
 		from, to := tmp.ColRange(0, hi-lo), part.ColRange(lo, hi)
-		for n := range sweeps {
-			switch {
-			case n == 0 && first:
-				if err := s.project(g, i, lo, hi, from); err != nil {
-					return err
-				}
-			default:
-				s.q.Axpby(1, to, 0, from)
-			}
+		for range sweeps {
+			s.q.Axpby(1, to, 0, from)
 			if err := s.sum(from, 0, s.graph.NumNodes(), to); err != nil {
 				return err
 			}
@@ -127,14 +124,14 @@ func (s *sumRun) sweepPart(g *sumGroup, i, sweeps int) error {
 	return nil
 }
 
-// project writes columns [lo,hi) of part i of the features to p.
-func (s *sumRun) project(g *sumGroup, i, lo, hi int, p tensor.Tensor) error {
+// project writes part i of the features to p.
+func (s *sumRun) project(g *sumGroup, i int, p tensor.Tensor) error {
 	return s.rowTiles(0, s.graph.NumNodes(), s.sumTile.rows, func(a, b int) error {
 		x, owned, err := s.rows(s.x, a, b)
 		if err != nil {
 			return err
 		}
-		g.head.Part(s.c, i, lo, hi, x, p.RowRange(a, b))
+		g.head.Part(s.c, i, 0, g.dim, x, p.RowRange(a, b))
 		s.c.EndLayer()
 		if owned {
 			s.a.Release(x)

@@ -159,7 +159,11 @@ func toRows(m *formats.Matrix) [][]float64 {
 // evaluate returns all logits; tile 0 cuts by shape.
 func evaluate(t *testing.T, m *Model, g *formats.Graph, feats formats.FeatureStore, tile int) []float32 {
 	t.Helper()
-	a := newArena(t, m.Backend)
+	a, err := m.Backend.NewArena()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close() // and not at the end of the test: it has many, and each takes 1 TiB of addresses
 	e, err := NewEvaluator(g, feats, m.Backend, a)
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +199,12 @@ func evaluate(t *testing.T, m *Model, g *formats.Graph, feats formats.FeatureSto
 func direct(t *testing.T, m *Model, g *formats.Graph, feats *formats.Matrix) []float32 {
 	t.Helper()
 	b := m.Backend
-	a, q := newArena(t, b), newQueue(t, b)
+	a, err := b.NewArena()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	q := newQueue(t, b)
 	e, err := NewEvaluator(g, feats, b, a)
 	if err != nil {
 		t.Fatal(err)

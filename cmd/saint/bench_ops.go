@@ -36,6 +36,9 @@ type opBackend struct {
 	seen     time.Duration // what was booked of its time
 }
 
+// HalfRows reports whether the backend takes features in half precision.
+func (b *opBackend) HalfRows() bool { return tensor.TakesHalfRows(b.Backend) }
+
 // NewQueue returns a timing queue.
 func (b *opBackend) NewQueue() (tensor.Queue, error) {
 	q, err := b.Backend.NewQueue()
