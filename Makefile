@@ -104,7 +104,7 @@ test-cuda-files: cuda-header
 	$(CUDA_ENV) $(GO) build -tags cuda -ldflags '-s -w' -o bin/test-cuda/saint ./cmd/saint
 	$(CUDA_ENV) $(GO) test -tags cuda -ldflags '-s -w' -c -o bin/test-cuda/cuda.test ./cuda
 	cp cuda/kernels/*.ptx bin/test-cuda/kernels
-	cp tools/testcuda/run.sh bin/test-cuda
+	cp tools/testcuda/run.sh bench/peer_torch.py bin/test-cuda
 
 test:
 	@$(GO) run ./tools/testsum -tags invariants $(PKG)

@@ -1,14 +1,20 @@
 package cuda
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/saint-gnn/saint/cuda/internal/driver"
 	"github.com/saint-gnn/saint/cuda/internal/fake"
+	"github.com/saint-gnn/saint/trainer"
 	"github.com/saint-gnn/saint/trainer/tensor"
 	"github.com/saint-gnn/saint/trainer/tensor/tensortest"
 )
@@ -24,18 +30,45 @@ func hardware(t testing.TB, o tensor.Options) *Backend {
 	case "":
 		t.Skip("set " + hardwareEnv + "=gpu to run on a GPU: see make test-cuda")
 	case "fake":
-		b, err := openOn(fake.New(fake.Options{Workers: o.Threads}), 0)
+		b, err := openOn(fakeGPUs(o.Threads), o.Device)
 		if err != nil {
 			t.Fatal(err)
 		}
 		b.part = 1 << 20
 		return b
 	}
-	b, err := Open(tensor.Options{})
+	drv, err := driver.Open()
 	if err != nil {
 		t.Fatalf("no GPU: %v", err)
 	}
-	return b.(*Backend)
+	b, err := openOn(drv, o.Device)
+	if err != nil {
+		t.Fatalf("no GPU: %v", err)
+	}
+	return b
+}
+
+// fakeGPUs is the driver of tests with everything that machines may have, one for each number of
+// workers.
+func fakeGPUs(workers int) *fake.Driver {
+	drv, _ := fakeDrivers.LoadOrStore(workers, fake.New(fake.Options{Workers: workers, Devices: 2, Library: true, Collective: true}))
+	return drv.(*fake.Driver)
+}
+
+var fakeDrivers sync.Map
+
+// withLibrary opens GPU 0 with cuBLAS, or skips the test.
+func withLibrary(t testing.TB, o tensor.Options, mode tensor.Matmul) *Backend {
+	t.Helper()
+	b := hardware(t, o)
+	b.useLibrary(mode)
+	text, missing := b.Matmul()
+	if missing != nil {
+		b.Close()
+		t.Skipf("no cuBLAS: %v", missing)
+	}
+	t.Log(text)
+	return b
 }
 
 // small reports whether operations are interpreted.
@@ -45,17 +78,103 @@ func TestHardwareConformance(t *testing.T) {
 	if err := hardware(t, tensor.Options{}).Close(); err != nil {
 		t.Fatal(err)
 	}
-	open := func(o tensor.Options) (tensor.Backend, error) { return hardware(t, o), nil }
+	run := tensortest.Run
 	if small() {
-		tensortest.RunSlow(t, open)
-		return
+		run = tensortest.RunSlow
 	}
-	tensortest.Run(t, open)
+	t.Run("own", func(t *testing.T) {
+		run(t, func(o tensor.Options) (tensor.Backend, error) { return hardware(t, o), nil })
+	})
+	t.Run("cublas", func(t *testing.T) {
+		withLibrary(t, tensor.Options{}, tensor.MatmulFP32).Close()
+		run(t, func(o tensor.Options) (tensor.Backend, error) { return withLibrary(t, o, tensor.MatmulFP32), nil })
+	})
+}
+
+// TestHardwareProducts compares products of cuBLAS with the CPU's, in every precision and layout, twice.
+func TestHardwareProducts(t *testing.T) {
+	for mode, eps := range map[tensor.Matmul]float64{tensor.MatmulFP32: 1e-6, tensor.MatmulTF32: 1.0 / (1 << 10), tensor.MatmulBF16: 1.0 / (1 << 7)} {
+		t.Run(mode.String(), func(t *testing.T) {
+			r := newRig(t, withLibrary(t, tensor.Options{}, mode))
+			host := newRig(t, cpuRigBackend(t))
+			shapes := [][3]int{{1, 1, 1}, {3, 5, 7}, {33, 17, 8}, {64, 24, 41}}
+			if !small() {
+				shapes = append(shapes, [][3]int{{1000, 256, 500}, {500, 256, 8000}, {8000, 7, 256}, {4097, 129, 1025}}...)
+			}
+			for _, s := range shapes {
+				for v := range 8 {
+					products(t, r, host, s, v, eps)
+				}
+			}
+		})
+	}
+}
+
+// products compares one product in a layout with the CPU's, and with itself.
+func products(t *testing.T, r, host *rig, s [3]int, v int, eps float64) {
+	t.Helper()
+	transA, transB, beta := v&1 != 0, v&2 != 0, float32(v>>2)/2
+	calculate := func(r *rig) []float32 {
+		a, b, c := operands(r, rand.New(rand.NewPCG(1, uint64(v))), transA, transB, s[0], s[1], s[2])
+		r.q.Gemm(transA, transB, 0.5, a, b, beta, c)
+		got := f32s(r, c)
+		r.a.Reset()
+		return got
+	}
+	got, again, want := calculate(r), calculate(r), calculate(host)
+	if !slices.Equal(got, again) {
+		t.Errorf("%v, transposed %t, %t: a second product has other bits", s, transA, transB)
+	}
+	for i := range got {
+		// Each of k products is off by at most twice the rounding of a factor.
+		if d := math.Abs(float64(got[i] - want[i])); d > 16*eps*math.Sqrt(float64(s[2])) {
+			t.Fatalf("%v, transposed %t, %t, beta %g: element %d = %g, want %g", s, transA, transB, beta, i, got[i], want[i])
+		}
+	}
+}
+
+// TestHardwareTogether trains on two GPUs and on one that accumulates the same subgraphs.
+func TestHardwareTogether(t *testing.T) {
+	hardware(t, tensor.Options{Device: 1}).Close()
+	c := trainings[0]
+	d, phases := graph(t, c.multi), "end: 10; sampler: rw; num_root: 8; depth: 2"
+	if small() {
+		phases = "end: 1; sampler: rw; num_root: 20; depth: 1"
+	}
+	run := func(devices int) history {
+		o := trainer.Options{Data: d, Config: parse(t, c.network, c.params+"; accumulate: 2", phases), Seed: 1, Workers: 1, EvalTrainEvery: 1, Log: slog.New(slog.NewTextHandler(os.Stdout, nil))}
+		var h history
+		for i := range devices {
+			b := hardware(t, tensor.Options{Device: i})
+			defer b.Close()
+			if i == 0 {
+				o.Backend = b
+			} else {
+				o.Others = append(o.Others, b)
+			}
+		}
+		o.OnStep = func(s trainer.StepReport) { h.losses = append(h.losses, s.Loss) }
+		o.OnEpoch = func(e trainer.Epoch) error { h.epochs = append(h.epochs, e); return nil }
+		var err error
+		if h.result, err = trainer.Train(context.Background(), o); err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	one, two, again := run(1), run(2), run(2)
+	two.compare(t, one)
+	if !slices.Equal(two.losses, again.losses) {
+		t.Errorf("losses of a second run differ: %v, %v", two.losses, again.losses)
+	}
 }
 
 // TestHardwareTraining trains every kind of network on the GPU and on the CPU.
 func TestHardwareTraining(t *testing.T) {
-	b := hardware(t, tensor.Options{})
+	t.Run("own", func(t *testing.T) { trainAll(t, hardware(t, tensor.Options{})) })
+	t.Run("cublas", func(t *testing.T) { trainAll(t, withLibrary(t, tensor.Options{}, tensor.MatmulFP32)) })
+}
+
+func trainAll(t *testing.T, b *Backend) {
 	defer b.Close()
 	t.Log(b.Device())
 	for _, c := range trainings {
