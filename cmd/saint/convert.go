@@ -6,10 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
-
-	"github.com/saint-gnn/saint/internal/fileop"
 )
 
 func newConvertCommand(e *env) *cli.Command {
@@ -19,8 +18,8 @@ func newConvertCommand(e *env) *cli.Command {
 	}
 }
 
-// newFolder finds a folder to write that cannot be written before any work is done, and
-// makes the folders above it.
+// newFolder finds a folder to write that cannot be written before any work is done. Folders above
+// it that are not there are made when it is written.
 func newFolder(out string) error {
 	if out == "" {
 		return usagef("--out is missing: the folder to write")
@@ -32,10 +31,18 @@ func newFolder(out string) error {
 		if info, statErr := os.Stat(out); statErr == nil && !info.IsDir() {
 			return usagef("--out %s: there is a file of that name; choose another", out)
 		}
-		return fmt.Errorf("--out: %w", err)
+		if !errors.Is(err, syscall.ENOTDIR) {
+			return fmt.Errorf("--out: %w", err)
+		}
 	}
-	if err := fileop.MkdirAll(filepath.Dir(filepath.Clean(out)), 0o777); err != nil {
-		return fmt.Errorf("--out: %w", err)
+	for above := filepath.Dir(filepath.Clean(out)); ; above = filepath.Dir(above) {
+		switch info, err := os.Stat(above); {
+		case err == nil && !info.IsDir():
+			return usagef("--out %s: %s is a file", out, above)
+		case err == nil || above == filepath.Dir(above):
+			return nil
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
+			return fmt.Errorf("--out: %w", err)
+		}
 	}
-	return nil
 }

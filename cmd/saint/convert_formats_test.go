@@ -94,7 +94,10 @@ func TestConvertArraysAndLists(t *testing.T) {
 
 func TestBadConversions(t *testing.T) {
 	dir := t.TempDir()
-	out := filepath.Join(dir, "out")
+	out, file := filepath.Join(dir, "out"), filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name string
 		code int
@@ -110,6 +113,7 @@ func TestBadConversions(t *testing.T) {
 		{"fractions", exitUsage, []string{"shchur", "--in", dir, "--out", out, "--split", "0.9,0.9,0"}, "--split"},
 		{"one fraction", exitUsage, []string{"shchur", "--in", dir, "--out", out, "--split", "0.5"}, "want three fractions"},
 		{"no fraction", exitUsage, []string{"edgelist", "--in", dir, "--labels", dir, "--out", out, "--split", ""}, "want three fractions"},
+		{"below a file", exitUsage, []string{"to-cpp", "--in", dir, "--out", filepath.Join(file, "a", "b")}, "is a file"},
 		{"split column", exitUsage, []string{"arrays", "--in", dir, "--out", out, "--split_column", "-1"}, "--split_column is -1"},
 		{"no labels", exitUsage, []string{"edgelist", "--in", dir, "--out", out}, "--labels is missing"},
 		{"delimiter", exitUsage, []string{"edgelist", "--in", dir, "--out", out, "--labels", "x", "--delimiter", "::"}, "--delimiter"},

@@ -89,9 +89,6 @@ func NewReader(r io.Reader, path string) (*Reader, error) {
 // Meta returns what the schema says about every batch.
 func (r *Reader) Meta() Meta { return r.viewer.Meta() }
 
-// Schema returns the stream's schema.
-func (r *Reader) Schema() *arrow.Schema { return r.ipc.Schema() }
-
 // Next returns the next batch, valid until the next call, or io.EOF after the last.
 func (r *Reader) Next() (Row, error) {
 	for r.rec == nil || int64(r.row) >= r.rec.NumRows() {

@@ -158,7 +158,7 @@ func Fetch(ctx context.Context, url, path string, o Options) (*Result, error) {
 	}
 	if err := f.fill(ctx); err != nil {
 		if f.have == 0 { // nothing to go on from
-			return nil, errors.Join(err, os.Remove(f.part))
+			return nil, errors.Join(err, os.Remove(f.part), f.forget())
 		}
 		return nil, err
 	}
@@ -183,7 +183,7 @@ func (f *fetcher) restore() error {
 // restart forgets what is there.
 func (f *fetcher) restart() error {
 	f.have, f.resumed, f.state = 0, 0, state{URL: f.url}
-	if err := fileop.Remove(f.note); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := f.forget(); err != nil {
 		return err
 	}
 	file, err := fileop.Create(f.part)
@@ -191,6 +191,14 @@ func (f *fetcher) restart() error {
 		return err
 	}
 	return file.Close()
+}
+
+// forget removes what is known of the partial file, if anything is.
+func (f *fetcher) forget() error {
+	if err := fileop.Remove(f.note); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // permanent marks an error that another try will not cure.

@@ -409,6 +409,21 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// A server that names its file and then sends nothing of it leaves nothing behind.
+func TestNothingSent(t *testing.T) {
+	h := serve(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		w.Header().Set("ETag", `"1"`)
+	})
+	path := filepath.Join(t.TempDir(), "x.bin")
+	if _, err := fetch(t, h.URL, path, quick()); err == nil {
+		t.Error("Fetch of nothing = nil, want an error")
+	}
+	if left, _ := filepath.Glob(path + "*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
 func TestLookup(t *testing.T) {
 	for _, name := range Names() {
 		s, err := Lookup(strings.ToUpper(strings.ReplaceAll(name, "-", "_")))

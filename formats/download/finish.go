@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	"github.com/saint-gnn/saint/internal/fileop"
@@ -48,7 +47,7 @@ func (f *fetcher) finish(ctx context.Context, want string) (*Result, error) {
 	}
 	if err := f.Check(f.part); err != nil {
 		// Nothing can be added to a file of full length, so the next try has to start over.
-		return nil, errors.Join(err, os.Remove(f.part), os.Remove(f.note))
+		return nil, errors.Join(err, os.Remove(f.part), f.forget())
 	}
 	if want == "" {
 		if err := f.record(digest); err != nil {
@@ -58,7 +57,7 @@ func (f *fetcher) finish(ctx context.Context, want string) (*Result, error) {
 	if err := fileop.Rename(f.part, f.path); err != nil {
 		return nil, err
 	}
-	if err := fileop.Remove(f.note); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := f.forget(); err != nil {
 		return nil, err
 	}
 	return &Result{Path: f.path, Bytes: size, SHA256: digest, Resumed: f.resumed, Recorded: want == ""}, nil

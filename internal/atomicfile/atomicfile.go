@@ -46,13 +46,23 @@ func Write(path string, fn func(io.Writer) error) error {
 }
 
 // WriteDir creates the folder dir with what fn puts into the folder tmp. dir must be
-// absent or empty (the error is fs.ErrExist otherwise), its parent must exist. On any
-// error, fn's included, tmp is gone and dir holds nothing: an empty one may be gone, too.
+// absent or empty (the error is fs.ErrExist otherwise); folders above it that are absent are
+// made. On any error, fn's included, tmp is gone and dir holds nothing: an empty one may be
+// gone, too, and folders that were made above it are.
 // The exception is a failure to sync after the rename, which leaves dir complete.
 func WriteDir(dir string, fn func(tmp string) error) error {
 	dir = filepath.Clean(dir)
 	if err := checkAbsent(dir); err != nil {
 		return err
+	}
+	above := absentAbove(dir)
+	defer func() {
+		for _, folder := range above {
+			_ = os.Remove(folder) // if it stayed empty
+		}
+	}()
+	if err := fileop.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
+		return failed(dir, dir, err)
 	}
 	tmp, err := mkdirBeside(dir)
 	if err != nil {
@@ -64,6 +74,17 @@ func WriteDir(dir string, fn func(tmp string) error) error {
 		return failed(dir, tmp, err)
 	}
 	return nil
+}
+
+// absentAbove returns the folders above dir that are not there, the innermost first.
+func absentAbove(dir string) (absent []string) {
+	for above := filepath.Dir(dir); above != filepath.Dir(above); above = filepath.Dir(above) {
+		if _, err := os.Stat(above); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		absent = append(absent, above)
+	}
+	return absent
 }
 
 func fillDir(dir, tmp string, fn func(tmp string) error) error {

@@ -100,6 +100,24 @@ func TestWriteTargets(t *testing.T) {
 	}
 }
 
+// Folders above the one that is written are made, and gone after a failure.
+func TestWriteDirMakesFolders(t *testing.T) {
+	top := t.TempDir()
+	dir, stop := filepath.Join(top, "a", "b", "c"), errors.New("stop")
+	if err := WriteDir(dir, func(string) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("WriteDir = %v, want %v", err, stop)
+	}
+	if got := names(t, top); got != "" {
+		t.Errorf("after a failure the folder holds %q, want nothing", got)
+	}
+	if err := WriteDir(dir, func(tmp string) error { return os.WriteFile(filepath.Join(tmp, "f"), nil, 0o600) }); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, dir); got != "f" {
+		t.Errorf("the folder holds %q, want f", got)
+	}
+}
+
 func TestWriteDir(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "d")

@@ -91,4 +91,20 @@ func TestBadArrays(t *testing.T) {
 	}
 }
 
+// A column is chosen from masks with two dimensions; others may stand beside them.
+func TestSplitColumn(t *testing.T) {
+	got, err := Read(t.Context(), archive(t, good()), Options{SplitColumn: 1})
+	if err == nil || !strings.Contains(err.Error(), "node 1 is in the mask of tr already") {
+		t.Errorf("Read = %+v, %v, want column 1 of the training mask, which has node 1", got, err)
+	}
+	flat := good()
+	flat["train_mask"] = npz.Entry{Shape: []int{3}, Data: []bool{true, false, false}}
+	if _, err := Read(t.Context(), archive(t, flat), Options{SplitColumn: 1}); err == nil || !strings.Contains(err.Error(), "there is no column 1; leave out --split_column") {
+		t.Errorf("Read = %v, want a word about the column", err)
+	}
+	if _, err := Read(t.Context(), archive(t, flat), Options{}); err != nil {
+		t.Errorf("Read = %v", err)
+	}
+}
+
 func nan() float64 { zero := 0.0; return zero / zero }

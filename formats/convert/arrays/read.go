@@ -27,6 +27,7 @@ type Options struct {
 type reader struct {
 	*assemble.Arrays
 	options *Options
+	columns bool // a mask has columns to choose from
 }
 
 // Read reads and checks the arrays in the folder or archive at path. The number of nodes is
@@ -38,7 +39,7 @@ func Read(ctx context.Context, path string, o Options) (*formats.RawDataset, err
 		return nil, err
 	}
 	defer files.Close() //nolint:errcheck // opened for reading
-	r := &reader{files, &o}
+	r := &reader{Arrays: files, options: &o}
 	raw := &formats.RawDataset{Name: strings.TrimSuffix(filepath.Base(filepath.Clean(path)), ".npz")}
 	e, err := r.edges()
 	if err != nil {
@@ -216,6 +217,9 @@ func (r *reader) roles(raw *formats.RawDataset) (string, error) {
 			}
 		}
 	}
+	if c := r.options.SplitColumn; c > 0 && !r.columns {
+		return "", formats.BadInput(r.Path("train_mask"), "the masks have one dimension, so there is no column %d; leave out --split_column", c)
+	}
 	if unlabelled > 0 {
 		r.options.Warnf("%s: %d nodes of the masks have no label and get no role", r.Path("y"), unlabelled)
 	}
@@ -246,6 +250,7 @@ func (r *reader) mask(name string, n int) ([]bool, error) {
 	if len(s) == 1 {
 		return values, nil
 	}
+	r.columns = true
 	if c := r.options.SplitColumn; c < 0 || c >= s[1] {
 		return nil, formats.BadInput(path, "the masks have %d columns, so there is no column %d; --split_column chooses one", s[1], c)
 	}

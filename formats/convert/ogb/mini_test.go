@@ -439,8 +439,13 @@ func TestNothingHalfWritten(t *testing.T) {
 	if _, err := Convert(t.Context(), in, out, Options{}); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("existing folder: %v", err)
 	}
-	_, err := Convert(t.Context(), in, filepath.Join(out, "no", "such"), Options{})
-	if !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("missing parent: %v", err)
+	if _, err := Convert(t.Context(), t.TempDir(), filepath.Join(out, "no", "such"), Options{}); err == nil {
+		t.Error("Convert of nothing = nil, want an error")
+	}
+	if _, err := os.Stat(filepath.Join(out, "no")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after a failure the folder above is there: %v", err)
+	}
+	if _, err := Convert(t.Context(), in, filepath.Join(out, "no", "such"), Options{}); err != nil {
+		t.Errorf("below folders that are not there: %v", err)
 	}
 }
