@@ -15,6 +15,7 @@ type Activations struct {
 	Group    int     // "act_group": values that share statistics; 0: a row
 	Stats    string  // "act_stats": "bf16" or "fp32"; "": bf16
 	Simulate bool    // "simulate": round, but keep single precision
+	AMP      bool    // "amp": bfloat16 in products on a GPU; on the CPU for what n_bits leaves as it is
 }
 
 type activationKeys struct {
@@ -24,6 +25,7 @@ type activationKeys struct {
 	Group    *int     `yaml:"act_group"`
 	Stats    *string  `yaml:"act_stats"`
 	Simulate bool     `yaml:"simulate"`
+	AMP      bool     `yaml:"amp"`
 }
 
 // maxGroup is the largest act_group.
@@ -40,9 +42,11 @@ func (a Activations) Check() (key, msg string) {
 		return "act_group", fmt.Sprintf("act_group is %d, want 0 (a row) to %d", a.Group, maxGroup)
 	case a.Stats != "" && a.Stats != "bf16" && a.Stats != "fp32":
 		return "act_stats", fmt.Sprintf("act_stats is %q, want bf16 or fp32", a.Stats)
+	case a.FP && a.AMP:
+		return "amp", "amp keeps bfloat16 and act_fp single precision; leave one of them out"
 	case a.FP && a.Bits != 0:
 		return "act_fp", "act_fp keeps single precision and n_bits does not; leave one of them out"
-	case a.KeptFrac != 0 && a.KeptFrac < 1 && a.Bits == 0 && !a.FP:
+	case a.KeptFrac != 0 && a.KeptFrac < 1 && a.Bits == 0 && !a.FP && !a.AMP:
 		return "kept_frac", "kept_frac needs n_bits, or act_fp to project without codes"
 	case a.Bits != 0:
 		return "", ""
@@ -61,7 +65,7 @@ func (c *Config) readActivations(s *Section) error {
 	if err := s.Decode(&k); err != nil {
 		return err
 	}
-	a := Activations{FP: k.FP, Simulate: k.Simulate}
+	a := Activations{FP: k.FP, Simulate: k.Simulate, AMP: k.AMP}
 	put(&a.Bits, k.Bits)
 	put(&a.KeptFrac, k.KeptFrac)
 	put(&a.Group, k.Group)
@@ -76,7 +80,7 @@ func (c *Config) readActivations(s *Section) error {
 		return s.Errorf(key, "%s", msg)
 	}
 	if c.Params.Double && a != (Activations{}) {
-		return s.Errorf("dtype", "dtype d: activations are compressed in single precision only; leave out dtype, or n_bits and kept_frac")
+		return s.Errorf("dtype", "dtype d: activations are compressed in single precision only; leave out dtype, or n_bits, kept_frac and amp")
 	}
 	c.Params.Activations = a
 	return nil
@@ -95,4 +99,5 @@ func (a Activations) write(b *bytes.Buffer) {
 	line("act_group", a.Group, 0)
 	line("act_stats", a.Stats, "")
 	line("simulate", a.Simulate, false)
+	line("amp", a.AMP, false)
 }

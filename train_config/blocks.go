@@ -20,6 +20,7 @@ func (n *Network) writeBlocks(b *bytes.Buffer) {
 // setDropouts reads the shares of what is left out besides dropout.
 func (p *Params) setDropouts(s *Section, k *paramKeys) error {
 	p.InputDropout, p.EdgeDropout, p.EdgeDropoutRescale, p.AttentionDropout = k.InputDropout, k.EdgeDropout, k.EdgeRescale, k.AttDropout
+	p.Dropout2 = k.Dropout2
 	input := 0.0
 	if p.InputDropout != nil {
 		input = *p.InputDropout
@@ -48,6 +49,9 @@ func (p *Params) writeDropouts(b *bytes.Buffer) {
 	}
 	if p.EdgeDropoutRescale {
 		b.WriteString("    edge_dropout_rescale: true\n")
+	}
+	if p.Dropout2 {
+		b.WriteString("    dropout2: true\n")
 	}
 	if p.AttentionDropout > 0 {
 		fmt.Fprintf(b, "    attention_dropout: %v\n", p.AttentionDropout)

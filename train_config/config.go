@@ -66,6 +66,7 @@ type Params struct {
 	EdgeDropout        float64  // share of the edges that a step does without
 	EdgeDropoutRescale bool     // the others count for them
 	AttentionDropout   float64  // of the weights of attention with softmax
+	Dropout2           bool     // training keeps elements as they are, evaluation multiplies by 1-dropout
 
 	Optimizer      Optimizer
 	Schedule       Schedule
@@ -119,6 +120,7 @@ type paramKeys struct {
 	EdgeDropout    float64  `yaml:"edge_dropout"`
 	EdgeRescale    bool     `yaml:"edge_dropout_rescale"`
 	AttDropout     float64  `yaml:"attention_dropout"`
+	Dropout2       bool     `yaml:"dropout2"`
 	QThreshold     int      `yaml:"q_threshold"` // of the reference's queue; accepted, unused
 	QOffset        int      `yaml:"q_offset"`    // likewise
 }

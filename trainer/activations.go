@@ -3,6 +3,7 @@ package trainer
 import (
 	trainconfig "github.com/saint-gnn/saint/train_config"
 	"github.com/saint-gnn/saint/trainer/actmem"
+	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
 // StepperOption changes how a Stepper works.
@@ -19,5 +20,8 @@ func WithActivations(c actmem.Config) StepperOption {
 
 // ActivationStore translates a configuration's words.
 func ActivationStore(a trainconfig.Activations) actmem.Config {
+	if a.AMP && a.Bits == 0 {
+		return actmem.Config{Bits: tensor.BF16Bits, Kept: a.KeptFrac}
+	}
 	return actmem.Config{Bits: a.Bits, Kept: a.KeptFrac, Group: a.Group, FullStats: a.Stats == "fp32", Simulate: a.Simulate}
 }

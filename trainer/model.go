@@ -55,7 +55,7 @@ func Spec(c *trainconfig.Config, features, classes int) (nn.ModelSpec, error) {
 		Layer: layer, Heads: n.Attention, JK: n.JK, In: features, Dim: n.Dim, Classes: classes, Orders: n.Arch, Act: act, Aggr: n.Aggr, Bias: n.Bias,
 		Dropout: float32(c.Params.Dropout), Extra: n.Extra,
 		Norm: n.Norm, Residual: n.Residual, Head: n.Head, AttDropout: float32(c.Params.AttentionDropout),
-		InputDropout: single(c.Params.InputDropout),
+		InputDropout: single(c.Params.InputDropout), Dropout2: c.Params.Dropout2,
 	}, nil
 }
 

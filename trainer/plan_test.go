@@ -14,7 +14,7 @@ import (
 var settings = []string{
 	"", "n_bits: 8", "n_bits: 4", "n_bits: 2", "n_bits: 1", "n_bits: 2; kept_frac: 0.5", "n_bits: 8; kept_frac: 0.125",
 	"n_bits: 2; act_group: 48", "n_bits: 4; act_stats: fp32", "n_bits: 2; simulate: true", "act_fp: true; kept_frac: 0.25",
-	"n_bits: 1; act_group: 1000; act_stats: fp32; kept_frac: 0.7",
+	"n_bits: 1; act_group: 1000; act_stats: fp32; kept_frac: 0.7", "amp: true", "amp: true; kept_frac: 0.5; dropout2: true",
 }
 
 // networks has every registered layer that a configuration can name, and more.

@@ -11,7 +11,7 @@ import (
 // What is planned from sizes alone is what a step of a run takes, and speed comes with it.
 func TestPlanIsWhatAStepTakes(t *testing.T) {
 	config := writeConfig(t, "softmax", "30")
-	for _, flags := range []string{"", "--n_bits 2", "--n_bits 8 --kept_frac 0.5 --act_group 64 --act_stats fp32", "--act_fp --kept_frac 0.25", "--n_bits 4 --simulate", "--transductive"} {
+	for _, flags := range []string{"", "--n_bits 2", "--n_bits 8 --kept_frac 0.5 --act_group 64 --act_stats fp32", "--act_fp --kept_frac 0.25", "--n_bits 4 --simulate", "--transductive", "--amp", "--amp --kept_frac 0.5", "--n_bits 2 --dropout2"} {
 		more := strings.Fields(flags)
 		lines := must(t, append([]string{
 			"train", "--gpu", "-1", "--debug_mem", "--test_speed", "--json", "--quiet", "--data_prefix", "synth:tiny", "--train_config", config,
@@ -41,7 +41,7 @@ func TestPlanIsWhatAStepTakes(t *testing.T) {
 func TestCompressedRunsRepeat(t *testing.T) {
 	config := writeConfig(t, "softmax", "4")
 	var before []byte
-	for _, flags := range []string{"--n_bits 8", "--n_bits 2", "--n_bits 1 --kept_frac 0.5 --act_group 100"} {
+	for _, flags := range []string{"--n_bits 8", "--n_bits 2", "--n_bits 1 --kept_frac 0.5 --act_group 100", "--amp --dropout2"} {
 		more := strings.Fields(flags)
 		whole, _ := train(t, config, append(more, "--num_cpu_core", "1")...)
 		part, _ := train(t, config, append(more, "--num_cpu_core", "3", "--epochs", "2")...)
@@ -88,6 +88,8 @@ func TestActivationFlagsRefused(t *testing.T) {
 		{base + "--n_bits 2 --kept_frac 1.5", "kept_frac is 1.5"},
 		{base + "--n_bits 2 --kept_frac NaN", "kept_frac is NaN"},
 		{base + "--n_bits 2 --act_fp", "act_fp"},
+		{base + "--amp --act_fp", "amp"},
+		{base + "--amp --dtype d", "single precision"},
 		{base + "--act_group 64", "needs n_bits"},
 		{base + "--n_bits 2 --act_group -1", "act_group is -1"},
 		{base + "--n_bits 2 --act_stats fp16", "act_stats"},

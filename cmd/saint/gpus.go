@@ -81,6 +81,9 @@ func matmulOf(c *cli.Context) (m tensor.Matmul, given bool, err error) {
 
 // configuredMatmul is the configuration's way of multiplying.
 func configuredMatmul(c *trainconfig.Config) tensor.Matmul {
+	if c.Params.Activations.AMP && c.System.Matmul == "" {
+		return tensor.MatmulBF16
+	}
 	m, _ := tensor.ParseMatmul(c.System.Matmul) // the configuration was checked; "" is fp32
 	return m
 }

@@ -54,7 +54,7 @@ func setPrecision(c *trainconfig.Config, dtype string, resumed *rundir.Dir) erro
 		return usagef("%s", msg)
 	}
 	if c.Params.Double && c.Params.Activations != (trainconfig.Activations{}) {
-		return usagef("dtype d: activations are compressed in single precision only; leave out dtype, or n_bits and kept_frac")
+		return usagef("dtype d: activations are compressed in single precision only; leave out dtype, or n_bits, kept_frac and amp")
 	}
 	return nil
 }

@@ -61,7 +61,6 @@ func trainFlags() []cli.Flag {
 		evalMemoryFlag(),
 		precisionFlag(),
 		matmulFlag(),
-		&cli.BoolFlag{Name: "amp", Usage: "multiply in bfloat16 on the GPU: --matmul bf16"},
 		&cli.IntFlag{Name: "accumulate", Usage: "update the weights with the mean gradient of `N` subgraphs", DefaultText: "as configured, else 1; with several GPUs one for each"},
 		&cli.BoolFlag{Name: "dualGPU", Usage: "train on the first two GPUs together: --gpu 0,1"},
 	)

@@ -16,6 +16,8 @@ func activationFlags() []cli.Flag {
 		&cli.IntFlag{Name: "act_group", Usage: "`N` values share the statistics of their codes", DefaultText: "those of a row"},
 		&cli.StringFlag{Name: "act_stats", Usage: "`TYPE` of the statistics: bf16 or fp32", DefaultText: "as configured, else bf16"},
 		&cli.BoolFlag{Name: "simulate", Usage: "round as with codes but keep the values: for checking accuracy"},
+		&cli.BoolFlag{Name: "amp", Usage: "bfloat16: in products on a GPU (--matmul bf16), on the CPU for activations that --n_bits leaves as they are"},
+		&cli.BoolFlag{Name: "dropout2", Usage: "dropout that does not scale what it keeps by 1/(1-p); evaluation scales by 1-p instead"},
 		&cli.Float64Flag{Name: "grad_norm", Usage: "clip gradients to the global norm `F`", DefaultText: "as configured (grad_clip)"},
 		featureTypeFlag(),
 		&cli.BoolFlag{Name: "inductive", Usage: "train on the edges between training nodes alone, whatever the configuration says"},
@@ -32,7 +34,7 @@ type overrides struct {
 	inductive   bool
 	whole       bool // transductive
 	matmul      string
-	amp         bool
+	dropout2    bool
 	accumulate  int
 }
 
@@ -41,10 +43,10 @@ func overridesOf(c *cli.Context) overrides {
 		set: map[string]bool{}, features: c.String("feature_dtype"),
 		activations: trainconfig.Activations{
 			Bits: c.Int("n_bits"), KeptFrac: c.Float64("kept_frac"), FP: c.Bool("act_fp"), Group: c.Int("act_group"),
-			Stats: c.String("act_stats"), Simulate: c.Bool("simulate"),
+			Stats: c.String("act_stats"), Simulate: c.Bool("simulate"), AMP: c.Bool("amp"),
 		},
 		gradNorm: c.Float64("grad_norm"), inductive: c.Bool("inductive"), whole: c.Bool("transductive"),
-		matmul: c.String("matmul"), amp: c.Bool("amp"), accumulate: c.Int("accumulate"),
+		matmul: c.String("matmul"), dropout2: c.Bool("dropout2"), accumulate: c.Int("accumulate"),
 	}
 	for _, name := range []string{"matmul", "accumulate"} {
 		o.set[name] = c.IsSet(name)
@@ -66,6 +68,8 @@ func (o *overrides) apply(c *trainconfig.Config) error {
 	take(o, "act_group", &a.Group, o.activations.Group)
 	take(o, "act_stats", &a.Stats, o.activations.Stats)
 	take(o, "simulate", &a.Simulate, o.activations.Simulate)
+	take(o, "amp", &a.AMP, o.activations.AMP)
+	take(o, "dropout2", &c.Params.Dropout2, o.dropout2)
 	switch {
 	case o.set["n_bits"] && a.Bits == 0:
 		return usagef("--n_bits is 0, want 1, 2, 4 or 8; leave it out to compress nothing")
@@ -99,9 +103,9 @@ func (o *overrides) applySystem(c *trainconfig.Config) error {
 		return err
 	}
 	switch {
-	case o.amp && o.set["matmul"] && o.matmul != tensor.MatmulBF16.String():
+	case c.Params.Activations.AMP && o.set["amp"] && o.set["matmul"] && o.matmul != tensor.MatmulBF16.String():
 		return usagef("--amp stands for --matmul bf16; leave out --matmul %s", o.matmul)
-	case o.amp:
+	case c.Params.Activations.AMP && o.set["amp"]:
 		c.System.Matmul = tensor.MatmulBF16.String()
 	case o.set["matmul"]:
 		m, err := tensor.ParseMatmul(o.matmul)

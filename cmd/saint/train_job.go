@@ -104,7 +104,9 @@ func newJob(ctx context.Context, o trainOptions, e *env, resumed *rundir.Dir) (*
 	for _, b := range j.others {
 		e.log.Info("device " + b.Device())
 	}
-	tellMatmul(e, j.backend, configuredMatmul(j.config))
+	if asked := configuredMatmul(j.config); !j.config.Params.Activations.AMP || !j.backend.Caps().SharedMemory {
+		tellMatmul(e, j.backend, asked)
+	}
 	j.out = newTrainOutput(j)
 	return j, nil
 }

@@ -62,8 +62,10 @@ type deferred struct {
 	norms     [mostFollowers]normJob
 	backs     [mostFollowers]normBackJob
 	spent     time.Duration // on products put off, with what followed
+	quants    [mostFollowers]quantJob
 	usedNorms int
 	usedBacks int
+	usedCodes int
 }
 
 // Defer lets the queue put products off.
@@ -100,6 +102,11 @@ func (e extent) any(list []extent) bool {
 	return slices.ContainsFunc(list, e.overlaps)
 }
 
+// inWayOf is any but for the same rows, which followers read and write one after the other.
+func (e extent) inWayOf(list []extent) bool {
+	return slices.ContainsFunc(list, func(f extent) bool { return e != f && e.overlaps(f) })
+}
+
 // within reports whether every row of e lies in the memory that row of f begins, with what is
 // between it and the next.
 func (e extent) within(f extent) bool {
@@ -114,7 +121,7 @@ func (q *Queue) waits(kind productKind, c tensor.Tensor, reads ...tensor.Tensor)
 	}
 	p.kind, p.c = kind, c
 	p.reads, p.reads2, p.writes, p.followers = p.reads[:0], p.reads2[:0], p.writes[:0], p.followers[:0]
-	p.usedNorms, p.usedBacks, p.left, p.blocks = 0, 0, extent{}, false
+	p.usedNorms, p.usedBacks, p.usedCodes, p.left, p.blocks = 0, 0, 0, extent{}, false
 	for _, t := range reads {
 		p.reads = append(p.reads, extentOf(t))
 	}
@@ -141,7 +148,7 @@ func (q *Queue) joins(x tensor.Tensor, sums bool, reads, writes []tensor.Tensor)
 	c, same := extentOf(p.c), extentOf(x)
 	for _, t := range writes {
 		e := extentOf(t)
-		if e.any(p.reads) || e.overlaps(p.left) && !e.within(p.left) || e.any(p.reads2) || e.any(p.writes) || e.overlaps(c) && e != same {
+		if e.any(p.reads) || e.overlaps(p.left) && !e.within(p.left) || e.inWayOf(p.reads2) || e.any(p.writes) || e.overlaps(c) && e != same {
 			return false
 		}
 	}
@@ -158,6 +165,12 @@ func (q *Queue) joins(x tensor.Tensor, sums bool, reads, writes []tensor.Tensor)
 		p.writes = append(p.writes, extentOf(t))
 	}
 	return true
+}
+
+// quant returns a job for codes that follow.
+func (p *deferred) quant() *quantJob {
+	p.usedCodes++
+	return &p.quants[p.usedCodes-1]
 }
 
 // norm returns a job for a norm that follows, normBack one for its gradient.

@@ -103,7 +103,7 @@ func (q *Queue) BiasActNorm(act tensor.Act, bias, scale, offset, x tensor.Tensor
 		return
 	}
 	j := &q.norm
-	joins := q.joins(x, false, []tensor.Tensor{bias, scale, offset}, []tensor.Tensor{y, mean, rstd})
+	joins := madeOf(x) == nil && q.joins(x, false, []tensor.Tensor{bias, scale, offset}, []tensor.Tensor{y, mean, rstd})
 	if joins {
 		j = q.put.norm()
 	} else {

@@ -9,7 +9,13 @@ import (
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
-var _ tensor.QuantOps = (*Queue)(nil)
+var (
+	_ tensor.QuantOps = (*Queue)(nil)
+	_ tensor.BF16Ops  = (*Queue)(nil)
+)
+
+// KeepsBF16 says that codes may be values in 16 bits.
+func (*Queue) KeepsBF16() {}
 
 // groups cuts a matrix into the groups of a tensor.Quant.
 type groups struct {
@@ -36,9 +42,11 @@ func newGroups(h tensor.Quant, x, codes, stats tensor.Tensor) groups {
 		return g
 	}
 	g.bytes, g.words, g.codes, g.statsStride = quant.Bytes(h.Bits, g.width), quant.Words(g.width), view[uint8](codes).s, stats.Stride
-	if stats.Type == tensor.I32 {
+	switch {
+	case !stats.Present():
+	case stats.Type == tensor.I32:
 		g.packed = view[int32](stats).s
-	} else {
+	default:
 		g.stats = view[float32](stats).s
 	}
 	return g
@@ -78,6 +86,10 @@ func (g *groups) direct(i int) []float32 {
 
 // pack writes codes and statistics of group i, whose values are x, from lo to hi.
 func (g *groups) pack(i int, x []float32, lo, hi float32) {
+	if g.bits == tensor.BF16Bits {
+		quant.Brief(x, g.codes[i*g.bytes:])
+		return
+	}
 	zero, inv := g.describe(i, lo, hi)
 	n := quant.Bytes(g.bits, len(x))
 	quant.Pack(g.bits, zero, inv, g.key, uint64(i)*g.words, x, g.codes[i*g.bytes:][:n])
@@ -100,6 +112,10 @@ func (g *groups) describe(i int, lo, hi float32) (zero, inv float32) {
 
 // unpack writes the values of group i to x.
 func (g *groups) unpack(i int, x []float32) {
+	if g.bits == tensor.BF16Bits {
+		quant.Widen(g.codes[i*g.bytes:], x)
+		return
+	}
 	var zero, step float32
 	at := i * g.statsStride
 	if g.packed != nil {
@@ -125,11 +141,12 @@ type quantJob struct {
 
 // RunTask does a few groups, or rows.
 func (j *quantJob) RunTask(worker, task int) {
-	n := j.n
-	if j.rows {
-		n = j.x.rows
-	}
-	lo, hi := task*j.groupsOfTask, min((task+1)*j.groupsOfTask, n)
+	lo := task * j.groupsOfTask
+	j.block(worker, lo, min(lo+j.groupsOfTask, j.count()))
+}
+
+// block does groups or rows [lo,hi).
+func (j *quantJob) block(worker, lo, hi int) {
 	if j.several > 1 {
 		for ; lo < hi; lo += j.several {
 			j.encodeRows(lo, min(lo+j.several, hi), hi, j.scratch[worker])
@@ -155,7 +172,7 @@ const valuesTogether = 4096
 
 // together returns how many rows can be encoded by one call of the kernel.
 func (j *quantJob) together() int {
-	if j.back || j.codes == nil || j.width != j.x.cols || j.width%quant.Unit != 0 || !j.rows && j.bias != nil {
+	if j.back || j.codes == nil || j.bits == tensor.BF16Bits || j.width != j.x.cols || j.width%quant.Unit != 0 || !j.rows && j.bias != nil {
 		return 1
 	}
 	return max(1, valuesTogether/j.width)
@@ -259,9 +276,30 @@ func (j *quantJob) restore(i int) {
 func (q *Queue) Quantize(h tensor.Quant, bias, x, signs, codes, stats tensor.Tensor) {
 	const op = "Quantize"
 	checkQuant(op, h, bias, x, signs, codes, stats)
-	if q.ready(bias, x, signs, codes, stats) {
-		q.quantPasses(h, bias, x, signs, codes, stats, false)
+	if !q.usable(bias, x, signs, codes, stats) || x.Rows == 0 || x.Cols == 0 {
+		return
 	}
+	if h.Group == 0 && q.joins(x, false, []tensor.Tensor{bias}, []tensor.Tensor{signs, codes, stats}) {
+		j := q.put.quant()
+		*j = quantJob{act: h.Act, signs: view[uint8](signs), scratch: j.scratch, rows: signs.Present()}
+		if j.rows {
+			j.bias = q.biasOf(bias, x.Cols)
+		}
+		j.groups = newGroups(h, x, codes, stats)
+		j.prepare(q)
+		q.follow(j)
+		return
+	}
+	q.flush()
+	q.quantPasses(h, bias, x, signs, codes, stats, false)
+}
+
+// biasOf returns the elements of a bias, zeros if it is absent.
+func (q *Queue) biasOf(bias tensor.Tensor, cols int) []float32 {
+	if bias.Present() {
+		return view[float32](bias).s
+	}
+	return q.zeroRow(cols)
 }
 
 // Dequantize writes x = values of the codes, with the signs that they had.
@@ -282,10 +320,7 @@ func (q *Queue) quantPasses(h tensor.Quant, bias, x, signs, codes, stats tensor.
 	*j = quantJob{act: h.Act, back: back, signs: view[uint8](signs), scratch: j.scratch}
 	byRow := h.Group == 0
 	if signs.Present() {
-		j.bias = q.zeroRow(x.Cols)
-		if bias.Present() {
-			j.bias = view[float32](bias).s
-		}
+		j.bias = q.biasOf(bias, x.Cols)
 		rowCodes := codes
 		if !byRow {
 			rowCodes = tensor.Tensor{}
@@ -310,10 +345,12 @@ func (q *Queue) quantPasses(h tensor.Quant, bias, x, signs, codes, stats tensor.
 func (q *Queue) runQuant(rows bool) {
 	j := &q.quant
 	j.rows = rows
-	n := j.n
-	if rows {
-		n = j.x.rows
-	}
+	j.prepare(q)
+	j.alone(q)
+}
+
+// prepare makes room for what workers do by themselves.
+func (j *quantJob) prepare(q *Queue) {
 	if len(j.scratch) < q.group.Threads() {
 		j.scratch = make([][]float32, q.group.Threads())
 	}
@@ -327,19 +364,40 @@ func (q *Queue) runQuant(rows bool) {
 			j.scratch[i] = make([]float32, need)
 		}
 	}
-	q.group.Do(tasks(n, j.groupsOfTask), j)
+}
+
+// alone does all groups, or rows.
+func (j *quantJob) alone(q *Queue) { q.group.Do(tasks(j.count(), j.groupsOfTask), j) }
+
+func (*quantJob) done(*Queue) {}
+
+// count returns the number of groups or rows.
+func (j *quantJob) count() int {
+	if j.rows {
+		return j.x.rows
+	}
+	return j.n
 }
 
 func checkQuant(op string, h tensor.Quant, bias, x, signs, codes, stats tensor.Tensor) {
 	matrixOf(op, "x", x)
 	option(op, "bias", bias, 1, x.Cols)
-	together(op, "codes, stats", codes, stats)
+	if h.Bits != tensor.BF16Bits {
+		together(op, "codes, stats", codes, stats)
+	}
 	if signs.Present() {
 		want(op, "signs", signs, tensor.U8, x.Rows, tensor.SignBytes(x.Cols))
 	} else if bias.Present() {
 		panic(&tensor.ShapeError{Op: op, Got: "a bias without signs", Want: "both or neither"})
 	}
 	if !codes.Present() {
+		return
+	}
+	if h.Bits == tensor.BF16Bits {
+		if h.Group != 0 || stats.Present() {
+			panic(&tensor.ShapeError{Op: op, Got: "statistics or groups", Want: "none of them beside values in 16 bits"})
+		}
+		want(op, "codes", codes, tensor.U8, 1, h.CodeBytes(x.Rows, x.Cols))
 		return
 	}
 	if h.Group < 0 || h.Bits != 1 && h.Bits != 2 && h.Bits != 4 && h.Bits != 8 {

@@ -10,6 +10,7 @@ var (
 	_ tensor.Queue    = (*Queue)(nil)
 	_ tensor.QuantOps = (*Queue)(nil)
 	_ tensor.RowOps   = (*Queue)(nil)
+	_ tensor.BF16Ops  = (*Queue)(nil)
 )
 
 // Adam does nothing.
@@ -164,6 +165,9 @@ func (*Queue) Quantize(tensor.Quant, tensor.Tensor, tensor.Tensor, tensor.Tensor
 
 // Signs does nothing.
 func (*Queue) Signs(tensor.RandKey, float32, tensor.Tensor) {}
+
+// KeepsBF16 says that codes may be values in 16 bits.
+func (*Queue) KeepsBF16() {}
 
 // Decoded makes *t a matrix of that shape.
 func (*Queue) Decoded(_ tensor.Quant, _, _, _, _ tensor.Tensor, rows, cols int, t *tensor.Tensor) {

@@ -10,7 +10,7 @@ import (
 
 // Config says how activations are kept. The zero Config keeps them as they are.
 type Config struct {
-	Bits      int     // of a value: 1, 2, 4 or 8; 0: single precision
+	Bits      int     // of a value: 1, 2, 4 or 8; 16: bfloat16, where the device has that; 0: single precision
 	Kept      float64 // share of the columns of a Factor that a random projection leaves; 0 or 1: all
 	Group     int     // values of a Factor that share statistics, also across rows; 0: those of a row
 	FullStats bool    // statistics in single precision, 8 bytes a group, instead of 4
@@ -26,7 +26,9 @@ const MaxGroup = 1 << 16
 // Check says what is wrong with the configuration.
 func (c Config) Check() error {
 	switch {
-	case c.Bits != 0 && c.Bits != 1 && c.Bits != 2 && c.Bits != 4 && c.Bits != 8:
+	case c.Bits == tensor.BF16Bits && (c.Group != 0 || c.FullStats || c.Simulate):
+		return errors.New("act_group, act_stats and simulate are about codes of 1 to 8 bits")
+	case c.Bits != 0 && c.Bits != tensor.BF16Bits && c.Bits != 1 && c.Bits != 2 && c.Bits != 4 && c.Bits != 8:
 		return fmt.Errorf("n_bits is %d, want 1, 2, 4 or 8", c.Bits)
 	case !(c.Kept >= 0 && c.Kept <= 1):
 		return fmt.Errorf("kept_frac is %v, want more than 0 and at most 1", c.Kept)
@@ -42,6 +44,9 @@ func (c Config) Check() error {
 func New(c Config, a tensor.Arena, q tensor.Queue) (nn.Store, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
+	}
+	if _, ok := q.(tensor.BF16Ops); !ok && c.Bits == tensor.BF16Bits {
+		c.Bits = 0
 	}
 	if !c.On() {
 		return NewKeep(a), nil

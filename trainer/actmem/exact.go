@@ -186,7 +186,10 @@ func (s *Exact) size(t tensor.Tensor, f form) int64 {
 }
 
 func (s *Exact) statBytes() int64 {
-	if s.config.FullStats {
+	switch {
+	case s.config.Bits == tensor.BF16Bits:
+		return 0
+	case s.config.FullStats:
 		return 8
 	}
 	return 4
@@ -253,7 +256,10 @@ func (s *Exact) fill(k nn.Key, p *packed, bias tensor.Tensor) {
 func (s *Exact) room(h tensor.Quant, x tensor.Tensor) (codes, stats tensor.Tensor) {
 	groups, _ := h.Groups(x.Rows, x.Cols)
 	codes = s.arena.Alloc(tensor.U8, 1, h.CodeBytes(x.Rows, x.Cols))
-	if s.config.FullStats {
+	switch {
+	case s.config.Bits == tensor.BF16Bits:
+		return codes, stats
+	case s.config.FullStats:
 		return codes, s.arena.Alloc(tensor.F32, groups, 2)
 	}
 	return codes, s.arena.Alloc(tensor.I32, groups, 1)

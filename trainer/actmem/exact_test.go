@@ -91,6 +91,10 @@ func TestExactBytes(t *testing.T) {
 		{"projection leaves the rest", actmem.Config{Kept: 0.5}, nn.Activation, nil, rows * cols * 4},
 		{"simulated", actmem.Config{Bits: 2, Simulate: true}, nn.Activation, nil, rows * cols * 4},
 		{"exact", actmem.Config{Bits: 2}, nn.Exact, nil, rows * cols * 4},
+		{"bfloat16", actmem.Config{Bits: 16}, nn.Activation, nil, rows * cols * 2},
+		{"bfloat16 projected", actmem.Config{Bits: 16, Kept: 0.5}, nn.Factor, nil, rows * cols},
+		{"bfloat16, signs and values", actmem.Config{Bits: 16}, 0, &values, rows * (cols/8 + 2*cols)},
+		{"bfloat16, signs", actmem.Config{Bits: 16}, 0, &relu, rows * cols / 8},
 		{"signs", actmem.Config{Bits: 8}, 0, &relu, rows * cols / 8},
 		{"signs and values", actmem.Config{Bits: 2}, 0, &values, rows * (cols/8 + cols/4 + 4)},
 		{"signs, projected alone", actmem.Config{Kept: 0.5}, 0, &relu, rows * cols / 8},
@@ -297,7 +301,7 @@ type plain struct{ tensor.Queue }
 
 func TestConfig(t *testing.T) {
 	k := newBench(t, actmem.Config{Bits: 2})
-	for _, c := range []actmem.Config{{Bits: 3}, {Bits: 2, Kept: 2}, {Bits: 2, Kept: -1}, {Bits: 2, Group: -1}, {Group: 4}, {Simulate: true}, {FullStats: true}} {
+	for _, c := range []actmem.Config{{Bits: 3}, {Bits: 2, Kept: 2}, {Bits: 2, Kept: -1}, {Bits: 2, Group: -1}, {Group: 4}, {Simulate: true}, {FullStats: true}, {Bits: 16, Group: 4}} {
 		if _, err := actmem.New(c, k.a, k.q); err == nil {
 			t.Errorf("New(%+v): no error", c)
 		}
@@ -306,6 +310,11 @@ func TestConfig(t *testing.T) {
 		t.Errorf("New of nothing = %v, want a store that keeps", err)
 	} else if _, ok := s.(*actmem.Keep); !ok {
 		t.Errorf("New of nothing = %T, want *Keep", s)
+	}
+	if s, err := actmem.New(actmem.Config{Bits: 16}, k.a, plain{k.q}); err != nil {
+		t.Errorf("bfloat16 on a device without it: %v", err)
+	} else if _, ok := s.(*actmem.Keep); !ok {
+		t.Errorf("bfloat16 on a device without it: %T, want what keeps everything", s)
 	}
 	if _, err := actmem.New(actmem.Config{Bits: 8}, k.a, plain{k.q}); err == nil {
 		t.Error("New on a device without codes: no error")

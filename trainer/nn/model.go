@@ -36,6 +36,7 @@ type ModelSpec struct {
 	Head         string
 	InputDropout *float32 // on the features; nil: Dropout
 	AttDropout   float32  // on the weights of attention with softmax
+	Dropout2     bool     // dropout keeps elements as they are; evaluation multiplies by 1-Dropout
 }
 
 // Values of ModelSpec.Head.
@@ -104,6 +105,9 @@ func (a *assembly) add(kind string, spec Spec, inBlock bool) error {
 			return fmt.Errorf("jk %q: layers that read an initial representation have none", a.m.JK)
 		}
 		return fmt.Errorf("layer %s (%s): arch must begin with 0, the layer reads what that gives", spec.Name, kind)
+	}
+	if a.m.Dropout2 && spec.Dropout > 0 {
+		l = &scaled{l, 1 - spec.Dropout}
 	}
 	a.width = l.OutDim()
 	a.s.Add(spec.Name, a.carried.wrap(a.s.Len(), spec.In, l))

@@ -7,10 +7,20 @@ package tensor
 // code floor((x-zero)/step + u) with u uniform on [0,1), so that zero + code step has mean x and
 // a variance of at most step²/4 (stochastic rounding as in EXACT, ICLR 2022, section 3).
 type Quant struct {
-	Bits  int     // of a code: 1, 2, 4 or 8
+	Bits  int     // of a code: 1, 2, 4 or 8, or BF16Bits
 	Group int     // values of a group, counted row after row; 0: every row is one
 	Key   RandKey // of u: every value has a u of its own
 	Act   Act     // ReLU: negative values count as 0. Others change nothing
+}
+
+// BF16Bits stands for values rounded to bfloat16 in place of codes, without statistics, groups and
+// chance, for queues with BF16Ops.
+const BF16Bits = 16
+
+// BF16Ops are QuantOps that also take BF16Bits.
+type BF16Ops interface {
+	QuantOps
+	KeepsBF16()
 }
 
 // Groups returns how many groups a matrix has, and how many values each but the last.

@@ -59,6 +59,30 @@ func unstageASM(bias []float32, signs []byte, x []float32) int {
 	return n
 }
 
+func briefASM(x []float32, dst []byte) int {
+	n := whole(len(x))
+	switch {
+	case n == 0:
+	case level >= cpufeat.AVX512:
+		briefAVX512(n, &x[0], &dst[0])
+	default:
+		briefAVX2(n, &x[0], &dst[0])
+	}
+	return n
+}
+
+func widenASM(src []byte, x []float32) int {
+	n := whole(len(x))
+	switch {
+	case n == 0:
+	case level >= cpufeat.AVX512:
+		widenAVX512(n, &src[0], &x[0])
+	default:
+		widenAVX2(n, &src[0], &x[0])
+	}
+	return n
+}
+
 func pack(bits int, zero, inv []float32, key, word uint64, x []float32, dst []byte) {
 	_ = dst[Bytes(bits, len(x))-1]
 	// A call's counters agree in their high word; 16 values take a block.

@@ -317,6 +317,84 @@ unstageAVX2_loop:
 	VZEROUPPER
 	RET
 
+// func briefAVX2(n int, x *float32, dst *byte)
+// Requires: AVX, AVX2
+TEXT ·briefAVX2(SB), NOSPLIT, $0-24
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dst+16(FP), DX
+	MOVL         $0x00000001, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00007fff, BX
+	VMOVD        BX, X1
+	VPBROADCASTD X1, Y1
+
+briefAVX2_loop:
+	VMOVUPS   (CX), Y2
+	VPSRLD    $0x10, Y2, Y3
+	VPAND     Y0, Y3, Y3
+	VPADDD    Y1, Y2, Y2
+	VPADDD    Y3, Y2, Y2
+	VPSRLD    $0x10, Y2, Y2
+	VMOVUPS   32(CX), Y3
+	VPSRLD    $0x10, Y3, Y4
+	VPAND     Y0, Y4, Y4
+	VPADDD    Y1, Y3, Y3
+	VPADDD    Y4, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y2, Y3
+	VPERMQ    $0xd8, Y3, Y3
+	VMOVDQU   Y3, (DX)
+	VMOVUPS   64(CX), Y2
+	VPSRLD    $0x10, Y2, Y3
+	VPAND     Y0, Y3, Y3
+	VPADDD    Y1, Y2, Y2
+	VPADDD    Y3, Y2, Y2
+	VPSRLD    $0x10, Y2, Y2
+	VMOVUPS   96(CX), Y3
+	VPSRLD    $0x10, Y3, Y4
+	VPAND     Y0, Y4, Y4
+	VPADDD    Y1, Y3, Y3
+	VPADDD    Y4, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y2, Y3
+	VPERMQ    $0xd8, Y3, Y3
+	VMOVDQU   Y3, 32(DX)
+	ADDQ      $0x80, CX
+	ADDQ      $0x40, DX
+	SUBQ      $0x00000020, AX
+	JNZ       briefAVX2_loop
+	VZEROUPPER
+	RET
+
+// func widenAVX2(n int, src *byte, x *float32)
+// Requires: AVX, AVX2
+TEXT ·widenAVX2(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ x+16(FP), DX
+
+widenAVX2_loop:
+	VPMOVZXWD (CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, (DX)
+	VPMOVZXWD 16(CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, 32(DX)
+	VPMOVZXWD 32(CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, 64(DX)
+	VPMOVZXWD 48(CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, 96(DX)
+	ADDQ      $0x80, DX
+	ADDQ      $0x40, CX
+	SUBQ      $0x00000020, AX
+	JNZ       widenAVX2_loop
+	VZEROUPPER
+	RET
+
 // func pack1AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 // Requires: AVX, AVX2
 TEXT ·pack1AVX2(SB), NOSPLIT, $640-72
@@ -2798,6 +2876,62 @@ unstageAVX512_loop:
 	ADDQ    $0x04, DX
 	SUBQ    $0x00000020, AX
 	JNZ     unstageAVX512_loop
+	VZEROUPPER
+	RET
+
+// func briefAVX512(n int, x *float32, dst *byte)
+// Requires: AVX, AVX512F
+TEXT ·briefAVX512(SB), NOSPLIT, $0-24
+	MOVQ         n+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dst+16(FP), DX
+	MOVL         $0x00000001, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0x00007fff, BX
+	VMOVD        BX, X1
+	VPBROADCASTD X1, Z1
+
+briefAVX512_loop:
+	VMOVUPS (CX), Z2
+	VPSRLD  $0x10, Z2, Z3
+	VPANDD  Z0, Z3, Z3
+	VPADDD  Z1, Z2, Z2
+	VPADDD  Z3, Z2, Z2
+	VPSRLD  $0x10, Z2, Z2
+	VPMOVDW Z2, (DX)
+	VMOVUPS 64(CX), Z2
+	VPSRLD  $0x10, Z2, Z3
+	VPANDD  Z0, Z3, Z3
+	VPADDD  Z1, Z2, Z2
+	VPADDD  Z3, Z2, Z2
+	VPSRLD  $0x10, Z2, Z2
+	VPMOVDW Z2, 32(DX)
+	ADDQ    $0x80, CX
+	ADDQ    $0x40, DX
+	SUBQ    $0x00000020, AX
+	JNZ     briefAVX512_loop
+	VZEROUPPER
+	RET
+
+// func widenAVX512(n int, src *byte, x *float32)
+// Requires: AVX, AVX512F
+TEXT ·widenAVX512(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ x+16(FP), DX
+
+widenAVX512_loop:
+	VPMOVZXWD (CX), Z0
+	VPSLLD    $0x10, Z0, Z0
+	VMOVUPS   Z0, (DX)
+	VPMOVZXWD 32(CX), Z0
+	VPSLLD    $0x10, Z0, Z0
+	VMOVUPS   Z0, 64(DX)
+	ADDQ      $0x80, DX
+	ADDQ      $0x40, CX
+	SUBQ      $0x00000020, AX
+	JNZ       widenAVX512_loop
 	VZEROUPPER
 	RET
 

@@ -104,6 +104,12 @@ func (c *testCase) run(t *testing.T) []byte {
 	}
 	lo, hi := Range(c.x)
 	add([]float32{guard, lo, hi, guard})
+	all, halves := room(2 * n)
+	Brief(c.x, halves)
+	addBytes(all)
+	back, y := floats(n)
+	Widen(halves, y)
+	add(back)
 	for _, bits := range []int{1, 2, 4, 8} {
 		zero, step := Stats(bits, lo, hi)
 		all, codes := room(Bytes(bits, n))

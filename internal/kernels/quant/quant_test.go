@@ -150,6 +150,32 @@ func TestStats16(t *testing.T) {
 	}
 }
 
+// What is rounded to bfloat16 differs by at most 2^-8 of itself, and not at all where it is one.
+func TestBrief(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for n := range 80 {
+		x, y, b := make([]float32, n), make([]float32, n), make([]byte, 2*n)
+		for i := range x {
+			x[i] = float32(r.NormFloat64() * math.Pow(10, float64(r.IntN(20)-10)))
+		}
+		for range 2 {
+			Brief(x, b)
+			Widen(b, y)
+			for i, v := range x {
+				if d := math.Abs(float64(y[i] - v)); d > math.Abs(float64(v))/256 {
+					t.Fatalf("value %d of %d: %g came back as %g", i, n, v, y[i])
+				}
+			}
+			x, y = y, x
+		}
+		for i := range x {
+			if x[i] != y[i] {
+				t.Fatalf("the bfloat16 %g came back as %g", y[i], x[i])
+			}
+		}
+	}
+}
+
 // Signs survive whatever the codes did to the values.
 func TestSigns(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))

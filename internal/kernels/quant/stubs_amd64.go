@@ -19,6 +19,16 @@ func stageAVX2(n int, x *float32, bias *float32, floor float32, y *float32, sign
 //go:noescape
 func unstageAVX2(n int, bias *float32, signs *byte, x *float32)
 
+// briefAVX2 writes the bfloat16 nearest to each x. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func briefAVX2(n int, x *float32, dst *byte)
+
+// widenAVX2 computes x from bfloat16. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func widenAVX2(n int, src *byte, x *float32)
+
 // pack1AVX2 writes codes of 1 bits, with the words of blocks from ctr on. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
@@ -73,6 +83,16 @@ func stageAVX512(n int, x *float32, bias *float32, floor float32, y *float32, si
 //
 //go:noescape
 func unstageAVX512(n int, bias *float32, signs *byte, x *float32)
+
+// briefAVX512 writes the bfloat16 nearest to each x. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func briefAVX512(n int, x *float32, dst *byte)
+
+// widenAVX512 computes x from bfloat16. n is a multiple of 32 and at least that.
+//
+//go:noescape
+func widenAVX512(n int, src *byte, x *float32)
 
 // pack1AVX512 writes codes of 1 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //

@@ -42,6 +42,8 @@ func main() {
 		extremes()
 		stage()
 		unstage(bitOfLane)
+		brief()
+		widen()
 		for _, bits := range []int{1, 2, 4, 8} {
 			pack(bits, orders[width], noise)
 			unpack(bits)
@@ -249,6 +251,59 @@ func unstage(bitOfLane Mem) {
 			ADDQ(Imm(4*step), p)
 		}
 		ADDQ(Imm(step/8), signs)
+	})
+	end()
+}
+
+// brief rounds to bfloat16, of two equally near to the even one.
+func brief() {
+	n := begin("brief", "func(n int, x *float32, dst *byte)", "writes the bfloat16 nearest to each x.", step)
+	x, dst := Load(Param("x"), GP64()), Load(Param("dst"), GP64())
+	one, most := word(1), word(0x7fff)
+	loop("brief", n, step, func() {
+		var half []vec
+		for i := 0; i < step/lanes(); i++ {
+			v, odd := newVec(), newVec()
+			VMOVUPS(Mem{Base: x, Disp: i * bytes()}, v)
+			VPSRLD(Imm(16), v, odd)
+			if width == 512 {
+				VPANDD(one, odd, odd)
+			} else {
+				VPAND(one, odd, odd)
+			}
+			VPADDD(most, v, v)
+			VPADDD(odd, v, v)
+			VPSRLD(Imm(16), v, v)
+			if width == 512 {
+				VPMOVDW(v, Mem{Base: dst, Disp: 32 * i})
+				continue
+			}
+			if half = append(half, v); len(half) == 2 {
+				VPACKUSDW(half[1], half[0], v)
+				VPERMQ(Imm(0xd8), v, v)
+				VMOVDQU(v, Mem{Base: dst, Disp: 16 * (i - 1)})
+				half = nil
+			}
+		}
+		ADDQ(Imm(4*step), x)
+		ADDQ(Imm(2*step), dst)
+	})
+	end()
+}
+
+// widen goes back.
+func widen() {
+	n := begin("widen", "func(n int, src *byte, x *float32)", "computes x from bfloat16.", step)
+	src, x := Load(Param("src"), GP64()), Load(Param("x"), GP64())
+	loop("widen", n, step, func() {
+		for i := 0; i < step/lanes(); i++ {
+			v := newVec()
+			VPMOVZXWD(Mem{Base: src, Disp: 2 * i * lanes()}, v)
+			VPSLLD(Imm(16), v, v)
+			VMOVUPS(v, Mem{Base: x, Disp: i * bytes()})
+		}
+		ADDQ(Imm(4*step), x)
+		ADDQ(Imm(2*step), src)
 	})
 	end()
 }
