@@ -4,6 +4,10 @@ computes the same: losses, scores before training, scores after.
     saint bench export --preset flickr-like --out /tmp/flickr-like
     python bench/peer_torch.py /tmp/flickr-like --what step,eval,train --json
 
+With --device cuda everything lies on the GPU: cuSPARSE's CSR matrices are made outside the timed part,
+products are TensorFloat-32 (--precision fp32 or bf16 for others), Adam is fused, and besides
+torch.compile the steps are tried as CUDA graphs, one for each subgraph.
+
 Every variant that PyTorch offers is tried and the fastest reported: MKL's product of a CSR
 matrix against the library's own, weights of a layer's hops side by side in one product or
 apart, torch.compile or not. Transposes, degrees and indices are made outside the timed part.
@@ -47,8 +51,9 @@ def spmm(indptr: torch.Tensor, indices: torch.Tensor, values: torch.Tensor, t_in
     n = indptr.numel() - 1
     a = torch.sparse_csr_tensor(indptr, indices, values, (n, n), check_invariants=False)
     if KERNEL == "reduce":
-        return torch.sparse.mm(a, x, "sum")
-    return a @ x
+        return torch.sparse.mm(a, x, "sum") if not x.is_cuda else torch.sparse.mm(a, x)
+    with torch.autocast(x.device.type, enabled=False):  # sparse products are of single precision
+        return (a @ x.to(values.dtype)).to(x.dtype)
 
 
 @spmm.register_fake
@@ -66,6 +71,20 @@ def _backward(ctx, grad):
 
 
 spmm.register_autograd(_backward, setup_context=_setup)
+
+
+DEVICE = "cpu"
+
+
+def put(x):
+    """A tensor, or several, on the device."""
+    return tuple(put(t) for t in x) if isinstance(x, tuple) else x.to(DEVICE)
+
+
+def wait():
+    """Work that was given to a GPU is done when this returns."""
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
 
 
 def csr(m):
@@ -166,7 +185,7 @@ class Export:
         self.path = path
         self.spec = json.load(open(os.path.join(path, "expect.json")))
         array = lambda name: np.load(os.path.join(path, name + ".npy"), mmap_mode=None)  # noqa: E731
-        self.features = torch.from_numpy(array("features"))
+        self.features = put(torch.from_numpy(array("features")))
         labels = array("labels")
         self.multi = labels.ndim == 2
         self.labels = labels
@@ -188,7 +207,7 @@ class Export:
             nodes = torch.from_numpy(col("nodes").astype(np.int64))
             n = nodes.numel()
             a = sp.csr_matrix((col("adj_norm"), col("indices"), col("indptr")), (n, n))
-            out.append((nodes, csr(a), torch.from_numpy(col("loss_norm").copy()), self.target[nodes]))
+            out.append(put((nodes, csr(a), torch.from_numpy(col("loss_norm").copy()), self.target[nodes])))
         return out
 
     def full(self):
@@ -197,11 +216,11 @@ class Export:
         values = np.repeat((1 / np.maximum(degree, 1)).astype(np.float32), degree)
         n = len(indptr) - 1
         t = [torch.from_numpy(x) for x in (indptr.astype(np.int32), indices.astype(np.int32), values)]
-        return tuple(t + t)  # no backward pass: the transpose is not looked at
+        return put(tuple(t + t))  # no backward pass: the transpose is not looked at
 
     def f1(self, logits, split):
         rows = self.splits[split]
-        z = logits[rows].numpy()
+        z = logits.float().cpu()[rows].numpy()
         if self.spec["loss"] == "softmax":
             return float((z.argmax(1) == self.labels[rows]).mean())
         truth = self.labels[rows] if self.multi else np.eye(self.spec["classes"])[self.labels[rows]]
@@ -219,13 +238,17 @@ class Trainer:
         spec = x.spec
         torch.manual_seed(1)
         self.x = x
-        self.model = Model(spec, x.params(), dropout, fused, compiled == "parts")
+        self.model = Model(spec, x.params(), dropout, fused, compiled == "parts").to(DEVICE)
         self.params = list(self.model.parameters())
-        self.opt = torch.optim.Adam(self.params, lr=spec["lr"], weight_decay=spec["weight_decay"], fused=True)
-        self.loss = torch.compile(self.eager_loss, dynamic=True) if compiled == "all" else self.eager_loss
+        graphs = compiled in ("graphs", "compiled graphs")
+        self.opt = torch.optim.Adam(self.params, lr=spec["lr"], weight_decay=spec["weight_decay"], fused=True, capturable=graphs)
+        self.loss = torch.compile(self.eager_loss, dynamic=True) if compiled in ("all", "compiled graphs") else self.eager_loss
+        self.graphs = {} if graphs else None
 
     def eager_loss(self, feats, a, weight, target):
-        logits = self.model(feats, a)
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=PRECISION == "bf16"):
+            logits = self.model(feats, a)
+        logits = logits.float()
         if self.x.spec["loss"] == "softmax":
             each = F.cross_entropy(logits, target, reduction="none")
         else:
@@ -233,6 +256,30 @@ class Trainer:
         return (each * weight).sum()
 
     def step(self, batch):
+        if self.graphs is None:
+            return self.update(batch)
+        # The key is the batch's own memory: batches that are timed again and again stay where they are.
+        key = batch[0].data_ptr()
+        if key not in self.graphs:
+            self.graphs[key] = self.record(batch)
+        graph, loss = self.graphs[key]
+        graph.replay()
+        return loss
+
+    def record(self, batch):
+        """A CUDA graph of the update on a batch, after the warm-up that recording needs."""
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                self.update(batch)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            loss = self.update(batch)
+        return graph, loss
+
+    def update(self, batch):
         nodes, a, weight, target = batch
         loss = self.loss(self.x.features.index_select(0, nodes), a, weight, target)
         self.opt.zero_grad(set_to_none=True)
@@ -264,26 +311,32 @@ def summary(name, samples, **more):
 
 def named(variant):
     kernel, fused, compiled = variant
-    return "%s sparse product, weights %s%s" % (kernel, "side by side" if fused else "apart", {None: "", "all": ", compiled", "parts": ", elementwise parts compiled"}[compiled])
+    return "%s sparse product, weights %s%s" % (kernel, "side by side" if fused else "apart", COMPILED[compiled])
+
+
+COMPILED = {None: "", "all": ", compiled", "parts": ", elementwise parts compiled", "graphs": ", CUDA graphs", "compiled graphs": ", compiled, CUDA graphs"}
+PRECISION = "fp32"
 
 
 def rounds(trainer, batches, repeats, least=0.0):
     """Seconds of a step: medians over rounds through the batches, and cores kept busy."""
     for b in batches:
         trainer.step(b)
+    wait()
     cpu, wall, samples = time.process_time(), time.perf_counter(), []
     while len(samples) < repeats or time.perf_counter() - wall < least:
         begin = time.perf_counter()
         for b in batches:
             trainer.step(b)
+        wait()
         samples.append((time.perf_counter() - begin) / len(batches))
     return samples, (time.process_time() - cpu) / (time.perf_counter() - wall)
 
 
 def variants(args):
-    all = [(k, f, None) for k in ("mkl", "reduce") for f in (False, True)]
+    all = [(k, f, None) for k in (("cusparse",) if DEVICE == "cuda" else ("mkl", "reduce")) for f in (False, True)]
     if args.variant is not None:
-        return [v for v in all + [(k, f, c) for k, f, _ in all for c in ("all", "parts")] if named(v) == args.variant]
+        return [v for v in all + [(k, f, c) for k, f, _ in all for c in COMPILED if c] if named(v) == args.variant]
     return all
 
 
@@ -300,7 +353,10 @@ def steps(args, x):
         say(args, dict(type="variant", name=named(v), value=ms, unit="ms", cores_busy=round(cores, 2)))
         if best is None or ms < best[0]:
             best = (ms, v)
-    for compiled in ("parts", "all") if args.compile else ():
+    more = ("parts", "all") if args.compile else ()
+    if DEVICE == "cuda":  # last: a recording that fails may leave its stream unusable
+        more += ("graphs",) + (("compiled graphs",) if args.compile else ())
+    for compiled in more:
         v = (best[1][0], best[1][1], compiled)
         try:
             begin = time.perf_counter()
@@ -352,10 +408,11 @@ def check(args, what, got, want, bound):
 
 def losses(args, x):
     """The first updates without dropout must have the same losses."""
-    t = Trainer(x, 0, ("mkl", False, None))
+    t = Trainer(x, 0, ("cusparse" if DEVICE == "cuda" else "mkl", False, None))
     for i, (b, want) in enumerate(zip(x.batches(len(x.spec["losses_without_dropout"])), x.spec["losses_without_dropout"])):
         # Rounding grows with every update; the first loss depends on the forward pass alone.
-        check(args, "loss of update %d" % i, float(t.step(b).detach()), want, (1e-4 if i == 0 else 5e-3) * abs(want))
+        bound = {"fp32": (1e-4, 5e-3), "tf32": (2e-3, 2e-2), "bf16": (2e-2, 5e-2)}[PRECISION][i > 0]
+        check(args, "loss of update %d" % i, float(t.step(b).detach()), want, bound * abs(want))
 
 
 def train(args, x):
@@ -365,6 +422,7 @@ def train(args, x):
     begin = time.perf_counter()
     for b in batches:
         t.step(b)
+    wait()
     took = time.perf_counter() - begin
     logits = t.logits(x.full())
     say(args, dict(type="peer", name="train/" + x.spec["data"], value=took, unit="s", updates=len(batches)))
@@ -377,6 +435,8 @@ def main():
     p.add_argument("--what", default="losses,step,eval,train", help="which of losses, step, eval, train")
     p.add_argument("--repeats", type=int, default=9)
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    p.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    p.add_argument("--precision", choices=("fp32", "tf32", "bf16"), help="of dense products; fp32 on a CPU, tf32 on a GPU unless given")
     p.add_argument("--variant", help="this variant only, by its printed name")
     p.add_argument("--compile", action="store_true", help="also try torch.compile, which takes a minute")
     p.add_argument("--plain_malloc", action="store_true", help="leave the C library's memory settings alone")
@@ -384,6 +444,11 @@ def main():
     args = p.parse_args()
     args.failed = False
     torch.set_num_threads(args.threads)
+    global DEVICE, PRECISION
+    DEVICE, PRECISION = args.device, args.precision or ("tf32" if args.device == "cuda" else "fp32")
+    torch.backends.cuda.matmul.allow_tf32 = PRECISION != "fp32"
+    if DEVICE == "cuda":
+        say(args, dict(type="peer_gpu", gpu=torch.cuda.get_device_name(), cuda=torch.version.cuda, precision=PRECISION))
     say(args, dict(type="peer_machine", torch=torch.__version__, threads=torch.get_num_threads(),
                    capability=torch.backends.cpu.get_cpu_capability(), config=torch.__config__.show(),
                    parallel=torch.__config__.parallel_info()))
