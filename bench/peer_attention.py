@@ -1,20 +1,22 @@
-"""Trains a model with GraphSAINT's attention layers in PyTorch on what `saint bench export`
-wrote, and scores it on the whole graph: what these layers reach on the same subgraphs from the
-same parameters, by another implementation.
+"""Trains a model with GraphSAINT's attention layers, with GaAN's gates or without, or with its
+plain layers, in PyTorch on what `saint bench export` wrote, and scores it on the whole graph:
+what these layers reach on the same subgraphs from the same parameters, by another
+implementation. Which layers they are is seen from the parameters.
 
     saint bench export --data_prefix data/ppi --train_config train_config/explore/ppi2_gat.yml \\
         --count 600 --out /tmp/ppi-gat
     python bench/peer_attention.py /tmp/ppi-gat --updates 600
     python bench/peer_attention.py /tmp/ppi-gat --what score --params RUN/checkpoints/best.safetensors
 
-Before training it checks that an attention layer computed edge by edge has the same values and
-gradients as the form used for training, and that the first losses without dropout are those of
-the export. Needs what bench/peer_torch.py needs, whose reader of exports it uses.
+Before training it checks that a layer computed edge by edge has the same values and gradients
+as the form used for training, and that the first losses without dropout are those of the
+export. Needs what bench/peer_torch.py needs, whose reader of exports it uses.
 """
 import argparse
 import os
 import sys
 import time
+import warnings
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +24,8 @@ import torch.nn.functional as F
 import peer_torch
 from peer_torch import ACTS, Export, check, classifier, say, spmm
 from safetensors.torch import load_file
+
+warnings.filterwarnings("ignore", message=".*index_reduce.*")
 
 
 def lrelu(z):
@@ -37,22 +41,59 @@ def aggregate(a, s, t, f):
     return s.unsqueeze(2) * mean + scored
 
 
+def edges(a):
+    indptr, cols, values = a[:3]
+    return torch.repeat_interleave(torch.arange(len(indptr) - 1), indptr.diff().long()), cols.long(), values
+
+
 def aggregate_edges(a, s, t, f):
     """The same as its formula reads: a weight for every edge and head."""
-    indptr, cols, values = a[:3]
-    rows = torch.repeat_interleave(torch.arange(f.shape[0]), indptr.diff().long())
+    rows, cols, values = edges(a)
     weight = (s[rows] + t[cols]) * values.unsqueeze(1)
     return torch.zeros_like(f).index_add(0, rows, weight.unsqueeze(2) * f[cols])
 
 
+def mean(a, z):
+    return spmm(*a, z)
+
+
+def mean_edges(a, z):
+    rows, cols, values = edges(a)
+    return torch.zeros_like(z).index_add(0, rows, values.unsqueeze(1) * z[cols])
+
+
+EDGES_AT_ONCE = 1 << 20  # whose rows largest holds
+
+
+def largest(a, z):
+    """max over v of z[v] for each column, 0 where there is no neighbour; some rows after others."""
+    indptr, cols = a[0].long(), a[1]
+    degree, out, lo = indptr.diff(), [], 0
+    while lo < len(degree):
+        hi = max(lo + 1, int(torch.searchsorted(indptr, indptr[lo] + EDGES_AT_ONCE, right=True)) - 1)
+        part = torch.segment_reduce(z[cols[indptr[lo]:indptr[hi]]], "max", lengths=degree[lo:hi], axis=0, unsafe=True, initial=-torch.inf)
+        out.append(torch.where(degree[lo:hi].unsqueeze(1) > 0, part, 0.0))
+        lo = hi
+    return torch.cat(out)
+
+
+def largest_edges(a, z):
+    rows, cols, _ = edges(a)
+    return torch.zeros_like(z).index_reduce(0, rows, z[cols], "amax", include_self=False)
+
+
 class Model(torch.nn.Module):
-    """Attention layers of order 1 and dense ones, with the parameters of an export. Heads lie side
-    by side in the columns of a weight; order 0 has heads in its norm alone."""
+    """Layers of order 1 and dense ones, with the parameters of an export. Heads lie side by side in
+    the columns of a weight; order 0 has heads in its norm alone, and with gates nowhere."""
 
     def __init__(self, spec, params, heads, dropout, edges=False):
         super().__init__()
         self.spec, self.heads, self.dropout = spec, heads, dropout
         self.aggregate = aggregate_edges if edges else aggregate
+        self.mean = mean_edges if edges else mean
+        self.largest = largest_edges if edges else largest
+        self.attention = any(k.endswith(".attention_self") for k in params)
+        self.gated = any(k.endswith(".gate.pool") for k in params)
         self.prefixes = ["layers.%d" % i for i in range(len(spec["arch"]))] + [classifier(params)]
         # Names of parameters must not have dots.
         self.p = torch.nn.ParameterDict({k.replace(".", "/"): torch.nn.Parameter(v.reshape(-1) if v.shape[0] == 1 else v)
@@ -61,26 +102,47 @@ class Model(torch.nn.Module):
     def get(self, prefix, order, name):
         return self.p[("%s.hops.%d.%s" % (prefix, order, name)).replace(".", "/")]
 
-    def split(self, z):
-        return z.view(*z.shape[:-1], self.heads, -1)
+    def split(self, z, groups=None):
+        return z.view(*z.shape[:-1], groups or self.heads, -1)
 
     def project(self, prefix, order, x, act):
         return ACTS[act](x @ self.get(prefix, order, "weight") + self.get(prefix, order, "bias"))
 
     def norm(self, prefix, order, f):
-        """Mean 0 and variance 1 over the columns of each node's head."""
+        """Mean 0 and variance 1 over the columns of each node's head, or over all of them."""
+        f = self.split(f, self.heads if self.attention and not self.gated else 1)
         var, mean = torch.var_mean(f, dim=2, keepdim=True, correction=0)
         f = (f - mean) / torch.sqrt(var + 1e-9)
         return f.flatten(1) * self.get(prefix, order, "scale") + self.get(prefix, order, "offset")
 
+    def gate(self, prefix, x, a):
+        """[x, max over v of (x W_p)[v], A x] W_g, a number for each node and head."""
+        pool, weight = self.p[prefix.replace(".", "/") + "/gate/pool"], self.p[prefix.replace(".", "/") + "/gate/weight"]
+        top = self.largest(a, x @ pool)
+        if self.mean is mean_edges:
+            return torch.cat([x, top, self.mean(a, x)], 1) @ weight
+        own, most, rest = weight.split([x.shape[1], top.shape[1], x.shape[1]])
+        return x @ own + top @ most + self.mean(a, x @ rest)
+
+    def neighbors(self, prefix, x, a, f0):
+        """What a layer has of order 1."""
+        if not self.attention:
+            z = self.mean(a, x @ self.get(prefix, 1, "weight"))
+            return ACTS[self.spec["act"]](z + self.get(prefix, 1, "bias"))
+        f = self.split(self.project(prefix, 1, x, self.spec["act"]))
+        s = lrelu((self.split(f0) * self.split(self.get(prefix, 1, "attention_self"))).sum(2))
+        t = lrelu((f * self.split(self.get(prefix, 1, "attention_neigh"))).sum(2))
+        f = self.aggregate(a, s, t, f)
+        if self.gated:
+            f = self.gate(prefix, x, a).unsqueeze(2) * f
+        return f.flatten(1)
+
     def forward(self, x, a):
         for prefix, order in zip(self.prefixes, self.spec["arch"]):
             x = F.dropout(x, self.dropout, self.training)
-            f = [self.split(self.project(prefix, i, x, self.spec["act"])) for i in range(order + 1)]
+            f = [self.project(prefix, 0, x, self.spec["act"])]
             if order == 1:
-                s = lrelu((f[0] * self.split(self.get(prefix, 1, "attention_self"))).sum(2))
-                t = lrelu((f[1] * self.split(self.get(prefix, 1, "attention_neigh"))).sum(2))
-                f[1] = self.aggregate(a, s, t, f[1])
+                f.append(self.neighbors(prefix, x, a, f[0]))
             parts = [self.norm(prefix, i, z) for i, z in enumerate(f)]
             x = torch.cat(parts, 1) if self.spec["aggr"] == "concat" else sum(parts)
         x = F.dropout(F.normalize(x, dim=1, eps=1e-12), self.dropout, self.training)
@@ -150,12 +212,16 @@ def train(args, x, batches):
     torch.manual_seed(args.seed)
     full = x.full()
     model = Model(x.spec, x.params(), args.heads, x.spec["dropout"])
-    opt, begin, loss = adam(x, model), time.perf_counter(), 0.0
-    for i, batch in enumerate(batches):
-        if i % args.every == 0:
-            say(args, dict(type="scores", update=i, loss=loss, seconds=round(time.perf_counter() - begin, 1), **scores(x, model, full)))
-        loss = update(x, model, opt, batch)
-    say(args, dict(type="scores", update=len(batches), loss=loss, seconds=round(time.perf_counter() - begin, 1), **scores(x, model, full)))
+    opt, begin, loss, best = adam(x, model), time.perf_counter(), 0.0, None
+    for i, batch in enumerate(batches + [None]):
+        if i % args.every == 0 or batch is None:
+            line = dict(type="scores", update=i, loss=loss, seconds=round(time.perf_counter() - begin, 1), **scores(x, model, full))
+            say(args, line)
+            if i > 0 and (best is None or line["val_f1_micro"] > best["val_f1_micro"]):
+                best = line
+        if batch is not None:
+            loss = update(x, model, opt, batch)
+    say(args, dict(best, type="best validation"))
 
 
 def main():
