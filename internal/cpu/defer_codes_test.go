@@ -54,7 +54,7 @@ func encode(t *testing.T, threads, rows, cols int, signs, later bool) (out [][]b
 // the same bytes.
 func TestDeferCodes(t *testing.T) {
 	for _, cols := range []int{48, 256} {
-		for _, rows := range []int{1, 70, 900} {
+		for _, rows := range []int{2, 70, 900} {
 			for _, signs := range []bool{false, true} {
 				want, _ := encode(t, 1, rows, cols, signs, false)
 				for _, threads := range []int{1, 3} {
