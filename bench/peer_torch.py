@@ -220,7 +220,7 @@ class Export:
 
     def f1(self, logits, split):
         rows = self.splits[split]
-        z = logits.float().cpu()[rows].numpy()
+        z = logits[rows].numpy()
         if self.spec["loss"] == "softmax":
             return float((z.argmax(1) == self.labels[rows]).mean())
         truth = self.labels[rows] if self.multi else np.eye(self.spec["classes"])[self.labels[rows]]
@@ -294,7 +294,7 @@ class Trainer:
         with torch.inference_mode():
             out = self.model(self.x.features, full)
         self.model.train()
-        return out
+        return out.float().cpu()
 
 
 def say(args, line):
