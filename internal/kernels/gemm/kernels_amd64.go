@@ -156,8 +156,10 @@ func transposeSquares(blocks int, src []float32, ld, next int, dst []float32, st
 	transpose16(blocks, &src[0], 4*ld, 4*next, &dst[0], 4*step, 4*dstNext)
 }
 
-func finishRows(rows int, p, c []float32, ldc int, mask uint32, alpha, beta float32) {
-	finishAVX512(rows, &p[0], &c[0], 4*ldc, mask, alpha, beta)
+func finishRows(rows, panels int, p, c []float32, ldc int, mask uint32, alpha, beta float32) bool {
+	var out [16]float32
+	finishAVX512(rows, panels, &p[0], &c[0], 4*ldc, mask, alpha, beta, &out)
+	return out == [16]float32{}
 }
 
 func finite(x []float32) bool {

@@ -2893,10 +2893,8 @@ split_unit:
 	VPSRLD     $0x10, Z18, Z18
 	VPORD      Z19, Z18, Z18
 	VMOVDQU32  Z18, (R13)
-	VPADDD     Z30, Z16, Z18
-	VPADDD     Z30, Z17, Z19
-	VPANDD     Z31, Z18, Z18
-	VPANDD     Z31, Z19, Z19
+	VPANDD     Z31, Z16, Z18
+	VPANDD     Z31, Z17, Z19
 	VSUBPS     Z18, Z16, Z16
 	VSUBPS     Z19, Z17, Z17
 	VPSRLD     $0x10, Z18, Z18
@@ -3144,10 +3142,8 @@ multiplyAMX_unit:
 	VPSRLD     $0x10, Z18, Z18
 	VPORD      Z19, Z18, Z18
 	VMOVDQU32  Z18, (R13)
-	VPADDD     Z30, Z16, Z18
-	VPADDD     Z30, Z17, Z19
-	VPANDD     Z31, Z18, Z18
-	VPANDD     Z31, Z19, Z19
+	VPANDD     Z31, Z16, Z18
+	VPANDD     Z31, Z17, Z19
 	VSUBPS     Z18, Z16, Z16
 	VSUBPS     Z19, Z17, Z17
 	VPSRLD     $0x10, Z18, Z18
@@ -3603,46 +3599,107 @@ DATA tileshape<>+48(SB)/8, $0x1010101010101010
 DATA tileshape<>+56(SB)/8, $0x0000000000000000
 GLOBL tileshape<>(SB), RODATA|NOPTR, $64
 
-// func finishAVX512(rows int, p *float32, c *float32, ldc int, mask uint32, alpha float32, beta float32)
+// func finishAVX512(rows int, panels int, p *float32, c *float32, ldc int, mask uint32, alpha float32, beta float32, out *[16]float32)
 // Requires: AVX, AVX512F
-TEXT ·finishAVX512(SB), NOSPLIT, $0-44
+TEXT ·finishAVX512(SB), NOSPLIT, $0-64
 	MOVQ         rows+0(FP), AX
-	MOVQ         p+8(FP), CX
-	MOVQ         c+16(FP), DX
-	MOVQ         ldc+24(FP), BX
-	MOVL         mask+32(FP), SI
-	KMOVW        SI, K1
-	SHRL         $0x10, SI
-	KMOVW        SI, K2
-	VBROADCASTSS alpha+36(FP), Z0
-	VBROADCASTSS beta+40(FP), Z1
-	MOVL         beta+40(FP), SI
-	ADDL         SI, SI
-	JZ           finish_plain
+	MOVQ         panels+8(FP), CX
+	MOVQ         p+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVL         mask+40(FP), DI
+	KMOVW        DI, K1
+	SHRL         $0x10, DI
+	KMOVW        DI, K2
+	VPXORQ       Z2, Z2, Z2
+	VPXORQ       Z3, Z3, Z3
+	VPXORQ       Z4, Z4, Z4
+	VBROADCASTSS alpha+44(FP), Z0
+	VBROADCASTSS beta+48(FP), Z1
+	DECQ         CX
+	MOVL         beta+48(FP), DI
+	ADDL         DI, DI
+	JZ           finish_plain_row
 
-finish_add:
-	VMULPS      (CX), Z0, Z2
-	VFMADD231PS (DX), Z1, K1, Z2
-	VMOVUPS     Z2, K1, (DX)
-	VMULPS      64(CX), Z0, Z2
-	VFMADD231PS 64(DX), Z1, K2, Z2
-	VMOVUPS     Z2, K2, 64(DX)
-	ADDQ        $0x00000080, CX
-	ADDQ        BX, DX
+finish_add_row:
+	MOVQ  DX, DI
+	MOVQ  BX, R8
+	MOVQ  CX, R9
+	TESTQ R9, R9
+	JZ    finish_add_last
+
+finish_add_panel:
+	VMOVUPS     (DI), Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMULPS      Z5, Z0, Z5
+	VFMADD231PS (R8), Z1, Z5
+	VMOVUPS     Z5, (R8)
+	VMOVUPS     64(DI), Z5
+	VFMADD231PS Z5, Z2, Z4
+	VMULPS      Z5, Z0, Z5
+	VFMADD231PS 64(R8), Z1, Z5
+	VMOVUPS     Z5, 64(R8)
+	ADDQ        $0x00001000, DI
+	ADDQ        $0x00000080, R8
+	DECQ        R9
+	JNZ         finish_add_panel
+
+finish_add_last:
+	VMOVUPS     (DI), Z5
+	VFMADD231PS Z5, Z2, Z3
+	VMULPS      Z5, Z0, Z5
+	VFMADD231PS (R8), Z1, K1, Z5
+	VMOVUPS     Z5, K1, (R8)
+	VMOVUPS     64(DI), Z5
+	VFMADD231PS Z5, Z2, Z4
+	VMULPS      Z5, Z0, Z5
+	VFMADD231PS 64(R8), Z1, K2, Z5
+	VMOVUPS     Z5, K2, 64(R8)
+	ADDQ        $0x00000080, DX
+	ADDQ        SI, BX
 	DECQ        AX
-	JNZ         finish_add
-	VZEROUPPER
-	RET
+	JNZ         finish_add_row
+	JMP         finish_out
 
-finish_plain:
-	VMULPS  (CX), Z0, Z1
-	VMOVUPS Z1, K1, (DX)
-	VMULPS  64(CX), Z0, Z1
-	VMOVUPS Z1, K2, 64(DX)
-	ADDQ    $0x00000080, CX
-	ADDQ    BX, DX
-	DECQ    AX
-	JNZ     finish_plain
+finish_plain_row:
+	MOVQ  DX, DI
+	MOVQ  BX, R8
+	MOVQ  CX, R9
+	TESTQ R9, R9
+	JZ    finish_plain_last
+
+finish_plain_panel:
+	VMOVUPS     (DI), Z1
+	VFMADD231PS Z1, Z2, Z3
+	VMULPS      Z1, Z0, Z1
+	VMOVUPS     Z1, (R8)
+	VMOVUPS     64(DI), Z1
+	VFMADD231PS Z1, Z2, Z4
+	VMULPS      Z1, Z0, Z1
+	VMOVUPS     Z1, 64(R8)
+	ADDQ        $0x00001000, DI
+	ADDQ        $0x00000080, R8
+	DECQ        R9
+	JNZ         finish_plain_panel
+
+finish_plain_last:
+	VMOVUPS     (DI), Z1
+	VFMADD231PS Z1, Z2, Z3
+	VMULPS      Z1, Z0, Z1
+	VMOVUPS     Z1, K1, (R8)
+	VMOVUPS     64(DI), Z1
+	VFMADD231PS Z1, Z2, Z4
+	VMULPS      Z1, Z0, Z1
+	VMOVUPS     Z1, K2, 64(R8)
+	ADDQ        $0x00000080, DX
+	ADDQ        SI, BX
+	DECQ        AX
+	JNZ         finish_plain_row
+
+finish_out:
+	MOVQ    out+56(FP), AX
+	VADDPS  Z3, Z4, Z4
+	VMOVUPS Z4, (AX)
 	VZEROUPPER
 	RET
 

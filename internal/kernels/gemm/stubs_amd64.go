@@ -84,10 +84,10 @@ func transpose16(blocks int, src *float32, ld int, next int, dst *float32, step 
 //go:noescape
 func multiplyAMX(left *int)
 
-// finishAVX512 computes c = alpha p + beta c for rows of 32 elements, those of mask; ldc is the bytes from row to row of c.
+// finishAVX512 computes c = alpha p + beta c for rows of panels of 32 elements, of the last panel those of mask; ldc is the bytes from row to row of c. out is that of finiteAVX512 for p.
 //
 //go:noescape
-func finishAVX512(rows int, p *float32, c *float32, ldc int, mask uint32, alpha float32, beta float32)
+func finishAVX512(rows int, panels int, p *float32, c *float32, ldc int, mask uint32, alpha float32, beta float32, out *[16]float32)
 
 // finiteAVX512 writes zeros if all of n elements are finite, and else a NaN among them; n is a multiple of 64 and at least that.
 //

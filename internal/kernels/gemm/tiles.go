@@ -10,12 +10,13 @@ import (
 const (
 	tileSide  = 32           // rows and columns of what multiply computes at a time: two by two tiles
 	tileStep  = 32           // of the inner dimension in a tile
-	tileChunk = 4            // steps of a chunk: with more, a strip does not stay in the first-level cache
+	tileChunk = 8            // steps of a chunk at most: two strips and a few panels stay close
 	pieces    = 3            // whose sum a number is
 	stepSize  = 1536         // elements that the pieces of a step of a strip or panel take
 	pieceSize = stepSize / 3 // and one piece
 	tileSize  = tileSide * tileSide
-	squareLD  = tileChunk*tileStep + 16 // elements between rows of a transposed strip, not a power of two
+	longChunk = 4                       // and of a weight gradient, whose panels are split anew for every chunk
+	squareLD  = longChunk*tileStep + 16 // elements between rows of a transposed strip, not a power of two
 )
 
 // splitting cuts pairs of vectors of 16 numbers into pieces: units of a block one after the
@@ -72,8 +73,9 @@ type tileOps struct {
 	// destination, and between squares.
 	transpose func(blocks int, src []float32, ld, next int, dst []float32, step, dstNext int)
 	multiply  func(t *tiling)
-	// finish computes c = alpha p + beta c for rows of p, 32 elements each, and the columns of mask.
-	finish func(rows int, p, c []float32, ldc int, mask uint32, alpha, beta float32)
+	// finish computes c = alpha p + beta c for rows of panels of p, 32 elements each, and of the
+	// last panel the columns of mask. It reports whether these rows of p are finite.
+	finish func(rows, panels int, p, c []float32, ldc int, mask uint32, alpha, beta float32) bool
 	finite func(x []float32) bool // len(x) is a multiple of 64
 }
 
@@ -100,6 +102,9 @@ func (j *job) cutTiles() {
 	j.tiled = true
 	j.private = j.transA
 	j.kc = tileChunk * tileStep
+	if j.private {
+		j.kc = longChunk * tileStep
+	}
 	j.chunks = ceil(j.k, j.kc)
 	j.panels = ceil(j.n, tileSide)
 	j.padded = j.panels * tileSide
@@ -326,14 +331,15 @@ func (ws *Workspace) square(dst, src []float32, ld, kc, cols int) {
 func (ws *Workspace) finishStrip(worker, i, p0, p1 int, products []float32) {
 	j := &ws.job
 	rows := min(tileSide, j.m-i)
-	if !ws.tiles.finite(products[:(p1-p0)*tileSize]) {
-		ws.exactStrip(worker, i, rows, p0*tileSide, min(j.n, p1*tileSide))
-		return
+	col := p0 * tileSide
+	// With beta 0 there is nothing to lose in c, and the check costs nothing.
+	fine := j.beta == 0 || ws.tiles.finite(products[:(p1-p0)*tileSize])
+	if fine {
+		m1, m2 := masks(min(tileSide, j.n-(p1-1)*tileSide))
+		fine = ws.tiles.finish(rows, p1-p0, products, j.c[i*j.ldc+col:], j.ldc, m1|m2<<16, j.alpha, j.beta)
 	}
-	for q := p0; q < p1; q++ {
-		col := q * tileSide
-		m1, m2 := masks(min(tileSide, j.n-col))
-		ws.tiles.finish(rows, products[(q-p0)*tileSize:], j.c[i*j.ldc+col:], j.ldc, m1|m2<<16, j.alpha, j.beta)
+	if !fine {
+		ws.exactStrip(worker, i, rows, col, min(j.n, p1*tileSide))
 	}
 }
 

@@ -23,9 +23,7 @@ import (
 // tilesGo are the kernels on tiles in plain Go, for machines without them and to compare with.
 var tilesGo = tileOps{
 	split: splitGo, transpose: transposeGo, multiply: multiplyGo, finish: finishGo,
-	finite: func(x []float32) bool {
-		return !slices.ContainsFunc(x, func(v float32) bool { return v-v != 0 })
-	},
+	finite: func(x []float32) bool { return !slices.ContainsFunc(x, notFinite) },
 }
 
 // at reads memory that a splitting points to, which the caller keeps alive.
@@ -60,7 +58,7 @@ func splitGo(s *splitting) {
 func threePieces(x float32) [3]uint16 {
 	high := math.Float32frombits((math.Float32bits(x) + 0x8000) & 0xffff0000)
 	rest := x - high
-	middle := math.Float32frombits((math.Float32bits(rest) + 0x8000) & 0xffff0000)
+	middle := math.Float32frombits(math.Float32bits(rest) & 0xffff0000)
 	low := rest - middle
 	return [3]uint16{
 		uint16(math.Float32bits(high) >> 16), uint16(math.Float32bits(middle) >> 16), uint16(math.Float32bits(low) >> 16),
@@ -122,19 +120,25 @@ func stepGo(a, b []uint32, sum float32) float32 {
 	return sum
 }
 
-func finishGo(rows int, p, c []float32, ldc int, mask uint32, alpha, beta float32) {
+func notFinite(v float32) bool { return v-v != 0 }
+
+func finishGo(rows, panels int, p, c []float32, ldc int, mask uint32, alpha, beta float32) bool {
+	fine := true
 	for i := range rows {
-		for j := range tileSide {
-			if mask>>j&1 == 0 {
+		for j := range panels * tileSide {
+			if j >= (panels-1)*tileSide && mask>>(j%tileSide)&1 == 0 {
 				continue
 			}
-			v := alpha * p[i*tileSide+j]
+			v := p[j/tileSide*tileSize+i*tileSide+j%tileSide]
+			fine = fine && !notFinite(v)
+			v *= alpha
 			if beta != 0 {
 				v += beta * c[i*ldc+j]
 			}
 			c[i*ldc+j] = v
 		}
 	}
+	return fine
 }
 
 // onTiles returns workspaces whose products run on tiles, by name.

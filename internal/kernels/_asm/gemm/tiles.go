@@ -60,9 +60,10 @@ func (s *splitter) begin(t reg.Register) {
 	VPBROADCASTD(reg.EAX, s.high)
 }
 
-// work splits one pair of vectors, and goes to the next. Pieces are rounded half away from
-// zero, which two integer operations do; the last one is exact. A NaN stays one in the last
-// piece, an infinity becomes one in all but the first.
+// work splits one pair of vectors, and goes to the next. The first piece is rounded, half away
+// from zero, which two integer operations do; the second is cut off, which leaves eight bits
+// or fewer for the last. A NaN stays one in the last piece, an infinity becomes one in all but
+// the first.
 func (s *splitter) work(masks ...reg.Register) {
 	x, y, h, g := reg.Z16, reg.Z17, reg.Z18, reg.Z19
 	first, second := Mem{Base: s.src}, Mem{Base: s.src, Index: s.second, Scale: 1}
@@ -74,10 +75,15 @@ func (s *splitter) work(masks ...reg.Register) {
 		VMOVUPS(second, y)
 	}
 	for piece := range 2 {
-		VPADDD(s.half, x, h)
-		VPADDD(s.half, y, g)
-		VPANDD(s.high, h, h)
-		VPANDD(s.high, g, g)
+		if piece == 0 {
+			VPADDD(s.half, x, h)
+			VPADDD(s.half, y, g)
+			VPANDD(s.high, h, h)
+			VPANDD(s.high, g, g)
+		} else {
+			VPANDD(s.high, x, h)
+			VPANDD(s.high, y, g)
+		}
 		VSUBPS(h, x, x)
 		VSUBPS(g, y, y)
 		VPSRLD(Imm(16), h, h)
@@ -390,10 +396,12 @@ func fetch(name string, off int) {
 
 // finish writes the function that takes products from where multiply leaves them.
 func finish() {
-	TEXT("finishAVX512", NOSPLIT, "func(rows int, p *float32, c *float32, ldc int, mask uint32, alpha, beta float32)")
-	Doc("finishAVX512 computes c = alpha p + beta c for rows of 32 elements, those of mask; ldc is the bytes from row to row of c.")
+	const name = "finishAVX512"
+	TEXT(name, NOSPLIT, "func(rows, panels int, p *float32, c *float32, ldc int, mask uint32, alpha, beta float32, out *[16]float32)")
+	Doc(name + " computes c = alpha p + beta c for rows of panels of 32 elements, of the last panel those of mask; ldc is the bytes from row to row of c. out is that of finiteAVX512 for p.")
 	Pragma("noescape")
 	rows := Load(Param("rows"), GP64())
+	panels := Load(Param("panels"), GP64())
 	p := Load(Param("p"), GP64())
 	c := Load(Param("c"), GP64())
 	ldc := Load(Param("ldc"), GP64())
@@ -402,34 +410,67 @@ func finish() {
 	KMOVW(mask, k[0])
 	SHRL(Imm(16), mask)
 	KMOVW(mask, k[1])
-	alpha, beta := ZMM(), ZMM()
+	alpha, beta, nought := ZMM(), ZMM(), ZMM()
+	sums := [2]reg.VecVirtual{ZMM(), ZMM()}
+	zero(nought)
+	zero(sums[0])
+	zero(sums[1])
 	al, _ := Param("alpha").Resolve()
 	be, _ := Param("beta").Resolve()
 	VBROADCASTSS(al.Addr, alpha)
 	VBROADCASTSS(be.Addr, beta)
+	DECQ(panels)
 	bits := GP32()
 	MOVL(be.Addr, bits)
 	ADDL(bits, bits) // the sign of zero does not count
-	JZ(LabelRef("finish_plain"))
-	row := func(label string, add bool) {
-		Label(label)
-		for j := range 2 {
-			v := ZMM()
-			VMULPS(Mem{Base: p, Disp: 64 * j}, alpha, v)
-			if add {
-				VFMADD231PS(Mem{Base: c, Disp: 64 * j}, beta, k[j], v)
-			}
-			VMOVUPS(v, k[j], Mem{Base: c, Disp: 64 * j})
+	from, to, n := GP64(), GP64(), GP64()
+	vector := func(j int, add, masked bool) {
+		v, at := ZMM(), Mem{Base: to, Disp: 64 * j}
+		VMOVUPS(Mem{Base: from, Disp: 64 * j}, v)
+		VFMADD231PS(v, nought, sums[j])
+		VMULPS(v, alpha, v)
+		switch {
+		case add && masked:
+			VFMADD231PS(at, beta, k[j], v)
+		case add:
+			VFMADD231PS(at, beta, v)
 		}
+		if masked {
+			VMOVUPS(v, k[j], at)
+		} else {
+			VMOVUPS(v, at)
+		}
+	}
+	walk := func(label string, add bool) {
+		Label(label + "_row")
+		MOVQ(p, from)
+		MOVQ(c, to)
+		MOVQ(panels, n)
+		TESTQ(n, n)
+		JZ(LabelRef(label + "_last"))
+		Label(label + "_panel")
+		vector(0, add, false)
+		vector(1, add, false)
+		ADDQ(U32(productBytes), from)
+		ADDQ(U32(productStride), to)
+		DECQ(n)
+		JNZ(LabelRef(label + "_panel"))
+		Label(label + "_last")
+		vector(0, add, true)
+		vector(1, add, true)
 		ADDQ(U32(productStride), p)
 		ADDQ(ldc, c)
 		DECQ(rows)
-		JNZ(LabelRef(label))
+		JNZ(LabelRef(label + "_row"))
 	}
-	row("finish_add", true)
-	VZEROUPPER()
-	RET()
-	row("finish_plain", false)
+	JZ(LabelRef("finish_plain_row"))
+	walk("finish_add", true)
+	JMP(LabelRef("finish_out"))
+	walk("finish_plain", false)
+	Label("finish_out")
+	out := Load(Param("out"), GP64())
+	VADDPS(sums[0], sums[1], sums[1])
+	VMOVUPS(sums[1], Mem{Base: out})
 	VZEROUPPER()
 	RET()
 }
