@@ -95,7 +95,10 @@ func TestHardwareConformance(t *testing.T) {
 func TestHardwareProducts(t *testing.T) {
 	for mode, eps := range map[tensor.Matmul]float64{tensor.MatmulFP32: 1e-6, tensor.MatmulTF32: 1.0 / (1 << 10), tensor.MatmulBF16: 1.0 / (1 << 7)} {
 		t.Run(mode.String(), func(t *testing.T) {
-			r := newRig(t, withLibrary(t, tensor.Options{}, mode))
+			b := withLibrary(t, tensor.Options{}, mode)
+			text, _ := b.Matmul()
+			fmt.Println("NOTE Dense products: " + text + ".")
+			r := newRig(t, b)
 			host := newRig(t, cpuRigBackend(t))
 			shapes := [][3]int{{1, 1, 1}, {3, 5, 7}, {33, 17, 8}, {64, 24, 41}}
 			if !small() {
