@@ -25,6 +25,8 @@ type part struct {
 	mem   *memory
 	size  int64
 	space *hostmem.Space
+
+	counts bool // it is no memory
 }
 
 type slot struct {
@@ -102,6 +104,12 @@ func (a *Arena) place(size int64) (*part, int64, error) {
 	}
 	if size > math.MaxInt64/2 {
 		return nil, 0, errors.New("more bytes than any device has")
+	}
+	if a.b.dry {
+		p := &part{mem: &memory{}, size: dryBytes, space: hostmem.NewSpace(dryBytes), counts: true}
+		a.parts = append(a.parts, p)
+		off, err := p.space.Alloc(size)
+		return p, off, err
 	}
 	need := max(hostmem.Round(size), a.least)
 	base, err := a.b.take(need)
@@ -187,7 +195,9 @@ func (a *Arena) Close() error {
 		errs = append(errs, a.b.dev.Sync())
 	}
 	for _, p := range a.parts {
-		errs = append(errs, a.b.give(p.mem.base, p.size))
+		if !p.counts {
+			errs = append(errs, a.b.give(p.mem.base, p.size))
+		}
 	}
 	a.parts = nil
 	return errors.Join(errs...)

@@ -20,6 +20,8 @@ type Backend struct {
 	index int
 	part  int64 // bytes that arenas take from the device at a time, at least
 	held  atomic.Int64
+	most  atomic.Int64 // of held
+	dry   bool         // nothing is computed, memory is counted
 	lib   library
 	count counters
 	pins  sync.Map // page-locked memory of callers, by its first byte
@@ -119,7 +121,7 @@ func (b *Backend) take(bytes int64) (driver.Ptr, error) {
 	p, err := b.dev.Alloc(bytes)
 	switch {
 	case err == nil:
-		b.held.Add(bytes)
+		b.hold(bytes)
 		return p, nil
 	case !driver.IsOutOfMemory(err):
 		return 0, b.explain(err)
@@ -182,6 +184,10 @@ var (
 
 	_ tensor.HostAllocator = (*Backend)(nil)
 	_ tensor.Copier        = (*Backend)(nil)
+	_ tensor.Planner       = (*Backend)(nil)
+	_ tensor.Reserver      = (*Arena)(nil)
+	_ tensor.Reserver      = (*Queue)(nil)
+	_ tensor.Reserver      = (*Copies)(nil)
 	_ tensor.HalfRows      = (*Backend)(nil)
 	_ tensor.Counter       = (*Backend)(nil)
 	_ tensor.Ahead         = (*Queue)(nil)

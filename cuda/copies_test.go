@@ -160,8 +160,8 @@ func TestCopiesCounted(t *testing.T) {
 	if want := (tensor.Counters{Uploads: 2, UploadBytes: 3000, Allocations: 1}); got != want {
 		t.Errorf("Counters = %+v, want %+v", got, want)
 	}
-	if copies.Bytes() != 2048+1024 {
-		t.Errorf("Bytes = %d, want those of two arrays in whole lines", copies.Bytes())
+	if got := copies.(*Copies).Taken(); got != 2048+1024 {
+		t.Errorf("Taken = %d, want the bytes of two arrays in whole lines", got)
 	}
 	if err := r.q.Sync(); err != nil {
 		t.Error(err)

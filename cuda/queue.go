@@ -37,6 +37,7 @@ type Queue struct {
 	// Memory of results that live within an operation. What was too small is freed when the
 	// stream has passed its users.
 	scratch block
+	asked   int64 // the most that an operation wanted
 	retired []block
 
 	// What kernels found wrong with data: common.cuh's report. checks is set if any of them
@@ -235,6 +236,7 @@ func (q *Queue) temporary(bytes int) driver.Ptr {
 	if q.err != nil {
 		return 0
 	}
+	q.asked = max(q.asked, int64(bytes))
 	if n := int64(bytes); n > q.scratch.size {
 		n = max(n, 2*q.scratch.size, 1<<16)
 		p, err := q.b.take(n)

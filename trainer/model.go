@@ -129,6 +129,11 @@ func CheckLabels(c *trainconfig.Config, l *formats.Labels) error {
 // NewModel builds the model of a configuration on a backend with initial values drawn from
 // seed.
 func NewModel(c *trainconfig.Config, features, classes int, b tensor.Backend, seed uint64) (*Model, error) {
+	return modelIn(c, features, classes, b, seed, 0)
+}
+
+// modelIn is NewModel whose arena takes that many bytes at once, where memory is planned.
+func modelIn(c *trainconfig.Config, features, classes int, b tensor.Backend, seed uint64, bytes int64) (*Model, error) {
 	spec, err := Spec(c, features, classes)
 	if err != nil {
 		return nil, err
@@ -136,6 +141,11 @@ func NewModel(c *trainconfig.Config, features, classes int, b tensor.Backend, se
 	arena, err := b.NewArena()
 	if err != nil {
 		return nil, fmt.Errorf("memory of the model: %w", err)
+	}
+	if r, ok := arena.(tensor.Reserver); ok && bytes > 0 {
+		if err := r.Reserve(bytes); err != nil {
+			return nil, errors.Join(fmt.Errorf("memory of the model and the features: %w", err), arena.Close())
+		}
 	}
 	m := &Model{
 		Loss: c.Network.Loss, Classes: classes, Backend: b, arena: arena,

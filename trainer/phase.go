@@ -81,6 +81,9 @@ func (r *run) open(ctx context.Context, i int) (loader.Source, error) {
 	if err := r.keepWeights(cfg.Norm); err != nil {
 		return nil, err
 	}
+	if err := r.reserve(ctx, cfg, cfg.Norm); err != nil {
+		return nil, err
+	}
 	return openSource(ctx, cfg)
 }
 

@@ -17,6 +17,7 @@ type Size struct {
 	Edges                    int64 // entries of the adjacency: an undirected edge is two
 	Multi                    bool  // several labels a node
 	Rows                     bool  // features come with the batch rather than being gathered from memory
+	Directed                 bool  // the transpose of the adjacency has a structure of its own
 }
 
 // Memory says what a step takes, in bytes.
@@ -86,6 +87,9 @@ func (z Size) batch() *loader.Batch {
 	n, m := z.Nodes, int(z.Edges)
 	b.Subgraph = formats.Subgraph{Nodes: make([]int32, n), Indptr: make([]int32, n+1), Indices: make([]int32, m), AdjNorm: make([]float32, m), LossNorm: make([]float32, n)}
 	b.TransIndptr, b.TransIndices, b.TransNorm = b.Indptr, b.Indices, b.AdjNorm
+	if z.Directed {
+		b.TransIndptr, b.TransIndices = make([]int32, n+1), make([]int32, m)
+	}
 	if z.Multi {
 		b.Multi = make([]uint8, n*z.Classes)
 	} else {

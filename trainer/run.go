@@ -144,6 +144,7 @@ type run struct {
 	flying   []takeOff                      // updates whose outcome is not
 	scoredBy [inFlight][]float32            // what their nodes weigh in the loss, where they are scored
 	landed   time.Time                      // when the last outcome came
+	taken    bool                           // a phase has all memory that was planned
 	pageable bool                           // it was said that page-locked memory has run out
 
 	env    samplers.Env
@@ -276,7 +277,11 @@ func (a *askedParams) Decode(into any) error {
 
 func (r *run) buildModel() (err error) {
 	d := r.Data
-	if r.model, err = NewModel(r.Config, d.Features.Dim(), d.Labels.NumClasses, r.Backend, r.Seed); err != nil {
+	bytes, err := r.modelBytes()
+	if err != nil {
+		return err
+	}
+	if r.model, err = modelIn(r.Config, d.Features.Dim(), d.Labels.NumClasses, r.Backend, r.Seed, bytes); err != nil {
 		return err
 	}
 	if r.arena, err = r.Backend.NewArena(); err != nil {
@@ -357,6 +362,9 @@ func (r *run) start() error {
 // stop ends a run early: an interrupted one is saved.
 func (r *run) stop(err error) error {
 	if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		if r.Step == 0 && len(r.flying) == 0 && !r.taken {
+			return plainly("before the first step", err)
+		}
 		return plainly(fmt.Sprintf("epoch %d, step %d", r.Epoch, r.Step), err)
 	}
 	if err := r.collect(true); err != nil {

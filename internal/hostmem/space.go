@@ -16,6 +16,7 @@ type Space struct {
 	limit int64
 	free  []span // by offset, never adjacent
 	bytes int64
+	top   int64 // end of the highest range that was ever handed out
 }
 
 // NewSpace returns the empty space of limit bytes.
@@ -50,6 +51,7 @@ func (s *Space) Alloc(size int64) (int64, error) {
 			s.free = append(s.free[:i], s.free[i+1:]...)
 		}
 		s.bytes += size
+		s.top = max(s.top, off+size)
 		return off, nil
 	}
 	return 0, s.full(size)
@@ -100,6 +102,10 @@ func (s *Space) Reset() {
 	}
 	s.bytes = 0
 }
+
+// Extent returns where the highest range that was ever handed out ends: a space of that limit would
+// have done.
+func (s *Space) Extent() int64 { return s.top }
 
 // Bytes returns the bytes in use.
 func (s *Space) Bytes() int64 { return s.bytes }

@@ -44,10 +44,6 @@ type Copies interface {
 	Ready()
 	// End says that the queue was given everything that uses the set.
 	End()
-	// Reserve takes memory for sets of that many bytes, in place of growing to it.
-	Reserve(bytes int64) error
-	// Bytes returns what the largest set took.
-	Bytes() int64
 	// Sync waits for all copies.
 	Sync() error
 	// Close waits for all copies and frees the memory; the queue must be done with it.

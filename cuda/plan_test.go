@@ -1,0 +1,162 @@
+package cuda
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/saint-gnn/saint/cuda/internal/fake"
+	"github.com/saint-gnn/saint/trainer"
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// planned collects the sizes that a run plans for.
+type planned struct {
+	slog.Handler
+	nodes, edges int64
+}
+
+func (*planned) Enabled(context.Context, slog.Level) bool { return true }
+
+func (p *planned) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "memory of a step" {
+		r.Attrs(func(a slog.Attr) bool {
+			switch a.Key {
+			case "nodes":
+				p.nodes = a.Value.Int64()
+			case "edges":
+				p.edges = a.Value.Int64()
+			}
+			return true
+		})
+	}
+	return nil
+}
+
+// What a plan says is what the driver is asked for, in one piece for each purpose, and no step asks for
+// more.
+func TestPlannedMemory(t *testing.T) {
+	d, host := graph(t, false), cpuBackend(t)
+	for _, c := range []struct {
+		name, params, phases string
+		features             trainer.Placement
+	}{
+		{"device", "lr: 0.01; dropout: 0.1", "end: 3; sampler: rw; num_root: 8; depth: 1", trainer.PlaceDevice},
+		{"host, codes", "lr: 0.01; dropout: 0.1; n_bits: 2", "end: 3; sampler: node; size_subgraph: 30", trainer.PlaceHost},
+		{"full batch", "lr: 0.01; dropout: 0.1; edge_dropout: 0.1", "end: 3; sampler: full_batch", trainer.PlaceDevice},
+		{"class weights", "lr: 0.01; dropout: 0; class_weights: balanced; norm_loss: false", "end: 2; sampler: rw; num_root: 8; depth: 1", trainer.PlaceDevice},
+	} {
+		drv := fake.New(fake.Options{})
+		b, err := openOn(drv, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log planned
+		var used, asked []int64
+		config := parse(t, "dim: 8; arch: '1-1'; act: relu; bias: norm", c.params, c.phases)
+		_, err = trainer.Train(context.Background(), trainer.Options{
+			Data: d, Config: config, Backend: b, EvalBackend: host, Seed: 1, Workers: 2, Features: c.features, Log: slog.New(&log),
+			OnStep: func(trainer.StepReport) {
+				used, asked = append(used, drv.Memory(0).Used()), append(asked, b.Counters().Allocations)
+			},
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		on := trainer.OnDevice{Nodes: 60, Features: tensor.F32, Weights: !strings.Contains(c.params, "norm_loss"), Repeats: c.name == "full batch"}
+		if c.features == trainer.PlaceHost {
+			on.Features = 0
+		}
+		size := trainer.Size{Nodes: int(log.nodes), Edges: log.edges, Features: 9, Classes: 3, Directed: false}
+		plan, err := trainer.PlanDevice(config, size, on, b)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if log.nodes == 0 || slices.Min(used) != plan.Total || slices.Max(used) != plan.Total {
+			t.Errorf("%s: bytes of the device at steps %v, planned for %d nodes: %+v", c.name, used, log.nodes, plan)
+		}
+		if slices.Max(asked) != asked[0] {
+			t.Errorf("%s: allocations at steps %v, want none after the first", c.name, asked)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Too little memory is told before the first step, by what does not fit: features, steps or evaluation.
+func TestTooLittleMemory(t *testing.T) {
+	d := graph(t, false)
+	config := func() (c struct{ network, params, phases string }) {
+		c.network, c.params, c.phases = "dim: 64; arch: '1-0'; act: relu", "lr: 0.01; dropout: 0.1", "end: 1; sampler: full_batch"
+		return c
+	}
+	c := config()
+	b := fakeBackend(t, fake.Options{})
+	plan, err := trainer.PlanDevice(parse(t, c.network, c.params, c.phases), trainer.Size{Nodes: 60, Edges: 480, Features: 9, Classes: 3}, trainer.OnDevice{Nodes: 60, Features: tensor.F32, Weights: true, Repeats: true}, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		memory int64
+		steps  bool
+	}{{plan.Model / 2, false}, {plan.Model + plan.Step/2, false}, {2 * plan.Total, true}} {
+		drv := fake.New(fake.Options{Memory: c.memory})
+		b, err := openOn(drv, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps := 0
+		k := config()
+		_, err = trainer.Train(context.Background(), trainer.Options{
+			Data: d, Config: parse(t, k.network, k.params, k.phases), Backend: b, Seed: 1, Workers: 1, OnStep: func(trainer.StepReport) { steps++ },
+		})
+		var few *tensor.OutOfMemoryError
+		if c.steps != (err == nil) || !c.steps && (!errors.As(err, &few) || steps > 0 || few.Asked <= few.Free || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "before the first step")) {
+			t.Errorf("with %d bytes (%+v), Train = %v after %d steps", c.memory, plan, err, steps)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A dry backend takes nothing, computes nothing and has the memory that arenas and queues would take.
+func TestDry(t *testing.T) {
+	d := OpenDry(tensor.MatmulTF32)
+	a, err := d.NewArena()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := d.NewQueue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := a.Alloc(tensor.F32, 1<<20, 1<<10) // 4 GiB
+	y := a.Alloc(tensor.F32, 1<<10, 1<<10)
+	q.Gemm(true, false, 1, x, x, 0, y)
+	a.Release(x)
+	z := a.Alloc(tensor.F32, 1, 1)
+	if err := errors.Join(q.Sync(), a.Err()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := a.(*Arena).Taken(), int64(4<<30+4<<20); got != want {
+		t.Errorf("Taken = %d, want %d", got, want)
+	}
+	if now, most := d.(*Backend).HeldBytes(); now != most || now < 32<<20 || now > 64<<20 {
+		t.Errorf("HeldBytes = %d, %d, want the workspace of products and little more", now, most)
+	}
+	a.Release(y)
+	a.Release(z)
+	for _, err := range []error{q.Close(), a.Close(), d.Close()} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if now, _ := d.(*Backend).HeldBytes(); now != 0 {
+		t.Errorf("%d bytes are held after all was closed", now)
+	}
+}
