@@ -1,7 +1,6 @@
 package cpu
 
 import (
-	"slices"
 	"time"
 	"unsafe"
 
@@ -16,9 +15,10 @@ import (
 // Every other operation, and Sync, makes the product first. Whether a product waits for others
 // changes no bit of what it or they compute.
 //
-// An operation follows if its input is the product or some of its columns, row i of what it writes
-// depends on row i of what it reads alone, and what it writes is in nobody's way (see joins). It
-// does so by passing joins and then follow, instead of ready and Group.Do.
+// An operation follows if its input is the product, or what another follower makes of it, or some
+// of the columns of those, if row i of what it writes depends on row i of what it reads alone, and
+// if what it writes is in nobody's way (see joins). It does so by passing joins and then follow,
+// instead of ready and Group.Do.
 
 // follower goes over the rows of a product.
 type follower interface {
@@ -31,7 +31,7 @@ type follower interface {
 }
 
 // mostFollowers bounds what waits for one product.
-const mostFollowers = 4
+const mostFollowers = 6
 
 // productKind says what is put off.
 type productKind int
@@ -59,13 +59,24 @@ type deferred struct {
 	followers      []follower
 	reads2, writes []extent // of the followers
 
-	norms     [mostFollowers]normJob
-	backs     [mostFollowers]normBackJob
-	spent     time.Duration // on products put off, with what followed
-	quants    [mostFollowers]quantJob
-	usedNorms int
-	usedBacks int
-	usedCodes int
+	norms pool[normJob]
+	backs pool[normBackJob]
+	units pool[unitJob]
+	drops pool[dropoutJob]
+	codes pool[quantJob]
+	spent time.Duration // on products put off, with what followed
+}
+
+// pool is the jobs of one kind among the followers.
+type pool[T any] struct {
+	jobs [mostFollowers]T
+	used int
+}
+
+// next returns a job that no follower has.
+func (p *pool[T]) next() *T {
+	p.used++
+	return &p.jobs[p.used-1]
 }
 
 // Defer lets the queue put products off.
@@ -85,6 +96,7 @@ func (q *Queue) Spent() time.Duration { return q.put.spent }
 type extent struct {
 	lo, hi      uintptr
 	stride, row uintptr // bytes from row to row and of a row
+	rows        int
 }
 
 func extentOf(t tensor.Tensor) extent {
@@ -93,35 +105,48 @@ func extentOf(t tensor.Tensor) extent {
 	}
 	b, size := bytesOf(t), uintptr(t.Type.Size())
 	lo := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
-	return extent{lo, lo + uintptr(len(b)), uintptr(t.Stride) * size, uintptr(t.Cols) * size}
+	return extent{lo, lo + uintptr(len(b)), uintptr(t.Stride) * size, uintptr(t.Cols) * size, t.Rows}
 }
 
 func (e extent) overlaps(f extent) bool { return e.lo < f.hi && f.lo < e.hi }
 
-func (e extent) any(list []extent) bool {
-	return slices.ContainsFunc(list, e.overlaps)
-}
-
-// inWayOf is any but for the same rows, which followers read and write one after the other.
-func (e extent) inWayOf(list []extent) bool {
-	return slices.ContainsFunc(list, func(f extent) bool { return e != f && e.overlaps(f) })
-}
-
-// within reports whether every row of e lies in the memory that row of f begins, with what is
-// between it and the next.
+// within reports whether e are columns of f.
 func (e extent) within(f extent) bool {
-	return e.stride == f.stride && e.lo >= f.lo && e.lo+e.row <= f.lo+f.stride
+	return e.rows == f.rows && e.stride == f.stride && e.lo >= f.lo && e.lo+e.row <= f.lo+f.row
+}
+
+// clashes reports whether e and f share memory otherwise than row by row: rows that lie at the
+// same distances, each within the memory from a row of the other to the next.
+func (e extent) clashes(f extent) bool {
+	if !e.overlaps(f) {
+		return false
+	}
+	if e.lo > f.lo {
+		e, f = f, e
+	}
+	return e.rows != f.rows || e.stride != f.stride || f.lo-e.lo+f.row > e.stride
+}
+
+// any reports whether one of list is so to e.
+func (e extent) any(list []extent, so func(e, f extent) bool) bool {
+	for _, f := range list {
+		if so(e, f) {
+			return true
+		}
+	}
+	return false
 }
 
 // waits puts a product off if products are.
 func (q *Queue) waits(kind productKind, c tensor.Tensor, reads ...tensor.Tensor) bool {
 	p := &q.put
-	if !p.on || c.Rows == 0 || c.Cols == 0 {
+	if !p.on || c.Rows < 2 || c.Cols == 0 { // one row is a vector as well
 		return false
 	}
 	p.kind, p.c = kind, c
 	p.reads, p.reads2, p.writes, p.followers = p.reads[:0], p.reads2[:0], p.writes[:0], p.followers[:0]
-	p.usedNorms, p.usedBacks, p.usedCodes, p.left, p.blocks = 0, 0, 0, extent{}, false
+	p.norms.used, p.backs.used, p.units.used, p.drops.used, p.codes.used = 0, 0, 0, 0, 0
+	p.left, p.blocks = extent{}, false
 	for _, t := range reads {
 		p.reads = append(p.reads, extentOf(t))
 	}
@@ -131,9 +156,10 @@ func (q *Queue) waits(kind productKind, c tensor.Tensor, reads ...tensor.Tensor)
 // joins reports whether an operation on the rows of x that reads and writes these tensors may
 // follow the product that is put off. x may be among writes.
 //
-// Memory of the left operand of a dense product may be written, if rows stay within rows: when a
-// row of the product is complete, nobody reads that row of the operand any more. Memory that an
-// operand had is often given to what is made of its product.
+// Everybody may use the memory of everybody else row by row, because one after the other goes over
+// the same rows. That goes for the left operand of a dense product too: when a row of the product
+// is complete, nobody reads that row of the operand any more. Memory that an operand had is often
+// given to what is made of its product. Other operands nobody may write to.
 //
 // sums says that the operation keeps sums over blocks of rows of q.sumRows(): not all products are
 // made in such blocks.
@@ -142,22 +168,22 @@ func (q *Queue) joins(x tensor.Tensor, sums bool, reads, writes []tensor.Tensor)
 	if p.kind == noProduct || sums && !p.blocks || len(p.followers) == mostFollowers || q.err != nil {
 		return false
 	}
-	if x.Mem != p.c.Mem || x.Stride != p.c.Stride || x.Rows != p.c.Rows || x.Off < p.c.Off || x.Off+int64(x.Cols) > p.c.Off+int64(p.c.Cols) {
+	c, in := extentOf(p.c), extentOf(x)
+	if !in.within(c) && !in.any(p.writes, extent.within) {
 		return false
 	}
-	c, same := extentOf(p.c), extentOf(x)
 	for _, t := range writes {
 		e := extentOf(t)
-		if e.any(p.reads) || e.overlaps(p.left) && !e.within(p.left) || e.inWayOf(p.reads2) || e.any(p.writes) || e.overlaps(c) && e != same {
+		if e.any(p.reads, extent.overlaps) || e.clashes(p.left) || e.clashes(c) || e.any(p.reads2, extent.clashes) || e.any(p.writes, extent.clashes) {
 			return false
 		}
 	}
 	for _, t := range reads {
-		if e := extentOf(t); e.any(p.writes) || e.overlaps(c) {
+		if e := extentOf(t); e.clashes(c) || e.any(p.writes, extent.clashes) {
 			return false
 		}
 	}
-	p.reads2 = append(p.reads2, same)
+	p.reads2 = append(p.reads2, in)
 	for _, t := range reads {
 		p.reads2 = append(p.reads2, extentOf(t))
 	}
@@ -168,21 +194,7 @@ func (q *Queue) joins(x tensor.Tensor, sums bool, reads, writes []tensor.Tensor)
 }
 
 // quant returns a job for codes that follow.
-func (p *deferred) quant() *quantJob {
-	p.usedCodes++
-	return &p.quants[p.usedCodes-1]
-}
-
-// norm returns a job for a norm that follows, normBack one for its gradient.
-func (p *deferred) norm() *normJob {
-	p.usedNorms++
-	return &p.norms[p.usedNorms-1]
-}
-
-func (p *deferred) normBack() *normBackJob {
-	p.usedBacks++
-	return &p.backs[p.usedBacks-1]
-}
+func (p *deferred) quant() *quantJob { return p.codes.next() }
 
 // follow runs f with the product that is put off.
 func (q *Queue) follow(f follower) { q.put.followers = append(q.put.followers, f) }

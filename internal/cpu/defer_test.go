@@ -16,7 +16,7 @@ type layer struct {
 	x, w, all, z, y, mean, rstd tensor.Tensor
 	bias, scale, offset         tensor.Tensor
 	dbias, dscale, doffset      tensor.Tensor
-	dz                          tensor.Tensor
+	dz, unit, length, dropped   tensor.Tensor
 	adj                         tensor.CSR
 	drop                        tensor.Drop
 }
@@ -50,6 +50,7 @@ func newLayer(t testing.TB, threads, rows, degree int) *layer {
 		q: q.(*cpu.Queue), x: noise(rows, 2*layerDim), w: noise(2*layerDim, 2*layerDim), all: noise(rows, 2*layerDim),
 		z: noise(rows, layerDim), y: noise(rows, 2*layerDim), mean: noise(rows, 1), rstd: noise(rows, 1),
 		bias: row(), scale: row(), offset: row(), dbias: row(), dscale: row(), doffset: row(), dz: noise(rows, layerDim),
+		unit: noise(rows, layerDim), length: noise(rows, 1), dropped: noise(rows, layerDim),
 	}
 	l.adj = tensor.CSR{
 		Rows: rows, Cols: rows,
@@ -75,11 +76,17 @@ func (l *layer) forward() {
 	l.q.BiasActNorm(tensor.ReLU, l.bias, l.scale, l.offset, l.hop(0, l.all), l.drop, l.hop(0, l.y), l.mean, l.rstd)
 	l.q.SpMM(1, &l.adj, l.hop(1, l.all), 0, l.z)
 	l.q.BiasActNorm(tensor.ReLU, l.bias, l.scale, l.offset, l.z, l.drop.At(layerDim), l.hop(1, l.y), l.mean, l.rstd)
+	l.q.NormalizeRows(l.hop(1, l.y), l.unit, l.length)
+	l.q.Dropout(0.4, tensor.RandKey{Seed: 9}, l.unit, l.dropped)
 }
 
 // backward is what surrounds the product that makes dy: the gradient of one hop goes where the
 // product's left operand was, which nobody needs any more.
 func (l *layer) backward() {
+	l.q.Gemm(false, true, 1, l.hop(0, l.y), l.w.ColRange(0, layerDim).RowRange(0, layerDim), 0, l.dropped)
+	l.q.Dropout(0.4, tensor.RandKey{Seed: 9}, l.dropped, l.dropped)
+	l.q.NormalizeRowsBackward(l.dropped, l.unit, l.length, l.dz)
+	l.q.BiasActNormBackward(tensor.ReLU, l.bias, l.scale, l.mean, l.rstd, l.z, l.dz, l.drop, l.dz, l.dbias, l.dscale, l.doffset)
 	l.q.Gemm(false, true, 1, l.x, l.w, 0, l.y)
 	l.q.BiasActNormBackward(tensor.ReLU, l.bias, l.scale, l.mean, l.rstd, l.z, l.hop(0, l.y), l.drop, l.hop(1, l.x), l.dbias, l.dscale, l.doffset)
 	l.q.BiasActNormBackward(tensor.Identity, l.bias, tensor.Tensor{}, tensor.Tensor{}, tensor.Tensor{}, l.z, l.hop(1, l.y), l.drop.At(layerDim), l.dz, l.bias, tensor.Tensor{}, tensor.Tensor{})
@@ -87,7 +94,7 @@ func (l *layer) backward() {
 
 func (l *layer) results() map[string]tensor.Tensor {
 	return map[string]tensor.Tensor{
-		"all": l.all, "z": l.z, "y": l.y, "mean": l.mean, "rstd": l.rstd, "x": l.x, "dz": l.dz,
+		"all": l.all, "z": l.z, "y": l.y, "mean": l.mean, "rstd": l.rstd, "x": l.x, "dz": l.dz, "unit": l.unit, "length": l.length, "dropped": l.dropped,
 		"dbias": l.dbias, "dscale": l.dscale, "doffset": l.doffset, "bias": l.bias,
 	}
 }
@@ -147,11 +154,24 @@ func TestDeferWaits(t *testing.T) {
 		{"over the right operand", false, func(l *layer) {
 			l.q.BiasActNormBackward(tensor.ReLU, none, none, none, none, l.z, l.hop(1, l.all), tensor.Drop{}, l.w.RowRange(0, l.all.Rows).ColRange(0, layerDim), none, none, none)
 		}},
-		{"over other columns of the product", false, func(l *layer) {
+		{"over other columns of the product", true, func(l *layer) {
 			l.q.BiasActNorm(tensor.ReLU, none, none, none, l.hop(1, l.all), tensor.Drop{}, l.hop(0, l.all), none, none)
 		}},
-		{"of other columns of the product", false, func(l *layer) {
+		{"of other columns of the product", true, func(l *layer) {
 			l.q.BiasActNormBackward(tensor.ReLU, none, none, none, none, l.hop(0, l.all), l.hop(1, l.all), tensor.Drop{}, l.dz, none, none, none)
+		}},
+		{"of rows one further down", false, func(l *layer) {
+			n := l.all.Rows
+			l.q.NormalizeRows(l.all.RowRange(0, n-1), l.all.RowRange(1, n), l.mean.RowRange(1, n))
+		}},
+		{"of what a norm made", true, func(l *layer) {
+			l.q.BiasActNorm(tensor.ReLU, none, none, none, l.hop(1, l.all), tensor.Drop{}, l.hop(0, l.y), none, none)
+			l.q.NormalizeRows(l.hop(0, l.y), l.dz, l.mean)
+			l.q.Dropout(0.5, tensor.RandKey{}, l.dz, l.dz)
+		}},
+		{"of what a norm did not make", false, func(l *layer) {
+			l.q.BiasActNorm(tensor.ReLU, none, none, none, l.hop(1, l.all), tensor.Drop{}, l.hop(0, l.y), none, none)
+			l.q.NormalizeRows(l.hop(1, l.y), l.dz, l.mean)
 		}},
 		{"of something else", false, func(l *layer) {
 			l.q.BiasActNorm(tensor.ReLU, none, none, none, l.z, tensor.Drop{}, l.dz, none, none)

@@ -74,13 +74,16 @@ type masks struct {
 	list       []*mask
 }
 
+// same reports whether a dropout belongs to the step at hand.
+func (m *masks) same(key tensor.RandKey) bool { return m.seed == key.Seed && m.step == key.Step }
+
 // find returns the mask of a dropout of rows×cols elements: of an earlier call, else one to
 // draw; nil where bits of rows would share words, or there are too many.
 func (m *masks) find(key tensor.RandKey, d *dropper, rows, cols int) *mask {
 	if (d.col|d.width|uint64(cols))%16 != 0 || rows*cols == 0 {
 		return nil
 	}
-	if m.seed != key.Seed || m.step != key.Step {
+	if !m.same(key) {
 		m.seed, m.step, m.used = key.Seed, key.Step, 0
 	}
 	of := maskName{key: key, threshold: d.threshold, col: int(d.col), width: int(d.width), rows: rows}
@@ -111,6 +114,9 @@ func (q *Queue) ForgetMasks() { q.masks = masks{off: true} }
 // remember gives d the mask of a matrix.
 func (q *Queue) remember(key tensor.RandKey, d *dropper, rows, cols int) {
 	if d.on && !q.masks.off {
+		if !q.masks.same(key) {
+			q.flush() // whose masks are about to be overwritten
+		}
 		d.mask = q.masks.find(key, d, rows, cols)
 	}
 }
@@ -158,19 +164,43 @@ func (q *Queue) Dropout(p float32, key tensor.RandKey, x, y tensor.Tensor) {
 	if !(p >= 0 && p <= 1) {
 		panic(&tensor.ShapeError{Op: "Dropout", Got: fmt.Sprintf("rate %g", p), Want: "0 to 1"})
 	}
-	if !q.ready(x, y) {
+	if !q.usable(x, y) {
 		return
 	}
-	j := &q.dropout
-	j.x, j.y = view[float32](x), view[float32](y)
-	if x.Stride == x.Cols && y.Stride == y.Cols {
-		j.x, j.y = j.x.flat(), j.y.flat()
-	}
-	j.drop = newDropper(p, key, 0, x.Cols)
+	drop := newDropper(p, key, 0, x.Cols)
 	if p > 0 && p < 1 && x.Cols%16 == 0 {
-		q.remember(key, &j.drop, x.Rows, x.Cols)
+		q.remember(key, &drop, x.Rows, x.Cols)
+	}
+	j := &q.dropout
+	joins := q.joins(x, false, nil, []tensor.Tensor{y})
+	if joins {
+		j = q.put.drops.next()
+	} else {
+		q.flush()
+	}
+	j.drop, j.x, j.y = drop, view[float32](x), view[float32](y)
+	if joins {
+		q.follow(j)
+		return
+	}
+	j.alone(q)
+	j.done(q)
+}
+
+// block does rows [lo,hi).
+func (j *dropoutJob) block(_, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		j.drop.row(i, 0, j.x.row(i), j.y.row(i))
+	}
+}
+
+// alone does all rows.
+func (j *dropoutJob) alone(q *Queue) {
+	if j.x.stride == j.x.cols && j.y.stride == j.y.cols {
+		j.x, j.y = j.x.flat(), j.y.flat()
 	}
 	j.grid = newGrid(j.x.rows, j.x.cols)
 	q.group.Do(j.tasks(), j)
-	j.drop.drawn()
 }
+
+func (j *dropoutJob) done(*Queue) { j.drop.drawn() }

@@ -105,7 +105,7 @@ func (q *Queue) BiasActNorm(act tensor.Act, bias, scale, offset, x tensor.Tensor
 	j := &q.norm
 	joins := madeOf(x) == nil && q.joins(x, false, []tensor.Tensor{bias, scale, offset}, []tensor.Tensor{y, mean, rstd})
 	if joins {
-		j = q.put.norm()
+		j = q.put.norms.next()
 	} else {
 		q.flush()
 	}
@@ -219,7 +219,7 @@ func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, 
 	of := operandsOf(x)
 	joins := q.joins(dy, true, []tensor.Tensor{bias, scale, mean, rstd, of[0], of[1], of[2], of[3]}, []tensor.Tensor{dx, dbias, dscale, doffset})
 	if joins {
-		j = q.put.normBack()
+		j = q.put.backs.next()
 	} else {
 		q.flush()
 	}

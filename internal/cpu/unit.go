@@ -19,9 +19,14 @@ type unitJob struct {
 }
 
 // RunTask computes a block of rows.
-func (j *unitJob) RunTask(_, task int) {
+func (j *unitJob) RunTask(worker, task int) {
 	lo := task * j.rowsPerTask
-	for i := lo; i < min(lo+j.rowsPerTask, j.out.rows); i++ {
+	j.block(worker, lo, min(lo+j.rowsPerTask, j.out.rows))
+}
+
+// block computes rows [lo,hi).
+func (j *unitJob) block(_, lo, hi int) {
+	for i := lo; i < hi; i++ {
 		norm := &j.norm.s[i*j.norm.stride]
 		x := j.x.row(i)
 		if j.back {
@@ -36,10 +41,8 @@ func (j *unitJob) RunTask(_, task int) {
 
 // unitGrad: dx = (dy - y*s)*f.
 func unitGrad(dy, y []float32, s, f float32, dx []float32) {
-	y, dx = y[:len(dy)], dx[:len(dy)]
-	for i, v := range dy {
-		dx[i] = (v - y[i]*s) * f
-	}
+	axpby(f, dy, 0, dx)
+	f32.Axpy(-s*f, y, dx)
 }
 
 // NormalizeRows computes y = x/max(|x|, 1e-12) per row; norm = max(|x|, 1e-12).
@@ -48,17 +51,32 @@ func (q *Queue) NormalizeRows(x, y, norm tensor.Tensor) {
 	matrixOf(op, "x", x)
 	want(op, "y", y, tensor.F32, x.Rows, x.Cols)
 	want(op, "norm", norm, tensor.F32, x.Rows, 1)
-	if !q.ready(x, y, norm) {
+	if !q.usable(x, y, norm) {
 		return
 	}
-	q.runUnit(unitJob{x: view[float32](x), out: view[float32](y), norm: view[float32](norm)})
+	q.runUnit(q.joins(x, false, nil, []tensor.Tensor{y, norm}), unitJob{x: view[float32](x), out: view[float32](y), norm: view[float32](norm)})
 }
 
-func (q *Queue) runUnit(j unitJob) {
+// runUnit does j, or lets it follow what is put off.
+func (q *Queue) runUnit(joins bool, j unitJob) {
+	if joins {
+		f := q.put.units.next()
+		*f = j
+		q.follow(f)
+		return
+	}
+	q.flush()
 	q.unit = j
-	q.unit.rowsPerTask = max(1, flatBlock/max(1, j.out.cols))
-	q.group.Do(tasks(j.out.rows, q.unit.rowsPerTask), &q.unit)
+	q.unit.alone(q)
 }
+
+// alone does all rows.
+func (j *unitJob) alone(q *Queue) {
+	j.rowsPerTask = max(1, flatBlock/max(1, j.out.cols))
+	q.group.Do(tasks(j.out.rows, j.rowsPerTask), j)
+}
+
+func (j *unitJob) done(*Queue) {}
 
 // NormalizeRowsBackward computes dx = (dy - y <y,dy>)/norm.
 func (q *Queue) NormalizeRowsBackward(dy, y, norm, dx tensor.Tensor) {
@@ -67,8 +85,8 @@ func (q *Queue) NormalizeRowsBackward(dy, y, norm, dx tensor.Tensor) {
 	want(op, "y", y, tensor.F32, dy.Rows, dy.Cols)
 	want(op, "norm", norm, tensor.F32, dy.Rows, 1)
 	want(op, "dx", dx, tensor.F32, dy.Rows, dy.Cols)
-	if !q.ready(dy, y, norm, dx) {
+	if !q.usable(dy, y, norm, dx) {
 		return
 	}
-	q.runUnit(unitJob{back: true, x: view[float32](dy), y: view[float32](y), out: view[float32](dx), norm: view[float32](norm)})
+	q.runUnit(q.joins(dy, false, []tensor.Tensor{y, norm}, []tensor.Tensor{dx}), unitJob{back: true, x: view[float32](dy), y: view[float32](y), out: view[float32](dx), norm: view[float32](norm)})
 }
