@@ -1,5 +1,7 @@
 package induce
 
+import "github.com/saint-gnn/saint/internal/cpufeat"
+
 // MaxFrontier is the largest number of items of a [Frontier].
 const MaxFrontier = fan * fan
 
@@ -23,7 +25,7 @@ type Frontier struct {
 type place struct{ start, degree int64 }
 
 // CanPop reports whether Pop runs here; without AVX-512 a tree in plain Go is faster.
-func CanPop() bool { return wide }
+func CanPop() bool { return level >= cpufeat.AVX512 }
 
 // Reset makes nodes the items. There are MaxFrontier at most, and their weights must sum to
 // less than 2^32, now and after any number of replacements. Memory is reused.

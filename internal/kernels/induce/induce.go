@@ -6,8 +6,11 @@ import (
 	"github.com/saint-gnn/saint/internal/cpufeat"
 )
 
-// wide is whether the assembly runs here.
-var wide = cpufeat.Chosen() >= cpufeat.AVX512
+// level says which kernels run: those of AVX-512, of AVX2, or Go.
+var level = cpufeat.Chosen()
+
+// vector reports whether the assembly runs.
+func vector() bool { return assembly && level >= cpufeat.AVX2 }
 
 // chunk is how many rows one call of the assembly takes, which cannot be interrupted.
 const chunk = 512
@@ -35,7 +38,7 @@ const Slack = 16
 // leave [Slack] entries of room, and returns that row and where its entries would start.
 func Scan(r *Rows, o *Out, from, at int) (row, end int) {
 	limit := min(len(o.Cols), len(o.IDs))
-	for wide && from < len(r.Nodes) {
+	for vector() && from < len(r.Nodes) {
 		n := min(chunk, len(r.Nodes)-from)
 		done, next := scan(r, o, from, n, limit, at)
 		from, at = from+done, next
@@ -100,7 +103,7 @@ func Size(r *Rows, from int) int {
 // rank[i] is the number of members below node 32*i where words[i] is not 0.
 func Local(cols []int32, words []uint32, rank []int32) {
 	const block = 64 * chunk
-	for wide && len(cols) > 0 {
+	for vector() && len(cols) > 0 {
 		n := min(block, len(cols))
 		local(cols[:n], words, rank)
 		cols = cols[n:]
@@ -115,7 +118,7 @@ func Local(cols []int32, words []uint32, rank []int32) {
 // into the set. Rows that are counted at the same time must differ.
 func Count(r *Rows, starts []int64, counts []uint32) {
 	nodes := r.Nodes
-	for wide && len(nodes) > 0 {
+	for vector() && len(nodes) > 0 {
 		n := min(chunk, len(nodes))
 		count(r, nodes[:n], starts, counts)
 		nodes = nodes[n:]
@@ -131,7 +134,7 @@ func Count(r *Rows, starts []int64, counts []uint32) {
 // Scale computes y[k] = float32(float64(x[ids[k]]) * (1/deg)) for the entries k of row i from
 // starts[i] to starts[i+1], where deg is the length of row nodes[i] in the matrix.
 func Scale(nodes []int32, indptr []int64, starts []int32, ids []int64, x, y []float32) {
-	for wide && len(nodes) > 0 && len(ids) > 0 {
+	for vector() && len(nodes) > 0 && len(ids) > 0 {
 		n := min(chunk, len(nodes))
 		scale(nodes[:n], indptr, starts, ids, x, y)
 		nodes, starts = nodes[n:], starts[n:]

@@ -59,16 +59,16 @@ func (m *matrix) entries() (starts, cols []int32, ids []int64) {
 	return starts, cols, ids
 }
 
-// both runs f with and without the assembly, if there is any.
+// both runs f with all kernels that this processor has.
 func both(t *testing.T, f func(t *testing.T)) {
-	was := wide
-	defer func() { wide = was }()
-	for _, w := range []bool{false, true} {
-		if w && cpufeat.Best() < cpufeat.AVX512 {
+	was := level
+	defer func() { level = was }()
+	for _, l := range []cpufeat.Level{cpufeat.Generic, cpufeat.AVX2, cpufeat.AVX512} {
+		if l > cpufeat.Best() {
 			continue
 		}
-		wide = w
-		t.Run(fmt.Sprintf("assembly=%t", w), f)
+		level = l
+		t.Run(l.String(), f)
 	}
 }
 

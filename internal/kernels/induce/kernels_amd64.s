@@ -634,3 +634,2476 @@ pop_end:
 	MOVQ SI, rest+80(FP)
 	VZEROUPPER
 	RET
+
+DATA iota8<>+0(SB)/4, $0x00000000
+DATA iota8<>+4(SB)/4, $0x00000001
+DATA iota8<>+8(SB)/4, $0x00000002
+DATA iota8<>+12(SB)/4, $0x00000003
+DATA iota8<>+16(SB)/4, $0x00000004
+DATA iota8<>+20(SB)/4, $0x00000005
+DATA iota8<>+24(SB)/4, $0x00000006
+DATA iota8<>+28(SB)/4, $0x00000007
+GLOBL iota8<>(SB), RODATA|NOPTR, $32
+
+DATA squeeze8<>+0(SB)/1, $0x00
+DATA squeeze8<>+1(SB)/1, $0x00
+DATA squeeze8<>+2(SB)/1, $0x00
+DATA squeeze8<>+3(SB)/1, $0x00
+DATA squeeze8<>+4(SB)/1, $0x00
+DATA squeeze8<>+5(SB)/1, $0x00
+DATA squeeze8<>+6(SB)/1, $0x00
+DATA squeeze8<>+7(SB)/1, $0x00
+DATA squeeze8<>+8(SB)/1, $0x00
+DATA squeeze8<>+9(SB)/1, $0x00
+DATA squeeze8<>+10(SB)/1, $0x00
+DATA squeeze8<>+11(SB)/1, $0x00
+DATA squeeze8<>+12(SB)/1, $0x00
+DATA squeeze8<>+13(SB)/1, $0x00
+DATA squeeze8<>+14(SB)/1, $0x00
+DATA squeeze8<>+15(SB)/1, $0x00
+DATA squeeze8<>+16(SB)/1, $0x01
+DATA squeeze8<>+17(SB)/1, $0x00
+DATA squeeze8<>+18(SB)/1, $0x00
+DATA squeeze8<>+19(SB)/1, $0x00
+DATA squeeze8<>+20(SB)/1, $0x00
+DATA squeeze8<>+21(SB)/1, $0x00
+DATA squeeze8<>+22(SB)/1, $0x00
+DATA squeeze8<>+23(SB)/1, $0x00
+DATA squeeze8<>+24(SB)/1, $0x00
+DATA squeeze8<>+25(SB)/1, $0x01
+DATA squeeze8<>+26(SB)/1, $0x00
+DATA squeeze8<>+27(SB)/1, $0x00
+DATA squeeze8<>+28(SB)/1, $0x00
+DATA squeeze8<>+29(SB)/1, $0x00
+DATA squeeze8<>+30(SB)/1, $0x00
+DATA squeeze8<>+31(SB)/1, $0x00
+DATA squeeze8<>+32(SB)/1, $0x02
+DATA squeeze8<>+33(SB)/1, $0x00
+DATA squeeze8<>+34(SB)/1, $0x00
+DATA squeeze8<>+35(SB)/1, $0x00
+DATA squeeze8<>+36(SB)/1, $0x00
+DATA squeeze8<>+37(SB)/1, $0x00
+DATA squeeze8<>+38(SB)/1, $0x00
+DATA squeeze8<>+39(SB)/1, $0x00
+DATA squeeze8<>+40(SB)/1, $0x00
+DATA squeeze8<>+41(SB)/1, $0x02
+DATA squeeze8<>+42(SB)/1, $0x00
+DATA squeeze8<>+43(SB)/1, $0x00
+DATA squeeze8<>+44(SB)/1, $0x00
+DATA squeeze8<>+45(SB)/1, $0x00
+DATA squeeze8<>+46(SB)/1, $0x00
+DATA squeeze8<>+47(SB)/1, $0x00
+DATA squeeze8<>+48(SB)/1, $0x01
+DATA squeeze8<>+49(SB)/1, $0x02
+DATA squeeze8<>+50(SB)/1, $0x00
+DATA squeeze8<>+51(SB)/1, $0x00
+DATA squeeze8<>+52(SB)/1, $0x00
+DATA squeeze8<>+53(SB)/1, $0x00
+DATA squeeze8<>+54(SB)/1, $0x00
+DATA squeeze8<>+55(SB)/1, $0x00
+DATA squeeze8<>+56(SB)/1, $0x00
+DATA squeeze8<>+57(SB)/1, $0x01
+DATA squeeze8<>+58(SB)/1, $0x02
+DATA squeeze8<>+59(SB)/1, $0x00
+DATA squeeze8<>+60(SB)/1, $0x00
+DATA squeeze8<>+61(SB)/1, $0x00
+DATA squeeze8<>+62(SB)/1, $0x00
+DATA squeeze8<>+63(SB)/1, $0x00
+DATA squeeze8<>+64(SB)/1, $0x03
+DATA squeeze8<>+65(SB)/1, $0x00
+DATA squeeze8<>+66(SB)/1, $0x00
+DATA squeeze8<>+67(SB)/1, $0x00
+DATA squeeze8<>+68(SB)/1, $0x00
+DATA squeeze8<>+69(SB)/1, $0x00
+DATA squeeze8<>+70(SB)/1, $0x00
+DATA squeeze8<>+71(SB)/1, $0x00
+DATA squeeze8<>+72(SB)/1, $0x00
+DATA squeeze8<>+73(SB)/1, $0x03
+DATA squeeze8<>+74(SB)/1, $0x00
+DATA squeeze8<>+75(SB)/1, $0x00
+DATA squeeze8<>+76(SB)/1, $0x00
+DATA squeeze8<>+77(SB)/1, $0x00
+DATA squeeze8<>+78(SB)/1, $0x00
+DATA squeeze8<>+79(SB)/1, $0x00
+DATA squeeze8<>+80(SB)/1, $0x01
+DATA squeeze8<>+81(SB)/1, $0x03
+DATA squeeze8<>+82(SB)/1, $0x00
+DATA squeeze8<>+83(SB)/1, $0x00
+DATA squeeze8<>+84(SB)/1, $0x00
+DATA squeeze8<>+85(SB)/1, $0x00
+DATA squeeze8<>+86(SB)/1, $0x00
+DATA squeeze8<>+87(SB)/1, $0x00
+DATA squeeze8<>+88(SB)/1, $0x00
+DATA squeeze8<>+89(SB)/1, $0x01
+DATA squeeze8<>+90(SB)/1, $0x03
+DATA squeeze8<>+91(SB)/1, $0x00
+DATA squeeze8<>+92(SB)/1, $0x00
+DATA squeeze8<>+93(SB)/1, $0x00
+DATA squeeze8<>+94(SB)/1, $0x00
+DATA squeeze8<>+95(SB)/1, $0x00
+DATA squeeze8<>+96(SB)/1, $0x02
+DATA squeeze8<>+97(SB)/1, $0x03
+DATA squeeze8<>+98(SB)/1, $0x00
+DATA squeeze8<>+99(SB)/1, $0x00
+DATA squeeze8<>+100(SB)/1, $0x00
+DATA squeeze8<>+101(SB)/1, $0x00
+DATA squeeze8<>+102(SB)/1, $0x00
+DATA squeeze8<>+103(SB)/1, $0x00
+DATA squeeze8<>+104(SB)/1, $0x00
+DATA squeeze8<>+105(SB)/1, $0x02
+DATA squeeze8<>+106(SB)/1, $0x03
+DATA squeeze8<>+107(SB)/1, $0x00
+DATA squeeze8<>+108(SB)/1, $0x00
+DATA squeeze8<>+109(SB)/1, $0x00
+DATA squeeze8<>+110(SB)/1, $0x00
+DATA squeeze8<>+111(SB)/1, $0x00
+DATA squeeze8<>+112(SB)/1, $0x01
+DATA squeeze8<>+113(SB)/1, $0x02
+DATA squeeze8<>+114(SB)/1, $0x03
+DATA squeeze8<>+115(SB)/1, $0x00
+DATA squeeze8<>+116(SB)/1, $0x00
+DATA squeeze8<>+117(SB)/1, $0x00
+DATA squeeze8<>+118(SB)/1, $0x00
+DATA squeeze8<>+119(SB)/1, $0x00
+DATA squeeze8<>+120(SB)/1, $0x00
+DATA squeeze8<>+121(SB)/1, $0x01
+DATA squeeze8<>+122(SB)/1, $0x02
+DATA squeeze8<>+123(SB)/1, $0x03
+DATA squeeze8<>+124(SB)/1, $0x00
+DATA squeeze8<>+125(SB)/1, $0x00
+DATA squeeze8<>+126(SB)/1, $0x00
+DATA squeeze8<>+127(SB)/1, $0x00
+DATA squeeze8<>+128(SB)/1, $0x04
+DATA squeeze8<>+129(SB)/1, $0x00
+DATA squeeze8<>+130(SB)/1, $0x00
+DATA squeeze8<>+131(SB)/1, $0x00
+DATA squeeze8<>+132(SB)/1, $0x00
+DATA squeeze8<>+133(SB)/1, $0x00
+DATA squeeze8<>+134(SB)/1, $0x00
+DATA squeeze8<>+135(SB)/1, $0x00
+DATA squeeze8<>+136(SB)/1, $0x00
+DATA squeeze8<>+137(SB)/1, $0x04
+DATA squeeze8<>+138(SB)/1, $0x00
+DATA squeeze8<>+139(SB)/1, $0x00
+DATA squeeze8<>+140(SB)/1, $0x00
+DATA squeeze8<>+141(SB)/1, $0x00
+DATA squeeze8<>+142(SB)/1, $0x00
+DATA squeeze8<>+143(SB)/1, $0x00
+DATA squeeze8<>+144(SB)/1, $0x01
+DATA squeeze8<>+145(SB)/1, $0x04
+DATA squeeze8<>+146(SB)/1, $0x00
+DATA squeeze8<>+147(SB)/1, $0x00
+DATA squeeze8<>+148(SB)/1, $0x00
+DATA squeeze8<>+149(SB)/1, $0x00
+DATA squeeze8<>+150(SB)/1, $0x00
+DATA squeeze8<>+151(SB)/1, $0x00
+DATA squeeze8<>+152(SB)/1, $0x00
+DATA squeeze8<>+153(SB)/1, $0x01
+DATA squeeze8<>+154(SB)/1, $0x04
+DATA squeeze8<>+155(SB)/1, $0x00
+DATA squeeze8<>+156(SB)/1, $0x00
+DATA squeeze8<>+157(SB)/1, $0x00
+DATA squeeze8<>+158(SB)/1, $0x00
+DATA squeeze8<>+159(SB)/1, $0x00
+DATA squeeze8<>+160(SB)/1, $0x02
+DATA squeeze8<>+161(SB)/1, $0x04
+DATA squeeze8<>+162(SB)/1, $0x00
+DATA squeeze8<>+163(SB)/1, $0x00
+DATA squeeze8<>+164(SB)/1, $0x00
+DATA squeeze8<>+165(SB)/1, $0x00
+DATA squeeze8<>+166(SB)/1, $0x00
+DATA squeeze8<>+167(SB)/1, $0x00
+DATA squeeze8<>+168(SB)/1, $0x00
+DATA squeeze8<>+169(SB)/1, $0x02
+DATA squeeze8<>+170(SB)/1, $0x04
+DATA squeeze8<>+171(SB)/1, $0x00
+DATA squeeze8<>+172(SB)/1, $0x00
+DATA squeeze8<>+173(SB)/1, $0x00
+DATA squeeze8<>+174(SB)/1, $0x00
+DATA squeeze8<>+175(SB)/1, $0x00
+DATA squeeze8<>+176(SB)/1, $0x01
+DATA squeeze8<>+177(SB)/1, $0x02
+DATA squeeze8<>+178(SB)/1, $0x04
+DATA squeeze8<>+179(SB)/1, $0x00
+DATA squeeze8<>+180(SB)/1, $0x00
+DATA squeeze8<>+181(SB)/1, $0x00
+DATA squeeze8<>+182(SB)/1, $0x00
+DATA squeeze8<>+183(SB)/1, $0x00
+DATA squeeze8<>+184(SB)/1, $0x00
+DATA squeeze8<>+185(SB)/1, $0x01
+DATA squeeze8<>+186(SB)/1, $0x02
+DATA squeeze8<>+187(SB)/1, $0x04
+DATA squeeze8<>+188(SB)/1, $0x00
+DATA squeeze8<>+189(SB)/1, $0x00
+DATA squeeze8<>+190(SB)/1, $0x00
+DATA squeeze8<>+191(SB)/1, $0x00
+DATA squeeze8<>+192(SB)/1, $0x03
+DATA squeeze8<>+193(SB)/1, $0x04
+DATA squeeze8<>+194(SB)/1, $0x00
+DATA squeeze8<>+195(SB)/1, $0x00
+DATA squeeze8<>+196(SB)/1, $0x00
+DATA squeeze8<>+197(SB)/1, $0x00
+DATA squeeze8<>+198(SB)/1, $0x00
+DATA squeeze8<>+199(SB)/1, $0x00
+DATA squeeze8<>+200(SB)/1, $0x00
+DATA squeeze8<>+201(SB)/1, $0x03
+DATA squeeze8<>+202(SB)/1, $0x04
+DATA squeeze8<>+203(SB)/1, $0x00
+DATA squeeze8<>+204(SB)/1, $0x00
+DATA squeeze8<>+205(SB)/1, $0x00
+DATA squeeze8<>+206(SB)/1, $0x00
+DATA squeeze8<>+207(SB)/1, $0x00
+DATA squeeze8<>+208(SB)/1, $0x01
+DATA squeeze8<>+209(SB)/1, $0x03
+DATA squeeze8<>+210(SB)/1, $0x04
+DATA squeeze8<>+211(SB)/1, $0x00
+DATA squeeze8<>+212(SB)/1, $0x00
+DATA squeeze8<>+213(SB)/1, $0x00
+DATA squeeze8<>+214(SB)/1, $0x00
+DATA squeeze8<>+215(SB)/1, $0x00
+DATA squeeze8<>+216(SB)/1, $0x00
+DATA squeeze8<>+217(SB)/1, $0x01
+DATA squeeze8<>+218(SB)/1, $0x03
+DATA squeeze8<>+219(SB)/1, $0x04
+DATA squeeze8<>+220(SB)/1, $0x00
+DATA squeeze8<>+221(SB)/1, $0x00
+DATA squeeze8<>+222(SB)/1, $0x00
+DATA squeeze8<>+223(SB)/1, $0x00
+DATA squeeze8<>+224(SB)/1, $0x02
+DATA squeeze8<>+225(SB)/1, $0x03
+DATA squeeze8<>+226(SB)/1, $0x04
+DATA squeeze8<>+227(SB)/1, $0x00
+DATA squeeze8<>+228(SB)/1, $0x00
+DATA squeeze8<>+229(SB)/1, $0x00
+DATA squeeze8<>+230(SB)/1, $0x00
+DATA squeeze8<>+231(SB)/1, $0x00
+DATA squeeze8<>+232(SB)/1, $0x00
+DATA squeeze8<>+233(SB)/1, $0x02
+DATA squeeze8<>+234(SB)/1, $0x03
+DATA squeeze8<>+235(SB)/1, $0x04
+DATA squeeze8<>+236(SB)/1, $0x00
+DATA squeeze8<>+237(SB)/1, $0x00
+DATA squeeze8<>+238(SB)/1, $0x00
+DATA squeeze8<>+239(SB)/1, $0x00
+DATA squeeze8<>+240(SB)/1, $0x01
+DATA squeeze8<>+241(SB)/1, $0x02
+DATA squeeze8<>+242(SB)/1, $0x03
+DATA squeeze8<>+243(SB)/1, $0x04
+DATA squeeze8<>+244(SB)/1, $0x00
+DATA squeeze8<>+245(SB)/1, $0x00
+DATA squeeze8<>+246(SB)/1, $0x00
+DATA squeeze8<>+247(SB)/1, $0x00
+DATA squeeze8<>+248(SB)/1, $0x00
+DATA squeeze8<>+249(SB)/1, $0x01
+DATA squeeze8<>+250(SB)/1, $0x02
+DATA squeeze8<>+251(SB)/1, $0x03
+DATA squeeze8<>+252(SB)/1, $0x04
+DATA squeeze8<>+253(SB)/1, $0x00
+DATA squeeze8<>+254(SB)/1, $0x00
+DATA squeeze8<>+255(SB)/1, $0x00
+DATA squeeze8<>+256(SB)/1, $0x05
+DATA squeeze8<>+257(SB)/1, $0x00
+DATA squeeze8<>+258(SB)/1, $0x00
+DATA squeeze8<>+259(SB)/1, $0x00
+DATA squeeze8<>+260(SB)/1, $0x00
+DATA squeeze8<>+261(SB)/1, $0x00
+DATA squeeze8<>+262(SB)/1, $0x00
+DATA squeeze8<>+263(SB)/1, $0x00
+DATA squeeze8<>+264(SB)/1, $0x00
+DATA squeeze8<>+265(SB)/1, $0x05
+DATA squeeze8<>+266(SB)/1, $0x00
+DATA squeeze8<>+267(SB)/1, $0x00
+DATA squeeze8<>+268(SB)/1, $0x00
+DATA squeeze8<>+269(SB)/1, $0x00
+DATA squeeze8<>+270(SB)/1, $0x00
+DATA squeeze8<>+271(SB)/1, $0x00
+DATA squeeze8<>+272(SB)/1, $0x01
+DATA squeeze8<>+273(SB)/1, $0x05
+DATA squeeze8<>+274(SB)/1, $0x00
+DATA squeeze8<>+275(SB)/1, $0x00
+DATA squeeze8<>+276(SB)/1, $0x00
+DATA squeeze8<>+277(SB)/1, $0x00
+DATA squeeze8<>+278(SB)/1, $0x00
+DATA squeeze8<>+279(SB)/1, $0x00
+DATA squeeze8<>+280(SB)/1, $0x00
+DATA squeeze8<>+281(SB)/1, $0x01
+DATA squeeze8<>+282(SB)/1, $0x05
+DATA squeeze8<>+283(SB)/1, $0x00
+DATA squeeze8<>+284(SB)/1, $0x00
+DATA squeeze8<>+285(SB)/1, $0x00
+DATA squeeze8<>+286(SB)/1, $0x00
+DATA squeeze8<>+287(SB)/1, $0x00
+DATA squeeze8<>+288(SB)/1, $0x02
+DATA squeeze8<>+289(SB)/1, $0x05
+DATA squeeze8<>+290(SB)/1, $0x00
+DATA squeeze8<>+291(SB)/1, $0x00
+DATA squeeze8<>+292(SB)/1, $0x00
+DATA squeeze8<>+293(SB)/1, $0x00
+DATA squeeze8<>+294(SB)/1, $0x00
+DATA squeeze8<>+295(SB)/1, $0x00
+DATA squeeze8<>+296(SB)/1, $0x00
+DATA squeeze8<>+297(SB)/1, $0x02
+DATA squeeze8<>+298(SB)/1, $0x05
+DATA squeeze8<>+299(SB)/1, $0x00
+DATA squeeze8<>+300(SB)/1, $0x00
+DATA squeeze8<>+301(SB)/1, $0x00
+DATA squeeze8<>+302(SB)/1, $0x00
+DATA squeeze8<>+303(SB)/1, $0x00
+DATA squeeze8<>+304(SB)/1, $0x01
+DATA squeeze8<>+305(SB)/1, $0x02
+DATA squeeze8<>+306(SB)/1, $0x05
+DATA squeeze8<>+307(SB)/1, $0x00
+DATA squeeze8<>+308(SB)/1, $0x00
+DATA squeeze8<>+309(SB)/1, $0x00
+DATA squeeze8<>+310(SB)/1, $0x00
+DATA squeeze8<>+311(SB)/1, $0x00
+DATA squeeze8<>+312(SB)/1, $0x00
+DATA squeeze8<>+313(SB)/1, $0x01
+DATA squeeze8<>+314(SB)/1, $0x02
+DATA squeeze8<>+315(SB)/1, $0x05
+DATA squeeze8<>+316(SB)/1, $0x00
+DATA squeeze8<>+317(SB)/1, $0x00
+DATA squeeze8<>+318(SB)/1, $0x00
+DATA squeeze8<>+319(SB)/1, $0x00
+DATA squeeze8<>+320(SB)/1, $0x03
+DATA squeeze8<>+321(SB)/1, $0x05
+DATA squeeze8<>+322(SB)/1, $0x00
+DATA squeeze8<>+323(SB)/1, $0x00
+DATA squeeze8<>+324(SB)/1, $0x00
+DATA squeeze8<>+325(SB)/1, $0x00
+DATA squeeze8<>+326(SB)/1, $0x00
+DATA squeeze8<>+327(SB)/1, $0x00
+DATA squeeze8<>+328(SB)/1, $0x00
+DATA squeeze8<>+329(SB)/1, $0x03
+DATA squeeze8<>+330(SB)/1, $0x05
+DATA squeeze8<>+331(SB)/1, $0x00
+DATA squeeze8<>+332(SB)/1, $0x00
+DATA squeeze8<>+333(SB)/1, $0x00
+DATA squeeze8<>+334(SB)/1, $0x00
+DATA squeeze8<>+335(SB)/1, $0x00
+DATA squeeze8<>+336(SB)/1, $0x01
+DATA squeeze8<>+337(SB)/1, $0x03
+DATA squeeze8<>+338(SB)/1, $0x05
+DATA squeeze8<>+339(SB)/1, $0x00
+DATA squeeze8<>+340(SB)/1, $0x00
+DATA squeeze8<>+341(SB)/1, $0x00
+DATA squeeze8<>+342(SB)/1, $0x00
+DATA squeeze8<>+343(SB)/1, $0x00
+DATA squeeze8<>+344(SB)/1, $0x00
+DATA squeeze8<>+345(SB)/1, $0x01
+DATA squeeze8<>+346(SB)/1, $0x03
+DATA squeeze8<>+347(SB)/1, $0x05
+DATA squeeze8<>+348(SB)/1, $0x00
+DATA squeeze8<>+349(SB)/1, $0x00
+DATA squeeze8<>+350(SB)/1, $0x00
+DATA squeeze8<>+351(SB)/1, $0x00
+DATA squeeze8<>+352(SB)/1, $0x02
+DATA squeeze8<>+353(SB)/1, $0x03
+DATA squeeze8<>+354(SB)/1, $0x05
+DATA squeeze8<>+355(SB)/1, $0x00
+DATA squeeze8<>+356(SB)/1, $0x00
+DATA squeeze8<>+357(SB)/1, $0x00
+DATA squeeze8<>+358(SB)/1, $0x00
+DATA squeeze8<>+359(SB)/1, $0x00
+DATA squeeze8<>+360(SB)/1, $0x00
+DATA squeeze8<>+361(SB)/1, $0x02
+DATA squeeze8<>+362(SB)/1, $0x03
+DATA squeeze8<>+363(SB)/1, $0x05
+DATA squeeze8<>+364(SB)/1, $0x00
+DATA squeeze8<>+365(SB)/1, $0x00
+DATA squeeze8<>+366(SB)/1, $0x00
+DATA squeeze8<>+367(SB)/1, $0x00
+DATA squeeze8<>+368(SB)/1, $0x01
+DATA squeeze8<>+369(SB)/1, $0x02
+DATA squeeze8<>+370(SB)/1, $0x03
+DATA squeeze8<>+371(SB)/1, $0x05
+DATA squeeze8<>+372(SB)/1, $0x00
+DATA squeeze8<>+373(SB)/1, $0x00
+DATA squeeze8<>+374(SB)/1, $0x00
+DATA squeeze8<>+375(SB)/1, $0x00
+DATA squeeze8<>+376(SB)/1, $0x00
+DATA squeeze8<>+377(SB)/1, $0x01
+DATA squeeze8<>+378(SB)/1, $0x02
+DATA squeeze8<>+379(SB)/1, $0x03
+DATA squeeze8<>+380(SB)/1, $0x05
+DATA squeeze8<>+381(SB)/1, $0x00
+DATA squeeze8<>+382(SB)/1, $0x00
+DATA squeeze8<>+383(SB)/1, $0x00
+DATA squeeze8<>+384(SB)/1, $0x04
+DATA squeeze8<>+385(SB)/1, $0x05
+DATA squeeze8<>+386(SB)/1, $0x00
+DATA squeeze8<>+387(SB)/1, $0x00
+DATA squeeze8<>+388(SB)/1, $0x00
+DATA squeeze8<>+389(SB)/1, $0x00
+DATA squeeze8<>+390(SB)/1, $0x00
+DATA squeeze8<>+391(SB)/1, $0x00
+DATA squeeze8<>+392(SB)/1, $0x00
+DATA squeeze8<>+393(SB)/1, $0x04
+DATA squeeze8<>+394(SB)/1, $0x05
+DATA squeeze8<>+395(SB)/1, $0x00
+DATA squeeze8<>+396(SB)/1, $0x00
+DATA squeeze8<>+397(SB)/1, $0x00
+DATA squeeze8<>+398(SB)/1, $0x00
+DATA squeeze8<>+399(SB)/1, $0x00
+DATA squeeze8<>+400(SB)/1, $0x01
+DATA squeeze8<>+401(SB)/1, $0x04
+DATA squeeze8<>+402(SB)/1, $0x05
+DATA squeeze8<>+403(SB)/1, $0x00
+DATA squeeze8<>+404(SB)/1, $0x00
+DATA squeeze8<>+405(SB)/1, $0x00
+DATA squeeze8<>+406(SB)/1, $0x00
+DATA squeeze8<>+407(SB)/1, $0x00
+DATA squeeze8<>+408(SB)/1, $0x00
+DATA squeeze8<>+409(SB)/1, $0x01
+DATA squeeze8<>+410(SB)/1, $0x04
+DATA squeeze8<>+411(SB)/1, $0x05
+DATA squeeze8<>+412(SB)/1, $0x00
+DATA squeeze8<>+413(SB)/1, $0x00
+DATA squeeze8<>+414(SB)/1, $0x00
+DATA squeeze8<>+415(SB)/1, $0x00
+DATA squeeze8<>+416(SB)/1, $0x02
+DATA squeeze8<>+417(SB)/1, $0x04
+DATA squeeze8<>+418(SB)/1, $0x05
+DATA squeeze8<>+419(SB)/1, $0x00
+DATA squeeze8<>+420(SB)/1, $0x00
+DATA squeeze8<>+421(SB)/1, $0x00
+DATA squeeze8<>+422(SB)/1, $0x00
+DATA squeeze8<>+423(SB)/1, $0x00
+DATA squeeze8<>+424(SB)/1, $0x00
+DATA squeeze8<>+425(SB)/1, $0x02
+DATA squeeze8<>+426(SB)/1, $0x04
+DATA squeeze8<>+427(SB)/1, $0x05
+DATA squeeze8<>+428(SB)/1, $0x00
+DATA squeeze8<>+429(SB)/1, $0x00
+DATA squeeze8<>+430(SB)/1, $0x00
+DATA squeeze8<>+431(SB)/1, $0x00
+DATA squeeze8<>+432(SB)/1, $0x01
+DATA squeeze8<>+433(SB)/1, $0x02
+DATA squeeze8<>+434(SB)/1, $0x04
+DATA squeeze8<>+435(SB)/1, $0x05
+DATA squeeze8<>+436(SB)/1, $0x00
+DATA squeeze8<>+437(SB)/1, $0x00
+DATA squeeze8<>+438(SB)/1, $0x00
+DATA squeeze8<>+439(SB)/1, $0x00
+DATA squeeze8<>+440(SB)/1, $0x00
+DATA squeeze8<>+441(SB)/1, $0x01
+DATA squeeze8<>+442(SB)/1, $0x02
+DATA squeeze8<>+443(SB)/1, $0x04
+DATA squeeze8<>+444(SB)/1, $0x05
+DATA squeeze8<>+445(SB)/1, $0x00
+DATA squeeze8<>+446(SB)/1, $0x00
+DATA squeeze8<>+447(SB)/1, $0x00
+DATA squeeze8<>+448(SB)/1, $0x03
+DATA squeeze8<>+449(SB)/1, $0x04
+DATA squeeze8<>+450(SB)/1, $0x05
+DATA squeeze8<>+451(SB)/1, $0x00
+DATA squeeze8<>+452(SB)/1, $0x00
+DATA squeeze8<>+453(SB)/1, $0x00
+DATA squeeze8<>+454(SB)/1, $0x00
+DATA squeeze8<>+455(SB)/1, $0x00
+DATA squeeze8<>+456(SB)/1, $0x00
+DATA squeeze8<>+457(SB)/1, $0x03
+DATA squeeze8<>+458(SB)/1, $0x04
+DATA squeeze8<>+459(SB)/1, $0x05
+DATA squeeze8<>+460(SB)/1, $0x00
+DATA squeeze8<>+461(SB)/1, $0x00
+DATA squeeze8<>+462(SB)/1, $0x00
+DATA squeeze8<>+463(SB)/1, $0x00
+DATA squeeze8<>+464(SB)/1, $0x01
+DATA squeeze8<>+465(SB)/1, $0x03
+DATA squeeze8<>+466(SB)/1, $0x04
+DATA squeeze8<>+467(SB)/1, $0x05
+DATA squeeze8<>+468(SB)/1, $0x00
+DATA squeeze8<>+469(SB)/1, $0x00
+DATA squeeze8<>+470(SB)/1, $0x00
+DATA squeeze8<>+471(SB)/1, $0x00
+DATA squeeze8<>+472(SB)/1, $0x00
+DATA squeeze8<>+473(SB)/1, $0x01
+DATA squeeze8<>+474(SB)/1, $0x03
+DATA squeeze8<>+475(SB)/1, $0x04
+DATA squeeze8<>+476(SB)/1, $0x05
+DATA squeeze8<>+477(SB)/1, $0x00
+DATA squeeze8<>+478(SB)/1, $0x00
+DATA squeeze8<>+479(SB)/1, $0x00
+DATA squeeze8<>+480(SB)/1, $0x02
+DATA squeeze8<>+481(SB)/1, $0x03
+DATA squeeze8<>+482(SB)/1, $0x04
+DATA squeeze8<>+483(SB)/1, $0x05
+DATA squeeze8<>+484(SB)/1, $0x00
+DATA squeeze8<>+485(SB)/1, $0x00
+DATA squeeze8<>+486(SB)/1, $0x00
+DATA squeeze8<>+487(SB)/1, $0x00
+DATA squeeze8<>+488(SB)/1, $0x00
+DATA squeeze8<>+489(SB)/1, $0x02
+DATA squeeze8<>+490(SB)/1, $0x03
+DATA squeeze8<>+491(SB)/1, $0x04
+DATA squeeze8<>+492(SB)/1, $0x05
+DATA squeeze8<>+493(SB)/1, $0x00
+DATA squeeze8<>+494(SB)/1, $0x00
+DATA squeeze8<>+495(SB)/1, $0x00
+DATA squeeze8<>+496(SB)/1, $0x01
+DATA squeeze8<>+497(SB)/1, $0x02
+DATA squeeze8<>+498(SB)/1, $0x03
+DATA squeeze8<>+499(SB)/1, $0x04
+DATA squeeze8<>+500(SB)/1, $0x05
+DATA squeeze8<>+501(SB)/1, $0x00
+DATA squeeze8<>+502(SB)/1, $0x00
+DATA squeeze8<>+503(SB)/1, $0x00
+DATA squeeze8<>+504(SB)/1, $0x00
+DATA squeeze8<>+505(SB)/1, $0x01
+DATA squeeze8<>+506(SB)/1, $0x02
+DATA squeeze8<>+507(SB)/1, $0x03
+DATA squeeze8<>+508(SB)/1, $0x04
+DATA squeeze8<>+509(SB)/1, $0x05
+DATA squeeze8<>+510(SB)/1, $0x00
+DATA squeeze8<>+511(SB)/1, $0x00
+DATA squeeze8<>+512(SB)/1, $0x06
+DATA squeeze8<>+513(SB)/1, $0x00
+DATA squeeze8<>+514(SB)/1, $0x00
+DATA squeeze8<>+515(SB)/1, $0x00
+DATA squeeze8<>+516(SB)/1, $0x00
+DATA squeeze8<>+517(SB)/1, $0x00
+DATA squeeze8<>+518(SB)/1, $0x00
+DATA squeeze8<>+519(SB)/1, $0x00
+DATA squeeze8<>+520(SB)/1, $0x00
+DATA squeeze8<>+521(SB)/1, $0x06
+DATA squeeze8<>+522(SB)/1, $0x00
+DATA squeeze8<>+523(SB)/1, $0x00
+DATA squeeze8<>+524(SB)/1, $0x00
+DATA squeeze8<>+525(SB)/1, $0x00
+DATA squeeze8<>+526(SB)/1, $0x00
+DATA squeeze8<>+527(SB)/1, $0x00
+DATA squeeze8<>+528(SB)/1, $0x01
+DATA squeeze8<>+529(SB)/1, $0x06
+DATA squeeze8<>+530(SB)/1, $0x00
+DATA squeeze8<>+531(SB)/1, $0x00
+DATA squeeze8<>+532(SB)/1, $0x00
+DATA squeeze8<>+533(SB)/1, $0x00
+DATA squeeze8<>+534(SB)/1, $0x00
+DATA squeeze8<>+535(SB)/1, $0x00
+DATA squeeze8<>+536(SB)/1, $0x00
+DATA squeeze8<>+537(SB)/1, $0x01
+DATA squeeze8<>+538(SB)/1, $0x06
+DATA squeeze8<>+539(SB)/1, $0x00
+DATA squeeze8<>+540(SB)/1, $0x00
+DATA squeeze8<>+541(SB)/1, $0x00
+DATA squeeze8<>+542(SB)/1, $0x00
+DATA squeeze8<>+543(SB)/1, $0x00
+DATA squeeze8<>+544(SB)/1, $0x02
+DATA squeeze8<>+545(SB)/1, $0x06
+DATA squeeze8<>+546(SB)/1, $0x00
+DATA squeeze8<>+547(SB)/1, $0x00
+DATA squeeze8<>+548(SB)/1, $0x00
+DATA squeeze8<>+549(SB)/1, $0x00
+DATA squeeze8<>+550(SB)/1, $0x00
+DATA squeeze8<>+551(SB)/1, $0x00
+DATA squeeze8<>+552(SB)/1, $0x00
+DATA squeeze8<>+553(SB)/1, $0x02
+DATA squeeze8<>+554(SB)/1, $0x06
+DATA squeeze8<>+555(SB)/1, $0x00
+DATA squeeze8<>+556(SB)/1, $0x00
+DATA squeeze8<>+557(SB)/1, $0x00
+DATA squeeze8<>+558(SB)/1, $0x00
+DATA squeeze8<>+559(SB)/1, $0x00
+DATA squeeze8<>+560(SB)/1, $0x01
+DATA squeeze8<>+561(SB)/1, $0x02
+DATA squeeze8<>+562(SB)/1, $0x06
+DATA squeeze8<>+563(SB)/1, $0x00
+DATA squeeze8<>+564(SB)/1, $0x00
+DATA squeeze8<>+565(SB)/1, $0x00
+DATA squeeze8<>+566(SB)/1, $0x00
+DATA squeeze8<>+567(SB)/1, $0x00
+DATA squeeze8<>+568(SB)/1, $0x00
+DATA squeeze8<>+569(SB)/1, $0x01
+DATA squeeze8<>+570(SB)/1, $0x02
+DATA squeeze8<>+571(SB)/1, $0x06
+DATA squeeze8<>+572(SB)/1, $0x00
+DATA squeeze8<>+573(SB)/1, $0x00
+DATA squeeze8<>+574(SB)/1, $0x00
+DATA squeeze8<>+575(SB)/1, $0x00
+DATA squeeze8<>+576(SB)/1, $0x03
+DATA squeeze8<>+577(SB)/1, $0x06
+DATA squeeze8<>+578(SB)/1, $0x00
+DATA squeeze8<>+579(SB)/1, $0x00
+DATA squeeze8<>+580(SB)/1, $0x00
+DATA squeeze8<>+581(SB)/1, $0x00
+DATA squeeze8<>+582(SB)/1, $0x00
+DATA squeeze8<>+583(SB)/1, $0x00
+DATA squeeze8<>+584(SB)/1, $0x00
+DATA squeeze8<>+585(SB)/1, $0x03
+DATA squeeze8<>+586(SB)/1, $0x06
+DATA squeeze8<>+587(SB)/1, $0x00
+DATA squeeze8<>+588(SB)/1, $0x00
+DATA squeeze8<>+589(SB)/1, $0x00
+DATA squeeze8<>+590(SB)/1, $0x00
+DATA squeeze8<>+591(SB)/1, $0x00
+DATA squeeze8<>+592(SB)/1, $0x01
+DATA squeeze8<>+593(SB)/1, $0x03
+DATA squeeze8<>+594(SB)/1, $0x06
+DATA squeeze8<>+595(SB)/1, $0x00
+DATA squeeze8<>+596(SB)/1, $0x00
+DATA squeeze8<>+597(SB)/1, $0x00
+DATA squeeze8<>+598(SB)/1, $0x00
+DATA squeeze8<>+599(SB)/1, $0x00
+DATA squeeze8<>+600(SB)/1, $0x00
+DATA squeeze8<>+601(SB)/1, $0x01
+DATA squeeze8<>+602(SB)/1, $0x03
+DATA squeeze8<>+603(SB)/1, $0x06
+DATA squeeze8<>+604(SB)/1, $0x00
+DATA squeeze8<>+605(SB)/1, $0x00
+DATA squeeze8<>+606(SB)/1, $0x00
+DATA squeeze8<>+607(SB)/1, $0x00
+DATA squeeze8<>+608(SB)/1, $0x02
+DATA squeeze8<>+609(SB)/1, $0x03
+DATA squeeze8<>+610(SB)/1, $0x06
+DATA squeeze8<>+611(SB)/1, $0x00
+DATA squeeze8<>+612(SB)/1, $0x00
+DATA squeeze8<>+613(SB)/1, $0x00
+DATA squeeze8<>+614(SB)/1, $0x00
+DATA squeeze8<>+615(SB)/1, $0x00
+DATA squeeze8<>+616(SB)/1, $0x00
+DATA squeeze8<>+617(SB)/1, $0x02
+DATA squeeze8<>+618(SB)/1, $0x03
+DATA squeeze8<>+619(SB)/1, $0x06
+DATA squeeze8<>+620(SB)/1, $0x00
+DATA squeeze8<>+621(SB)/1, $0x00
+DATA squeeze8<>+622(SB)/1, $0x00
+DATA squeeze8<>+623(SB)/1, $0x00
+DATA squeeze8<>+624(SB)/1, $0x01
+DATA squeeze8<>+625(SB)/1, $0x02
+DATA squeeze8<>+626(SB)/1, $0x03
+DATA squeeze8<>+627(SB)/1, $0x06
+DATA squeeze8<>+628(SB)/1, $0x00
+DATA squeeze8<>+629(SB)/1, $0x00
+DATA squeeze8<>+630(SB)/1, $0x00
+DATA squeeze8<>+631(SB)/1, $0x00
+DATA squeeze8<>+632(SB)/1, $0x00
+DATA squeeze8<>+633(SB)/1, $0x01
+DATA squeeze8<>+634(SB)/1, $0x02
+DATA squeeze8<>+635(SB)/1, $0x03
+DATA squeeze8<>+636(SB)/1, $0x06
+DATA squeeze8<>+637(SB)/1, $0x00
+DATA squeeze8<>+638(SB)/1, $0x00
+DATA squeeze8<>+639(SB)/1, $0x00
+DATA squeeze8<>+640(SB)/1, $0x04
+DATA squeeze8<>+641(SB)/1, $0x06
+DATA squeeze8<>+642(SB)/1, $0x00
+DATA squeeze8<>+643(SB)/1, $0x00
+DATA squeeze8<>+644(SB)/1, $0x00
+DATA squeeze8<>+645(SB)/1, $0x00
+DATA squeeze8<>+646(SB)/1, $0x00
+DATA squeeze8<>+647(SB)/1, $0x00
+DATA squeeze8<>+648(SB)/1, $0x00
+DATA squeeze8<>+649(SB)/1, $0x04
+DATA squeeze8<>+650(SB)/1, $0x06
+DATA squeeze8<>+651(SB)/1, $0x00
+DATA squeeze8<>+652(SB)/1, $0x00
+DATA squeeze8<>+653(SB)/1, $0x00
+DATA squeeze8<>+654(SB)/1, $0x00
+DATA squeeze8<>+655(SB)/1, $0x00
+DATA squeeze8<>+656(SB)/1, $0x01
+DATA squeeze8<>+657(SB)/1, $0x04
+DATA squeeze8<>+658(SB)/1, $0x06
+DATA squeeze8<>+659(SB)/1, $0x00
+DATA squeeze8<>+660(SB)/1, $0x00
+DATA squeeze8<>+661(SB)/1, $0x00
+DATA squeeze8<>+662(SB)/1, $0x00
+DATA squeeze8<>+663(SB)/1, $0x00
+DATA squeeze8<>+664(SB)/1, $0x00
+DATA squeeze8<>+665(SB)/1, $0x01
+DATA squeeze8<>+666(SB)/1, $0x04
+DATA squeeze8<>+667(SB)/1, $0x06
+DATA squeeze8<>+668(SB)/1, $0x00
+DATA squeeze8<>+669(SB)/1, $0x00
+DATA squeeze8<>+670(SB)/1, $0x00
+DATA squeeze8<>+671(SB)/1, $0x00
+DATA squeeze8<>+672(SB)/1, $0x02
+DATA squeeze8<>+673(SB)/1, $0x04
+DATA squeeze8<>+674(SB)/1, $0x06
+DATA squeeze8<>+675(SB)/1, $0x00
+DATA squeeze8<>+676(SB)/1, $0x00
+DATA squeeze8<>+677(SB)/1, $0x00
+DATA squeeze8<>+678(SB)/1, $0x00
+DATA squeeze8<>+679(SB)/1, $0x00
+DATA squeeze8<>+680(SB)/1, $0x00
+DATA squeeze8<>+681(SB)/1, $0x02
+DATA squeeze8<>+682(SB)/1, $0x04
+DATA squeeze8<>+683(SB)/1, $0x06
+DATA squeeze8<>+684(SB)/1, $0x00
+DATA squeeze8<>+685(SB)/1, $0x00
+DATA squeeze8<>+686(SB)/1, $0x00
+DATA squeeze8<>+687(SB)/1, $0x00
+DATA squeeze8<>+688(SB)/1, $0x01
+DATA squeeze8<>+689(SB)/1, $0x02
+DATA squeeze8<>+690(SB)/1, $0x04
+DATA squeeze8<>+691(SB)/1, $0x06
+DATA squeeze8<>+692(SB)/1, $0x00
+DATA squeeze8<>+693(SB)/1, $0x00
+DATA squeeze8<>+694(SB)/1, $0x00
+DATA squeeze8<>+695(SB)/1, $0x00
+DATA squeeze8<>+696(SB)/1, $0x00
+DATA squeeze8<>+697(SB)/1, $0x01
+DATA squeeze8<>+698(SB)/1, $0x02
+DATA squeeze8<>+699(SB)/1, $0x04
+DATA squeeze8<>+700(SB)/1, $0x06
+DATA squeeze8<>+701(SB)/1, $0x00
+DATA squeeze8<>+702(SB)/1, $0x00
+DATA squeeze8<>+703(SB)/1, $0x00
+DATA squeeze8<>+704(SB)/1, $0x03
+DATA squeeze8<>+705(SB)/1, $0x04
+DATA squeeze8<>+706(SB)/1, $0x06
+DATA squeeze8<>+707(SB)/1, $0x00
+DATA squeeze8<>+708(SB)/1, $0x00
+DATA squeeze8<>+709(SB)/1, $0x00
+DATA squeeze8<>+710(SB)/1, $0x00
+DATA squeeze8<>+711(SB)/1, $0x00
+DATA squeeze8<>+712(SB)/1, $0x00
+DATA squeeze8<>+713(SB)/1, $0x03
+DATA squeeze8<>+714(SB)/1, $0x04
+DATA squeeze8<>+715(SB)/1, $0x06
+DATA squeeze8<>+716(SB)/1, $0x00
+DATA squeeze8<>+717(SB)/1, $0x00
+DATA squeeze8<>+718(SB)/1, $0x00
+DATA squeeze8<>+719(SB)/1, $0x00
+DATA squeeze8<>+720(SB)/1, $0x01
+DATA squeeze8<>+721(SB)/1, $0x03
+DATA squeeze8<>+722(SB)/1, $0x04
+DATA squeeze8<>+723(SB)/1, $0x06
+DATA squeeze8<>+724(SB)/1, $0x00
+DATA squeeze8<>+725(SB)/1, $0x00
+DATA squeeze8<>+726(SB)/1, $0x00
+DATA squeeze8<>+727(SB)/1, $0x00
+DATA squeeze8<>+728(SB)/1, $0x00
+DATA squeeze8<>+729(SB)/1, $0x01
+DATA squeeze8<>+730(SB)/1, $0x03
+DATA squeeze8<>+731(SB)/1, $0x04
+DATA squeeze8<>+732(SB)/1, $0x06
+DATA squeeze8<>+733(SB)/1, $0x00
+DATA squeeze8<>+734(SB)/1, $0x00
+DATA squeeze8<>+735(SB)/1, $0x00
+DATA squeeze8<>+736(SB)/1, $0x02
+DATA squeeze8<>+737(SB)/1, $0x03
+DATA squeeze8<>+738(SB)/1, $0x04
+DATA squeeze8<>+739(SB)/1, $0x06
+DATA squeeze8<>+740(SB)/1, $0x00
+DATA squeeze8<>+741(SB)/1, $0x00
+DATA squeeze8<>+742(SB)/1, $0x00
+DATA squeeze8<>+743(SB)/1, $0x00
+DATA squeeze8<>+744(SB)/1, $0x00
+DATA squeeze8<>+745(SB)/1, $0x02
+DATA squeeze8<>+746(SB)/1, $0x03
+DATA squeeze8<>+747(SB)/1, $0x04
+DATA squeeze8<>+748(SB)/1, $0x06
+DATA squeeze8<>+749(SB)/1, $0x00
+DATA squeeze8<>+750(SB)/1, $0x00
+DATA squeeze8<>+751(SB)/1, $0x00
+DATA squeeze8<>+752(SB)/1, $0x01
+DATA squeeze8<>+753(SB)/1, $0x02
+DATA squeeze8<>+754(SB)/1, $0x03
+DATA squeeze8<>+755(SB)/1, $0x04
+DATA squeeze8<>+756(SB)/1, $0x06
+DATA squeeze8<>+757(SB)/1, $0x00
+DATA squeeze8<>+758(SB)/1, $0x00
+DATA squeeze8<>+759(SB)/1, $0x00
+DATA squeeze8<>+760(SB)/1, $0x00
+DATA squeeze8<>+761(SB)/1, $0x01
+DATA squeeze8<>+762(SB)/1, $0x02
+DATA squeeze8<>+763(SB)/1, $0x03
+DATA squeeze8<>+764(SB)/1, $0x04
+DATA squeeze8<>+765(SB)/1, $0x06
+DATA squeeze8<>+766(SB)/1, $0x00
+DATA squeeze8<>+767(SB)/1, $0x00
+DATA squeeze8<>+768(SB)/1, $0x05
+DATA squeeze8<>+769(SB)/1, $0x06
+DATA squeeze8<>+770(SB)/1, $0x00
+DATA squeeze8<>+771(SB)/1, $0x00
+DATA squeeze8<>+772(SB)/1, $0x00
+DATA squeeze8<>+773(SB)/1, $0x00
+DATA squeeze8<>+774(SB)/1, $0x00
+DATA squeeze8<>+775(SB)/1, $0x00
+DATA squeeze8<>+776(SB)/1, $0x00
+DATA squeeze8<>+777(SB)/1, $0x05
+DATA squeeze8<>+778(SB)/1, $0x06
+DATA squeeze8<>+779(SB)/1, $0x00
+DATA squeeze8<>+780(SB)/1, $0x00
+DATA squeeze8<>+781(SB)/1, $0x00
+DATA squeeze8<>+782(SB)/1, $0x00
+DATA squeeze8<>+783(SB)/1, $0x00
+DATA squeeze8<>+784(SB)/1, $0x01
+DATA squeeze8<>+785(SB)/1, $0x05
+DATA squeeze8<>+786(SB)/1, $0x06
+DATA squeeze8<>+787(SB)/1, $0x00
+DATA squeeze8<>+788(SB)/1, $0x00
+DATA squeeze8<>+789(SB)/1, $0x00
+DATA squeeze8<>+790(SB)/1, $0x00
+DATA squeeze8<>+791(SB)/1, $0x00
+DATA squeeze8<>+792(SB)/1, $0x00
+DATA squeeze8<>+793(SB)/1, $0x01
+DATA squeeze8<>+794(SB)/1, $0x05
+DATA squeeze8<>+795(SB)/1, $0x06
+DATA squeeze8<>+796(SB)/1, $0x00
+DATA squeeze8<>+797(SB)/1, $0x00
+DATA squeeze8<>+798(SB)/1, $0x00
+DATA squeeze8<>+799(SB)/1, $0x00
+DATA squeeze8<>+800(SB)/1, $0x02
+DATA squeeze8<>+801(SB)/1, $0x05
+DATA squeeze8<>+802(SB)/1, $0x06
+DATA squeeze8<>+803(SB)/1, $0x00
+DATA squeeze8<>+804(SB)/1, $0x00
+DATA squeeze8<>+805(SB)/1, $0x00
+DATA squeeze8<>+806(SB)/1, $0x00
+DATA squeeze8<>+807(SB)/1, $0x00
+DATA squeeze8<>+808(SB)/1, $0x00
+DATA squeeze8<>+809(SB)/1, $0x02
+DATA squeeze8<>+810(SB)/1, $0x05
+DATA squeeze8<>+811(SB)/1, $0x06
+DATA squeeze8<>+812(SB)/1, $0x00
+DATA squeeze8<>+813(SB)/1, $0x00
+DATA squeeze8<>+814(SB)/1, $0x00
+DATA squeeze8<>+815(SB)/1, $0x00
+DATA squeeze8<>+816(SB)/1, $0x01
+DATA squeeze8<>+817(SB)/1, $0x02
+DATA squeeze8<>+818(SB)/1, $0x05
+DATA squeeze8<>+819(SB)/1, $0x06
+DATA squeeze8<>+820(SB)/1, $0x00
+DATA squeeze8<>+821(SB)/1, $0x00
+DATA squeeze8<>+822(SB)/1, $0x00
+DATA squeeze8<>+823(SB)/1, $0x00
+DATA squeeze8<>+824(SB)/1, $0x00
+DATA squeeze8<>+825(SB)/1, $0x01
+DATA squeeze8<>+826(SB)/1, $0x02
+DATA squeeze8<>+827(SB)/1, $0x05
+DATA squeeze8<>+828(SB)/1, $0x06
+DATA squeeze8<>+829(SB)/1, $0x00
+DATA squeeze8<>+830(SB)/1, $0x00
+DATA squeeze8<>+831(SB)/1, $0x00
+DATA squeeze8<>+832(SB)/1, $0x03
+DATA squeeze8<>+833(SB)/1, $0x05
+DATA squeeze8<>+834(SB)/1, $0x06
+DATA squeeze8<>+835(SB)/1, $0x00
+DATA squeeze8<>+836(SB)/1, $0x00
+DATA squeeze8<>+837(SB)/1, $0x00
+DATA squeeze8<>+838(SB)/1, $0x00
+DATA squeeze8<>+839(SB)/1, $0x00
+DATA squeeze8<>+840(SB)/1, $0x00
+DATA squeeze8<>+841(SB)/1, $0x03
+DATA squeeze8<>+842(SB)/1, $0x05
+DATA squeeze8<>+843(SB)/1, $0x06
+DATA squeeze8<>+844(SB)/1, $0x00
+DATA squeeze8<>+845(SB)/1, $0x00
+DATA squeeze8<>+846(SB)/1, $0x00
+DATA squeeze8<>+847(SB)/1, $0x00
+DATA squeeze8<>+848(SB)/1, $0x01
+DATA squeeze8<>+849(SB)/1, $0x03
+DATA squeeze8<>+850(SB)/1, $0x05
+DATA squeeze8<>+851(SB)/1, $0x06
+DATA squeeze8<>+852(SB)/1, $0x00
+DATA squeeze8<>+853(SB)/1, $0x00
+DATA squeeze8<>+854(SB)/1, $0x00
+DATA squeeze8<>+855(SB)/1, $0x00
+DATA squeeze8<>+856(SB)/1, $0x00
+DATA squeeze8<>+857(SB)/1, $0x01
+DATA squeeze8<>+858(SB)/1, $0x03
+DATA squeeze8<>+859(SB)/1, $0x05
+DATA squeeze8<>+860(SB)/1, $0x06
+DATA squeeze8<>+861(SB)/1, $0x00
+DATA squeeze8<>+862(SB)/1, $0x00
+DATA squeeze8<>+863(SB)/1, $0x00
+DATA squeeze8<>+864(SB)/1, $0x02
+DATA squeeze8<>+865(SB)/1, $0x03
+DATA squeeze8<>+866(SB)/1, $0x05
+DATA squeeze8<>+867(SB)/1, $0x06
+DATA squeeze8<>+868(SB)/1, $0x00
+DATA squeeze8<>+869(SB)/1, $0x00
+DATA squeeze8<>+870(SB)/1, $0x00
+DATA squeeze8<>+871(SB)/1, $0x00
+DATA squeeze8<>+872(SB)/1, $0x00
+DATA squeeze8<>+873(SB)/1, $0x02
+DATA squeeze8<>+874(SB)/1, $0x03
+DATA squeeze8<>+875(SB)/1, $0x05
+DATA squeeze8<>+876(SB)/1, $0x06
+DATA squeeze8<>+877(SB)/1, $0x00
+DATA squeeze8<>+878(SB)/1, $0x00
+DATA squeeze8<>+879(SB)/1, $0x00
+DATA squeeze8<>+880(SB)/1, $0x01
+DATA squeeze8<>+881(SB)/1, $0x02
+DATA squeeze8<>+882(SB)/1, $0x03
+DATA squeeze8<>+883(SB)/1, $0x05
+DATA squeeze8<>+884(SB)/1, $0x06
+DATA squeeze8<>+885(SB)/1, $0x00
+DATA squeeze8<>+886(SB)/1, $0x00
+DATA squeeze8<>+887(SB)/1, $0x00
+DATA squeeze8<>+888(SB)/1, $0x00
+DATA squeeze8<>+889(SB)/1, $0x01
+DATA squeeze8<>+890(SB)/1, $0x02
+DATA squeeze8<>+891(SB)/1, $0x03
+DATA squeeze8<>+892(SB)/1, $0x05
+DATA squeeze8<>+893(SB)/1, $0x06
+DATA squeeze8<>+894(SB)/1, $0x00
+DATA squeeze8<>+895(SB)/1, $0x00
+DATA squeeze8<>+896(SB)/1, $0x04
+DATA squeeze8<>+897(SB)/1, $0x05
+DATA squeeze8<>+898(SB)/1, $0x06
+DATA squeeze8<>+899(SB)/1, $0x00
+DATA squeeze8<>+900(SB)/1, $0x00
+DATA squeeze8<>+901(SB)/1, $0x00
+DATA squeeze8<>+902(SB)/1, $0x00
+DATA squeeze8<>+903(SB)/1, $0x00
+DATA squeeze8<>+904(SB)/1, $0x00
+DATA squeeze8<>+905(SB)/1, $0x04
+DATA squeeze8<>+906(SB)/1, $0x05
+DATA squeeze8<>+907(SB)/1, $0x06
+DATA squeeze8<>+908(SB)/1, $0x00
+DATA squeeze8<>+909(SB)/1, $0x00
+DATA squeeze8<>+910(SB)/1, $0x00
+DATA squeeze8<>+911(SB)/1, $0x00
+DATA squeeze8<>+912(SB)/1, $0x01
+DATA squeeze8<>+913(SB)/1, $0x04
+DATA squeeze8<>+914(SB)/1, $0x05
+DATA squeeze8<>+915(SB)/1, $0x06
+DATA squeeze8<>+916(SB)/1, $0x00
+DATA squeeze8<>+917(SB)/1, $0x00
+DATA squeeze8<>+918(SB)/1, $0x00
+DATA squeeze8<>+919(SB)/1, $0x00
+DATA squeeze8<>+920(SB)/1, $0x00
+DATA squeeze8<>+921(SB)/1, $0x01
+DATA squeeze8<>+922(SB)/1, $0x04
+DATA squeeze8<>+923(SB)/1, $0x05
+DATA squeeze8<>+924(SB)/1, $0x06
+DATA squeeze8<>+925(SB)/1, $0x00
+DATA squeeze8<>+926(SB)/1, $0x00
+DATA squeeze8<>+927(SB)/1, $0x00
+DATA squeeze8<>+928(SB)/1, $0x02
+DATA squeeze8<>+929(SB)/1, $0x04
+DATA squeeze8<>+930(SB)/1, $0x05
+DATA squeeze8<>+931(SB)/1, $0x06
+DATA squeeze8<>+932(SB)/1, $0x00
+DATA squeeze8<>+933(SB)/1, $0x00
+DATA squeeze8<>+934(SB)/1, $0x00
+DATA squeeze8<>+935(SB)/1, $0x00
+DATA squeeze8<>+936(SB)/1, $0x00
+DATA squeeze8<>+937(SB)/1, $0x02
+DATA squeeze8<>+938(SB)/1, $0x04
+DATA squeeze8<>+939(SB)/1, $0x05
+DATA squeeze8<>+940(SB)/1, $0x06
+DATA squeeze8<>+941(SB)/1, $0x00
+DATA squeeze8<>+942(SB)/1, $0x00
+DATA squeeze8<>+943(SB)/1, $0x00
+DATA squeeze8<>+944(SB)/1, $0x01
+DATA squeeze8<>+945(SB)/1, $0x02
+DATA squeeze8<>+946(SB)/1, $0x04
+DATA squeeze8<>+947(SB)/1, $0x05
+DATA squeeze8<>+948(SB)/1, $0x06
+DATA squeeze8<>+949(SB)/1, $0x00
+DATA squeeze8<>+950(SB)/1, $0x00
+DATA squeeze8<>+951(SB)/1, $0x00
+DATA squeeze8<>+952(SB)/1, $0x00
+DATA squeeze8<>+953(SB)/1, $0x01
+DATA squeeze8<>+954(SB)/1, $0x02
+DATA squeeze8<>+955(SB)/1, $0x04
+DATA squeeze8<>+956(SB)/1, $0x05
+DATA squeeze8<>+957(SB)/1, $0x06
+DATA squeeze8<>+958(SB)/1, $0x00
+DATA squeeze8<>+959(SB)/1, $0x00
+DATA squeeze8<>+960(SB)/1, $0x03
+DATA squeeze8<>+961(SB)/1, $0x04
+DATA squeeze8<>+962(SB)/1, $0x05
+DATA squeeze8<>+963(SB)/1, $0x06
+DATA squeeze8<>+964(SB)/1, $0x00
+DATA squeeze8<>+965(SB)/1, $0x00
+DATA squeeze8<>+966(SB)/1, $0x00
+DATA squeeze8<>+967(SB)/1, $0x00
+DATA squeeze8<>+968(SB)/1, $0x00
+DATA squeeze8<>+969(SB)/1, $0x03
+DATA squeeze8<>+970(SB)/1, $0x04
+DATA squeeze8<>+971(SB)/1, $0x05
+DATA squeeze8<>+972(SB)/1, $0x06
+DATA squeeze8<>+973(SB)/1, $0x00
+DATA squeeze8<>+974(SB)/1, $0x00
+DATA squeeze8<>+975(SB)/1, $0x00
+DATA squeeze8<>+976(SB)/1, $0x01
+DATA squeeze8<>+977(SB)/1, $0x03
+DATA squeeze8<>+978(SB)/1, $0x04
+DATA squeeze8<>+979(SB)/1, $0x05
+DATA squeeze8<>+980(SB)/1, $0x06
+DATA squeeze8<>+981(SB)/1, $0x00
+DATA squeeze8<>+982(SB)/1, $0x00
+DATA squeeze8<>+983(SB)/1, $0x00
+DATA squeeze8<>+984(SB)/1, $0x00
+DATA squeeze8<>+985(SB)/1, $0x01
+DATA squeeze8<>+986(SB)/1, $0x03
+DATA squeeze8<>+987(SB)/1, $0x04
+DATA squeeze8<>+988(SB)/1, $0x05
+DATA squeeze8<>+989(SB)/1, $0x06
+DATA squeeze8<>+990(SB)/1, $0x00
+DATA squeeze8<>+991(SB)/1, $0x00
+DATA squeeze8<>+992(SB)/1, $0x02
+DATA squeeze8<>+993(SB)/1, $0x03
+DATA squeeze8<>+994(SB)/1, $0x04
+DATA squeeze8<>+995(SB)/1, $0x05
+DATA squeeze8<>+996(SB)/1, $0x06
+DATA squeeze8<>+997(SB)/1, $0x00
+DATA squeeze8<>+998(SB)/1, $0x00
+DATA squeeze8<>+999(SB)/1, $0x00
+DATA squeeze8<>+1000(SB)/1, $0x00
+DATA squeeze8<>+1001(SB)/1, $0x02
+DATA squeeze8<>+1002(SB)/1, $0x03
+DATA squeeze8<>+1003(SB)/1, $0x04
+DATA squeeze8<>+1004(SB)/1, $0x05
+DATA squeeze8<>+1005(SB)/1, $0x06
+DATA squeeze8<>+1006(SB)/1, $0x00
+DATA squeeze8<>+1007(SB)/1, $0x00
+DATA squeeze8<>+1008(SB)/1, $0x01
+DATA squeeze8<>+1009(SB)/1, $0x02
+DATA squeeze8<>+1010(SB)/1, $0x03
+DATA squeeze8<>+1011(SB)/1, $0x04
+DATA squeeze8<>+1012(SB)/1, $0x05
+DATA squeeze8<>+1013(SB)/1, $0x06
+DATA squeeze8<>+1014(SB)/1, $0x00
+DATA squeeze8<>+1015(SB)/1, $0x00
+DATA squeeze8<>+1016(SB)/1, $0x00
+DATA squeeze8<>+1017(SB)/1, $0x01
+DATA squeeze8<>+1018(SB)/1, $0x02
+DATA squeeze8<>+1019(SB)/1, $0x03
+DATA squeeze8<>+1020(SB)/1, $0x04
+DATA squeeze8<>+1021(SB)/1, $0x05
+DATA squeeze8<>+1022(SB)/1, $0x06
+DATA squeeze8<>+1023(SB)/1, $0x00
+DATA squeeze8<>+1024(SB)/1, $0x07
+DATA squeeze8<>+1025(SB)/1, $0x00
+DATA squeeze8<>+1026(SB)/1, $0x00
+DATA squeeze8<>+1027(SB)/1, $0x00
+DATA squeeze8<>+1028(SB)/1, $0x00
+DATA squeeze8<>+1029(SB)/1, $0x00
+DATA squeeze8<>+1030(SB)/1, $0x00
+DATA squeeze8<>+1031(SB)/1, $0x00
+DATA squeeze8<>+1032(SB)/1, $0x00
+DATA squeeze8<>+1033(SB)/1, $0x07
+DATA squeeze8<>+1034(SB)/1, $0x00
+DATA squeeze8<>+1035(SB)/1, $0x00
+DATA squeeze8<>+1036(SB)/1, $0x00
+DATA squeeze8<>+1037(SB)/1, $0x00
+DATA squeeze8<>+1038(SB)/1, $0x00
+DATA squeeze8<>+1039(SB)/1, $0x00
+DATA squeeze8<>+1040(SB)/1, $0x01
+DATA squeeze8<>+1041(SB)/1, $0x07
+DATA squeeze8<>+1042(SB)/1, $0x00
+DATA squeeze8<>+1043(SB)/1, $0x00
+DATA squeeze8<>+1044(SB)/1, $0x00
+DATA squeeze8<>+1045(SB)/1, $0x00
+DATA squeeze8<>+1046(SB)/1, $0x00
+DATA squeeze8<>+1047(SB)/1, $0x00
+DATA squeeze8<>+1048(SB)/1, $0x00
+DATA squeeze8<>+1049(SB)/1, $0x01
+DATA squeeze8<>+1050(SB)/1, $0x07
+DATA squeeze8<>+1051(SB)/1, $0x00
+DATA squeeze8<>+1052(SB)/1, $0x00
+DATA squeeze8<>+1053(SB)/1, $0x00
+DATA squeeze8<>+1054(SB)/1, $0x00
+DATA squeeze8<>+1055(SB)/1, $0x00
+DATA squeeze8<>+1056(SB)/1, $0x02
+DATA squeeze8<>+1057(SB)/1, $0x07
+DATA squeeze8<>+1058(SB)/1, $0x00
+DATA squeeze8<>+1059(SB)/1, $0x00
+DATA squeeze8<>+1060(SB)/1, $0x00
+DATA squeeze8<>+1061(SB)/1, $0x00
+DATA squeeze8<>+1062(SB)/1, $0x00
+DATA squeeze8<>+1063(SB)/1, $0x00
+DATA squeeze8<>+1064(SB)/1, $0x00
+DATA squeeze8<>+1065(SB)/1, $0x02
+DATA squeeze8<>+1066(SB)/1, $0x07
+DATA squeeze8<>+1067(SB)/1, $0x00
+DATA squeeze8<>+1068(SB)/1, $0x00
+DATA squeeze8<>+1069(SB)/1, $0x00
+DATA squeeze8<>+1070(SB)/1, $0x00
+DATA squeeze8<>+1071(SB)/1, $0x00
+DATA squeeze8<>+1072(SB)/1, $0x01
+DATA squeeze8<>+1073(SB)/1, $0x02
+DATA squeeze8<>+1074(SB)/1, $0x07
+DATA squeeze8<>+1075(SB)/1, $0x00
+DATA squeeze8<>+1076(SB)/1, $0x00
+DATA squeeze8<>+1077(SB)/1, $0x00
+DATA squeeze8<>+1078(SB)/1, $0x00
+DATA squeeze8<>+1079(SB)/1, $0x00
+DATA squeeze8<>+1080(SB)/1, $0x00
+DATA squeeze8<>+1081(SB)/1, $0x01
+DATA squeeze8<>+1082(SB)/1, $0x02
+DATA squeeze8<>+1083(SB)/1, $0x07
+DATA squeeze8<>+1084(SB)/1, $0x00
+DATA squeeze8<>+1085(SB)/1, $0x00
+DATA squeeze8<>+1086(SB)/1, $0x00
+DATA squeeze8<>+1087(SB)/1, $0x00
+DATA squeeze8<>+1088(SB)/1, $0x03
+DATA squeeze8<>+1089(SB)/1, $0x07
+DATA squeeze8<>+1090(SB)/1, $0x00
+DATA squeeze8<>+1091(SB)/1, $0x00
+DATA squeeze8<>+1092(SB)/1, $0x00
+DATA squeeze8<>+1093(SB)/1, $0x00
+DATA squeeze8<>+1094(SB)/1, $0x00
+DATA squeeze8<>+1095(SB)/1, $0x00
+DATA squeeze8<>+1096(SB)/1, $0x00
+DATA squeeze8<>+1097(SB)/1, $0x03
+DATA squeeze8<>+1098(SB)/1, $0x07
+DATA squeeze8<>+1099(SB)/1, $0x00
+DATA squeeze8<>+1100(SB)/1, $0x00
+DATA squeeze8<>+1101(SB)/1, $0x00
+DATA squeeze8<>+1102(SB)/1, $0x00
+DATA squeeze8<>+1103(SB)/1, $0x00
+DATA squeeze8<>+1104(SB)/1, $0x01
+DATA squeeze8<>+1105(SB)/1, $0x03
+DATA squeeze8<>+1106(SB)/1, $0x07
+DATA squeeze8<>+1107(SB)/1, $0x00
+DATA squeeze8<>+1108(SB)/1, $0x00
+DATA squeeze8<>+1109(SB)/1, $0x00
+DATA squeeze8<>+1110(SB)/1, $0x00
+DATA squeeze8<>+1111(SB)/1, $0x00
+DATA squeeze8<>+1112(SB)/1, $0x00
+DATA squeeze8<>+1113(SB)/1, $0x01
+DATA squeeze8<>+1114(SB)/1, $0x03
+DATA squeeze8<>+1115(SB)/1, $0x07
+DATA squeeze8<>+1116(SB)/1, $0x00
+DATA squeeze8<>+1117(SB)/1, $0x00
+DATA squeeze8<>+1118(SB)/1, $0x00
+DATA squeeze8<>+1119(SB)/1, $0x00
+DATA squeeze8<>+1120(SB)/1, $0x02
+DATA squeeze8<>+1121(SB)/1, $0x03
+DATA squeeze8<>+1122(SB)/1, $0x07
+DATA squeeze8<>+1123(SB)/1, $0x00
+DATA squeeze8<>+1124(SB)/1, $0x00
+DATA squeeze8<>+1125(SB)/1, $0x00
+DATA squeeze8<>+1126(SB)/1, $0x00
+DATA squeeze8<>+1127(SB)/1, $0x00
+DATA squeeze8<>+1128(SB)/1, $0x00
+DATA squeeze8<>+1129(SB)/1, $0x02
+DATA squeeze8<>+1130(SB)/1, $0x03
+DATA squeeze8<>+1131(SB)/1, $0x07
+DATA squeeze8<>+1132(SB)/1, $0x00
+DATA squeeze8<>+1133(SB)/1, $0x00
+DATA squeeze8<>+1134(SB)/1, $0x00
+DATA squeeze8<>+1135(SB)/1, $0x00
+DATA squeeze8<>+1136(SB)/1, $0x01
+DATA squeeze8<>+1137(SB)/1, $0x02
+DATA squeeze8<>+1138(SB)/1, $0x03
+DATA squeeze8<>+1139(SB)/1, $0x07
+DATA squeeze8<>+1140(SB)/1, $0x00
+DATA squeeze8<>+1141(SB)/1, $0x00
+DATA squeeze8<>+1142(SB)/1, $0x00
+DATA squeeze8<>+1143(SB)/1, $0x00
+DATA squeeze8<>+1144(SB)/1, $0x00
+DATA squeeze8<>+1145(SB)/1, $0x01
+DATA squeeze8<>+1146(SB)/1, $0x02
+DATA squeeze8<>+1147(SB)/1, $0x03
+DATA squeeze8<>+1148(SB)/1, $0x07
+DATA squeeze8<>+1149(SB)/1, $0x00
+DATA squeeze8<>+1150(SB)/1, $0x00
+DATA squeeze8<>+1151(SB)/1, $0x00
+DATA squeeze8<>+1152(SB)/1, $0x04
+DATA squeeze8<>+1153(SB)/1, $0x07
+DATA squeeze8<>+1154(SB)/1, $0x00
+DATA squeeze8<>+1155(SB)/1, $0x00
+DATA squeeze8<>+1156(SB)/1, $0x00
+DATA squeeze8<>+1157(SB)/1, $0x00
+DATA squeeze8<>+1158(SB)/1, $0x00
+DATA squeeze8<>+1159(SB)/1, $0x00
+DATA squeeze8<>+1160(SB)/1, $0x00
+DATA squeeze8<>+1161(SB)/1, $0x04
+DATA squeeze8<>+1162(SB)/1, $0x07
+DATA squeeze8<>+1163(SB)/1, $0x00
+DATA squeeze8<>+1164(SB)/1, $0x00
+DATA squeeze8<>+1165(SB)/1, $0x00
+DATA squeeze8<>+1166(SB)/1, $0x00
+DATA squeeze8<>+1167(SB)/1, $0x00
+DATA squeeze8<>+1168(SB)/1, $0x01
+DATA squeeze8<>+1169(SB)/1, $0x04
+DATA squeeze8<>+1170(SB)/1, $0x07
+DATA squeeze8<>+1171(SB)/1, $0x00
+DATA squeeze8<>+1172(SB)/1, $0x00
+DATA squeeze8<>+1173(SB)/1, $0x00
+DATA squeeze8<>+1174(SB)/1, $0x00
+DATA squeeze8<>+1175(SB)/1, $0x00
+DATA squeeze8<>+1176(SB)/1, $0x00
+DATA squeeze8<>+1177(SB)/1, $0x01
+DATA squeeze8<>+1178(SB)/1, $0x04
+DATA squeeze8<>+1179(SB)/1, $0x07
+DATA squeeze8<>+1180(SB)/1, $0x00
+DATA squeeze8<>+1181(SB)/1, $0x00
+DATA squeeze8<>+1182(SB)/1, $0x00
+DATA squeeze8<>+1183(SB)/1, $0x00
+DATA squeeze8<>+1184(SB)/1, $0x02
+DATA squeeze8<>+1185(SB)/1, $0x04
+DATA squeeze8<>+1186(SB)/1, $0x07
+DATA squeeze8<>+1187(SB)/1, $0x00
+DATA squeeze8<>+1188(SB)/1, $0x00
+DATA squeeze8<>+1189(SB)/1, $0x00
+DATA squeeze8<>+1190(SB)/1, $0x00
+DATA squeeze8<>+1191(SB)/1, $0x00
+DATA squeeze8<>+1192(SB)/1, $0x00
+DATA squeeze8<>+1193(SB)/1, $0x02
+DATA squeeze8<>+1194(SB)/1, $0x04
+DATA squeeze8<>+1195(SB)/1, $0x07
+DATA squeeze8<>+1196(SB)/1, $0x00
+DATA squeeze8<>+1197(SB)/1, $0x00
+DATA squeeze8<>+1198(SB)/1, $0x00
+DATA squeeze8<>+1199(SB)/1, $0x00
+DATA squeeze8<>+1200(SB)/1, $0x01
+DATA squeeze8<>+1201(SB)/1, $0x02
+DATA squeeze8<>+1202(SB)/1, $0x04
+DATA squeeze8<>+1203(SB)/1, $0x07
+DATA squeeze8<>+1204(SB)/1, $0x00
+DATA squeeze8<>+1205(SB)/1, $0x00
+DATA squeeze8<>+1206(SB)/1, $0x00
+DATA squeeze8<>+1207(SB)/1, $0x00
+DATA squeeze8<>+1208(SB)/1, $0x00
+DATA squeeze8<>+1209(SB)/1, $0x01
+DATA squeeze8<>+1210(SB)/1, $0x02
+DATA squeeze8<>+1211(SB)/1, $0x04
+DATA squeeze8<>+1212(SB)/1, $0x07
+DATA squeeze8<>+1213(SB)/1, $0x00
+DATA squeeze8<>+1214(SB)/1, $0x00
+DATA squeeze8<>+1215(SB)/1, $0x00
+DATA squeeze8<>+1216(SB)/1, $0x03
+DATA squeeze8<>+1217(SB)/1, $0x04
+DATA squeeze8<>+1218(SB)/1, $0x07
+DATA squeeze8<>+1219(SB)/1, $0x00
+DATA squeeze8<>+1220(SB)/1, $0x00
+DATA squeeze8<>+1221(SB)/1, $0x00
+DATA squeeze8<>+1222(SB)/1, $0x00
+DATA squeeze8<>+1223(SB)/1, $0x00
+DATA squeeze8<>+1224(SB)/1, $0x00
+DATA squeeze8<>+1225(SB)/1, $0x03
+DATA squeeze8<>+1226(SB)/1, $0x04
+DATA squeeze8<>+1227(SB)/1, $0x07
+DATA squeeze8<>+1228(SB)/1, $0x00
+DATA squeeze8<>+1229(SB)/1, $0x00
+DATA squeeze8<>+1230(SB)/1, $0x00
+DATA squeeze8<>+1231(SB)/1, $0x00
+DATA squeeze8<>+1232(SB)/1, $0x01
+DATA squeeze8<>+1233(SB)/1, $0x03
+DATA squeeze8<>+1234(SB)/1, $0x04
+DATA squeeze8<>+1235(SB)/1, $0x07
+DATA squeeze8<>+1236(SB)/1, $0x00
+DATA squeeze8<>+1237(SB)/1, $0x00
+DATA squeeze8<>+1238(SB)/1, $0x00
+DATA squeeze8<>+1239(SB)/1, $0x00
+DATA squeeze8<>+1240(SB)/1, $0x00
+DATA squeeze8<>+1241(SB)/1, $0x01
+DATA squeeze8<>+1242(SB)/1, $0x03
+DATA squeeze8<>+1243(SB)/1, $0x04
+DATA squeeze8<>+1244(SB)/1, $0x07
+DATA squeeze8<>+1245(SB)/1, $0x00
+DATA squeeze8<>+1246(SB)/1, $0x00
+DATA squeeze8<>+1247(SB)/1, $0x00
+DATA squeeze8<>+1248(SB)/1, $0x02
+DATA squeeze8<>+1249(SB)/1, $0x03
+DATA squeeze8<>+1250(SB)/1, $0x04
+DATA squeeze8<>+1251(SB)/1, $0x07
+DATA squeeze8<>+1252(SB)/1, $0x00
+DATA squeeze8<>+1253(SB)/1, $0x00
+DATA squeeze8<>+1254(SB)/1, $0x00
+DATA squeeze8<>+1255(SB)/1, $0x00
+DATA squeeze8<>+1256(SB)/1, $0x00
+DATA squeeze8<>+1257(SB)/1, $0x02
+DATA squeeze8<>+1258(SB)/1, $0x03
+DATA squeeze8<>+1259(SB)/1, $0x04
+DATA squeeze8<>+1260(SB)/1, $0x07
+DATA squeeze8<>+1261(SB)/1, $0x00
+DATA squeeze8<>+1262(SB)/1, $0x00
+DATA squeeze8<>+1263(SB)/1, $0x00
+DATA squeeze8<>+1264(SB)/1, $0x01
+DATA squeeze8<>+1265(SB)/1, $0x02
+DATA squeeze8<>+1266(SB)/1, $0x03
+DATA squeeze8<>+1267(SB)/1, $0x04
+DATA squeeze8<>+1268(SB)/1, $0x07
+DATA squeeze8<>+1269(SB)/1, $0x00
+DATA squeeze8<>+1270(SB)/1, $0x00
+DATA squeeze8<>+1271(SB)/1, $0x00
+DATA squeeze8<>+1272(SB)/1, $0x00
+DATA squeeze8<>+1273(SB)/1, $0x01
+DATA squeeze8<>+1274(SB)/1, $0x02
+DATA squeeze8<>+1275(SB)/1, $0x03
+DATA squeeze8<>+1276(SB)/1, $0x04
+DATA squeeze8<>+1277(SB)/1, $0x07
+DATA squeeze8<>+1278(SB)/1, $0x00
+DATA squeeze8<>+1279(SB)/1, $0x00
+DATA squeeze8<>+1280(SB)/1, $0x05
+DATA squeeze8<>+1281(SB)/1, $0x07
+DATA squeeze8<>+1282(SB)/1, $0x00
+DATA squeeze8<>+1283(SB)/1, $0x00
+DATA squeeze8<>+1284(SB)/1, $0x00
+DATA squeeze8<>+1285(SB)/1, $0x00
+DATA squeeze8<>+1286(SB)/1, $0x00
+DATA squeeze8<>+1287(SB)/1, $0x00
+DATA squeeze8<>+1288(SB)/1, $0x00
+DATA squeeze8<>+1289(SB)/1, $0x05
+DATA squeeze8<>+1290(SB)/1, $0x07
+DATA squeeze8<>+1291(SB)/1, $0x00
+DATA squeeze8<>+1292(SB)/1, $0x00
+DATA squeeze8<>+1293(SB)/1, $0x00
+DATA squeeze8<>+1294(SB)/1, $0x00
+DATA squeeze8<>+1295(SB)/1, $0x00
+DATA squeeze8<>+1296(SB)/1, $0x01
+DATA squeeze8<>+1297(SB)/1, $0x05
+DATA squeeze8<>+1298(SB)/1, $0x07
+DATA squeeze8<>+1299(SB)/1, $0x00
+DATA squeeze8<>+1300(SB)/1, $0x00
+DATA squeeze8<>+1301(SB)/1, $0x00
+DATA squeeze8<>+1302(SB)/1, $0x00
+DATA squeeze8<>+1303(SB)/1, $0x00
+DATA squeeze8<>+1304(SB)/1, $0x00
+DATA squeeze8<>+1305(SB)/1, $0x01
+DATA squeeze8<>+1306(SB)/1, $0x05
+DATA squeeze8<>+1307(SB)/1, $0x07
+DATA squeeze8<>+1308(SB)/1, $0x00
+DATA squeeze8<>+1309(SB)/1, $0x00
+DATA squeeze8<>+1310(SB)/1, $0x00
+DATA squeeze8<>+1311(SB)/1, $0x00
+DATA squeeze8<>+1312(SB)/1, $0x02
+DATA squeeze8<>+1313(SB)/1, $0x05
+DATA squeeze8<>+1314(SB)/1, $0x07
+DATA squeeze8<>+1315(SB)/1, $0x00
+DATA squeeze8<>+1316(SB)/1, $0x00
+DATA squeeze8<>+1317(SB)/1, $0x00
+DATA squeeze8<>+1318(SB)/1, $0x00
+DATA squeeze8<>+1319(SB)/1, $0x00
+DATA squeeze8<>+1320(SB)/1, $0x00
+DATA squeeze8<>+1321(SB)/1, $0x02
+DATA squeeze8<>+1322(SB)/1, $0x05
+DATA squeeze8<>+1323(SB)/1, $0x07
+DATA squeeze8<>+1324(SB)/1, $0x00
+DATA squeeze8<>+1325(SB)/1, $0x00
+DATA squeeze8<>+1326(SB)/1, $0x00
+DATA squeeze8<>+1327(SB)/1, $0x00
+DATA squeeze8<>+1328(SB)/1, $0x01
+DATA squeeze8<>+1329(SB)/1, $0x02
+DATA squeeze8<>+1330(SB)/1, $0x05
+DATA squeeze8<>+1331(SB)/1, $0x07
+DATA squeeze8<>+1332(SB)/1, $0x00
+DATA squeeze8<>+1333(SB)/1, $0x00
+DATA squeeze8<>+1334(SB)/1, $0x00
+DATA squeeze8<>+1335(SB)/1, $0x00
+DATA squeeze8<>+1336(SB)/1, $0x00
+DATA squeeze8<>+1337(SB)/1, $0x01
+DATA squeeze8<>+1338(SB)/1, $0x02
+DATA squeeze8<>+1339(SB)/1, $0x05
+DATA squeeze8<>+1340(SB)/1, $0x07
+DATA squeeze8<>+1341(SB)/1, $0x00
+DATA squeeze8<>+1342(SB)/1, $0x00
+DATA squeeze8<>+1343(SB)/1, $0x00
+DATA squeeze8<>+1344(SB)/1, $0x03
+DATA squeeze8<>+1345(SB)/1, $0x05
+DATA squeeze8<>+1346(SB)/1, $0x07
+DATA squeeze8<>+1347(SB)/1, $0x00
+DATA squeeze8<>+1348(SB)/1, $0x00
+DATA squeeze8<>+1349(SB)/1, $0x00
+DATA squeeze8<>+1350(SB)/1, $0x00
+DATA squeeze8<>+1351(SB)/1, $0x00
+DATA squeeze8<>+1352(SB)/1, $0x00
+DATA squeeze8<>+1353(SB)/1, $0x03
+DATA squeeze8<>+1354(SB)/1, $0x05
+DATA squeeze8<>+1355(SB)/1, $0x07
+DATA squeeze8<>+1356(SB)/1, $0x00
+DATA squeeze8<>+1357(SB)/1, $0x00
+DATA squeeze8<>+1358(SB)/1, $0x00
+DATA squeeze8<>+1359(SB)/1, $0x00
+DATA squeeze8<>+1360(SB)/1, $0x01
+DATA squeeze8<>+1361(SB)/1, $0x03
+DATA squeeze8<>+1362(SB)/1, $0x05
+DATA squeeze8<>+1363(SB)/1, $0x07
+DATA squeeze8<>+1364(SB)/1, $0x00
+DATA squeeze8<>+1365(SB)/1, $0x00
+DATA squeeze8<>+1366(SB)/1, $0x00
+DATA squeeze8<>+1367(SB)/1, $0x00
+DATA squeeze8<>+1368(SB)/1, $0x00
+DATA squeeze8<>+1369(SB)/1, $0x01
+DATA squeeze8<>+1370(SB)/1, $0x03
+DATA squeeze8<>+1371(SB)/1, $0x05
+DATA squeeze8<>+1372(SB)/1, $0x07
+DATA squeeze8<>+1373(SB)/1, $0x00
+DATA squeeze8<>+1374(SB)/1, $0x00
+DATA squeeze8<>+1375(SB)/1, $0x00
+DATA squeeze8<>+1376(SB)/1, $0x02
+DATA squeeze8<>+1377(SB)/1, $0x03
+DATA squeeze8<>+1378(SB)/1, $0x05
+DATA squeeze8<>+1379(SB)/1, $0x07
+DATA squeeze8<>+1380(SB)/1, $0x00
+DATA squeeze8<>+1381(SB)/1, $0x00
+DATA squeeze8<>+1382(SB)/1, $0x00
+DATA squeeze8<>+1383(SB)/1, $0x00
+DATA squeeze8<>+1384(SB)/1, $0x00
+DATA squeeze8<>+1385(SB)/1, $0x02
+DATA squeeze8<>+1386(SB)/1, $0x03
+DATA squeeze8<>+1387(SB)/1, $0x05
+DATA squeeze8<>+1388(SB)/1, $0x07
+DATA squeeze8<>+1389(SB)/1, $0x00
+DATA squeeze8<>+1390(SB)/1, $0x00
+DATA squeeze8<>+1391(SB)/1, $0x00
+DATA squeeze8<>+1392(SB)/1, $0x01
+DATA squeeze8<>+1393(SB)/1, $0x02
+DATA squeeze8<>+1394(SB)/1, $0x03
+DATA squeeze8<>+1395(SB)/1, $0x05
+DATA squeeze8<>+1396(SB)/1, $0x07
+DATA squeeze8<>+1397(SB)/1, $0x00
+DATA squeeze8<>+1398(SB)/1, $0x00
+DATA squeeze8<>+1399(SB)/1, $0x00
+DATA squeeze8<>+1400(SB)/1, $0x00
+DATA squeeze8<>+1401(SB)/1, $0x01
+DATA squeeze8<>+1402(SB)/1, $0x02
+DATA squeeze8<>+1403(SB)/1, $0x03
+DATA squeeze8<>+1404(SB)/1, $0x05
+DATA squeeze8<>+1405(SB)/1, $0x07
+DATA squeeze8<>+1406(SB)/1, $0x00
+DATA squeeze8<>+1407(SB)/1, $0x00
+DATA squeeze8<>+1408(SB)/1, $0x04
+DATA squeeze8<>+1409(SB)/1, $0x05
+DATA squeeze8<>+1410(SB)/1, $0x07
+DATA squeeze8<>+1411(SB)/1, $0x00
+DATA squeeze8<>+1412(SB)/1, $0x00
+DATA squeeze8<>+1413(SB)/1, $0x00
+DATA squeeze8<>+1414(SB)/1, $0x00
+DATA squeeze8<>+1415(SB)/1, $0x00
+DATA squeeze8<>+1416(SB)/1, $0x00
+DATA squeeze8<>+1417(SB)/1, $0x04
+DATA squeeze8<>+1418(SB)/1, $0x05
+DATA squeeze8<>+1419(SB)/1, $0x07
+DATA squeeze8<>+1420(SB)/1, $0x00
+DATA squeeze8<>+1421(SB)/1, $0x00
+DATA squeeze8<>+1422(SB)/1, $0x00
+DATA squeeze8<>+1423(SB)/1, $0x00
+DATA squeeze8<>+1424(SB)/1, $0x01
+DATA squeeze8<>+1425(SB)/1, $0x04
+DATA squeeze8<>+1426(SB)/1, $0x05
+DATA squeeze8<>+1427(SB)/1, $0x07
+DATA squeeze8<>+1428(SB)/1, $0x00
+DATA squeeze8<>+1429(SB)/1, $0x00
+DATA squeeze8<>+1430(SB)/1, $0x00
+DATA squeeze8<>+1431(SB)/1, $0x00
+DATA squeeze8<>+1432(SB)/1, $0x00
+DATA squeeze8<>+1433(SB)/1, $0x01
+DATA squeeze8<>+1434(SB)/1, $0x04
+DATA squeeze8<>+1435(SB)/1, $0x05
+DATA squeeze8<>+1436(SB)/1, $0x07
+DATA squeeze8<>+1437(SB)/1, $0x00
+DATA squeeze8<>+1438(SB)/1, $0x00
+DATA squeeze8<>+1439(SB)/1, $0x00
+DATA squeeze8<>+1440(SB)/1, $0x02
+DATA squeeze8<>+1441(SB)/1, $0x04
+DATA squeeze8<>+1442(SB)/1, $0x05
+DATA squeeze8<>+1443(SB)/1, $0x07
+DATA squeeze8<>+1444(SB)/1, $0x00
+DATA squeeze8<>+1445(SB)/1, $0x00
+DATA squeeze8<>+1446(SB)/1, $0x00
+DATA squeeze8<>+1447(SB)/1, $0x00
+DATA squeeze8<>+1448(SB)/1, $0x00
+DATA squeeze8<>+1449(SB)/1, $0x02
+DATA squeeze8<>+1450(SB)/1, $0x04
+DATA squeeze8<>+1451(SB)/1, $0x05
+DATA squeeze8<>+1452(SB)/1, $0x07
+DATA squeeze8<>+1453(SB)/1, $0x00
+DATA squeeze8<>+1454(SB)/1, $0x00
+DATA squeeze8<>+1455(SB)/1, $0x00
+DATA squeeze8<>+1456(SB)/1, $0x01
+DATA squeeze8<>+1457(SB)/1, $0x02
+DATA squeeze8<>+1458(SB)/1, $0x04
+DATA squeeze8<>+1459(SB)/1, $0x05
+DATA squeeze8<>+1460(SB)/1, $0x07
+DATA squeeze8<>+1461(SB)/1, $0x00
+DATA squeeze8<>+1462(SB)/1, $0x00
+DATA squeeze8<>+1463(SB)/1, $0x00
+DATA squeeze8<>+1464(SB)/1, $0x00
+DATA squeeze8<>+1465(SB)/1, $0x01
+DATA squeeze8<>+1466(SB)/1, $0x02
+DATA squeeze8<>+1467(SB)/1, $0x04
+DATA squeeze8<>+1468(SB)/1, $0x05
+DATA squeeze8<>+1469(SB)/1, $0x07
+DATA squeeze8<>+1470(SB)/1, $0x00
+DATA squeeze8<>+1471(SB)/1, $0x00
+DATA squeeze8<>+1472(SB)/1, $0x03
+DATA squeeze8<>+1473(SB)/1, $0x04
+DATA squeeze8<>+1474(SB)/1, $0x05
+DATA squeeze8<>+1475(SB)/1, $0x07
+DATA squeeze8<>+1476(SB)/1, $0x00
+DATA squeeze8<>+1477(SB)/1, $0x00
+DATA squeeze8<>+1478(SB)/1, $0x00
+DATA squeeze8<>+1479(SB)/1, $0x00
+DATA squeeze8<>+1480(SB)/1, $0x00
+DATA squeeze8<>+1481(SB)/1, $0x03
+DATA squeeze8<>+1482(SB)/1, $0x04
+DATA squeeze8<>+1483(SB)/1, $0x05
+DATA squeeze8<>+1484(SB)/1, $0x07
+DATA squeeze8<>+1485(SB)/1, $0x00
+DATA squeeze8<>+1486(SB)/1, $0x00
+DATA squeeze8<>+1487(SB)/1, $0x00
+DATA squeeze8<>+1488(SB)/1, $0x01
+DATA squeeze8<>+1489(SB)/1, $0x03
+DATA squeeze8<>+1490(SB)/1, $0x04
+DATA squeeze8<>+1491(SB)/1, $0x05
+DATA squeeze8<>+1492(SB)/1, $0x07
+DATA squeeze8<>+1493(SB)/1, $0x00
+DATA squeeze8<>+1494(SB)/1, $0x00
+DATA squeeze8<>+1495(SB)/1, $0x00
+DATA squeeze8<>+1496(SB)/1, $0x00
+DATA squeeze8<>+1497(SB)/1, $0x01
+DATA squeeze8<>+1498(SB)/1, $0x03
+DATA squeeze8<>+1499(SB)/1, $0x04
+DATA squeeze8<>+1500(SB)/1, $0x05
+DATA squeeze8<>+1501(SB)/1, $0x07
+DATA squeeze8<>+1502(SB)/1, $0x00
+DATA squeeze8<>+1503(SB)/1, $0x00
+DATA squeeze8<>+1504(SB)/1, $0x02
+DATA squeeze8<>+1505(SB)/1, $0x03
+DATA squeeze8<>+1506(SB)/1, $0x04
+DATA squeeze8<>+1507(SB)/1, $0x05
+DATA squeeze8<>+1508(SB)/1, $0x07
+DATA squeeze8<>+1509(SB)/1, $0x00
+DATA squeeze8<>+1510(SB)/1, $0x00
+DATA squeeze8<>+1511(SB)/1, $0x00
+DATA squeeze8<>+1512(SB)/1, $0x00
+DATA squeeze8<>+1513(SB)/1, $0x02
+DATA squeeze8<>+1514(SB)/1, $0x03
+DATA squeeze8<>+1515(SB)/1, $0x04
+DATA squeeze8<>+1516(SB)/1, $0x05
+DATA squeeze8<>+1517(SB)/1, $0x07
+DATA squeeze8<>+1518(SB)/1, $0x00
+DATA squeeze8<>+1519(SB)/1, $0x00
+DATA squeeze8<>+1520(SB)/1, $0x01
+DATA squeeze8<>+1521(SB)/1, $0x02
+DATA squeeze8<>+1522(SB)/1, $0x03
+DATA squeeze8<>+1523(SB)/1, $0x04
+DATA squeeze8<>+1524(SB)/1, $0x05
+DATA squeeze8<>+1525(SB)/1, $0x07
+DATA squeeze8<>+1526(SB)/1, $0x00
+DATA squeeze8<>+1527(SB)/1, $0x00
+DATA squeeze8<>+1528(SB)/1, $0x00
+DATA squeeze8<>+1529(SB)/1, $0x01
+DATA squeeze8<>+1530(SB)/1, $0x02
+DATA squeeze8<>+1531(SB)/1, $0x03
+DATA squeeze8<>+1532(SB)/1, $0x04
+DATA squeeze8<>+1533(SB)/1, $0x05
+DATA squeeze8<>+1534(SB)/1, $0x07
+DATA squeeze8<>+1535(SB)/1, $0x00
+DATA squeeze8<>+1536(SB)/1, $0x06
+DATA squeeze8<>+1537(SB)/1, $0x07
+DATA squeeze8<>+1538(SB)/1, $0x00
+DATA squeeze8<>+1539(SB)/1, $0x00
+DATA squeeze8<>+1540(SB)/1, $0x00
+DATA squeeze8<>+1541(SB)/1, $0x00
+DATA squeeze8<>+1542(SB)/1, $0x00
+DATA squeeze8<>+1543(SB)/1, $0x00
+DATA squeeze8<>+1544(SB)/1, $0x00
+DATA squeeze8<>+1545(SB)/1, $0x06
+DATA squeeze8<>+1546(SB)/1, $0x07
+DATA squeeze8<>+1547(SB)/1, $0x00
+DATA squeeze8<>+1548(SB)/1, $0x00
+DATA squeeze8<>+1549(SB)/1, $0x00
+DATA squeeze8<>+1550(SB)/1, $0x00
+DATA squeeze8<>+1551(SB)/1, $0x00
+DATA squeeze8<>+1552(SB)/1, $0x01
+DATA squeeze8<>+1553(SB)/1, $0x06
+DATA squeeze8<>+1554(SB)/1, $0x07
+DATA squeeze8<>+1555(SB)/1, $0x00
+DATA squeeze8<>+1556(SB)/1, $0x00
+DATA squeeze8<>+1557(SB)/1, $0x00
+DATA squeeze8<>+1558(SB)/1, $0x00
+DATA squeeze8<>+1559(SB)/1, $0x00
+DATA squeeze8<>+1560(SB)/1, $0x00
+DATA squeeze8<>+1561(SB)/1, $0x01
+DATA squeeze8<>+1562(SB)/1, $0x06
+DATA squeeze8<>+1563(SB)/1, $0x07
+DATA squeeze8<>+1564(SB)/1, $0x00
+DATA squeeze8<>+1565(SB)/1, $0x00
+DATA squeeze8<>+1566(SB)/1, $0x00
+DATA squeeze8<>+1567(SB)/1, $0x00
+DATA squeeze8<>+1568(SB)/1, $0x02
+DATA squeeze8<>+1569(SB)/1, $0x06
+DATA squeeze8<>+1570(SB)/1, $0x07
+DATA squeeze8<>+1571(SB)/1, $0x00
+DATA squeeze8<>+1572(SB)/1, $0x00
+DATA squeeze8<>+1573(SB)/1, $0x00
+DATA squeeze8<>+1574(SB)/1, $0x00
+DATA squeeze8<>+1575(SB)/1, $0x00
+DATA squeeze8<>+1576(SB)/1, $0x00
+DATA squeeze8<>+1577(SB)/1, $0x02
+DATA squeeze8<>+1578(SB)/1, $0x06
+DATA squeeze8<>+1579(SB)/1, $0x07
+DATA squeeze8<>+1580(SB)/1, $0x00
+DATA squeeze8<>+1581(SB)/1, $0x00
+DATA squeeze8<>+1582(SB)/1, $0x00
+DATA squeeze8<>+1583(SB)/1, $0x00
+DATA squeeze8<>+1584(SB)/1, $0x01
+DATA squeeze8<>+1585(SB)/1, $0x02
+DATA squeeze8<>+1586(SB)/1, $0x06
+DATA squeeze8<>+1587(SB)/1, $0x07
+DATA squeeze8<>+1588(SB)/1, $0x00
+DATA squeeze8<>+1589(SB)/1, $0x00
+DATA squeeze8<>+1590(SB)/1, $0x00
+DATA squeeze8<>+1591(SB)/1, $0x00
+DATA squeeze8<>+1592(SB)/1, $0x00
+DATA squeeze8<>+1593(SB)/1, $0x01
+DATA squeeze8<>+1594(SB)/1, $0x02
+DATA squeeze8<>+1595(SB)/1, $0x06
+DATA squeeze8<>+1596(SB)/1, $0x07
+DATA squeeze8<>+1597(SB)/1, $0x00
+DATA squeeze8<>+1598(SB)/1, $0x00
+DATA squeeze8<>+1599(SB)/1, $0x00
+DATA squeeze8<>+1600(SB)/1, $0x03
+DATA squeeze8<>+1601(SB)/1, $0x06
+DATA squeeze8<>+1602(SB)/1, $0x07
+DATA squeeze8<>+1603(SB)/1, $0x00
+DATA squeeze8<>+1604(SB)/1, $0x00
+DATA squeeze8<>+1605(SB)/1, $0x00
+DATA squeeze8<>+1606(SB)/1, $0x00
+DATA squeeze8<>+1607(SB)/1, $0x00
+DATA squeeze8<>+1608(SB)/1, $0x00
+DATA squeeze8<>+1609(SB)/1, $0x03
+DATA squeeze8<>+1610(SB)/1, $0x06
+DATA squeeze8<>+1611(SB)/1, $0x07
+DATA squeeze8<>+1612(SB)/1, $0x00
+DATA squeeze8<>+1613(SB)/1, $0x00
+DATA squeeze8<>+1614(SB)/1, $0x00
+DATA squeeze8<>+1615(SB)/1, $0x00
+DATA squeeze8<>+1616(SB)/1, $0x01
+DATA squeeze8<>+1617(SB)/1, $0x03
+DATA squeeze8<>+1618(SB)/1, $0x06
+DATA squeeze8<>+1619(SB)/1, $0x07
+DATA squeeze8<>+1620(SB)/1, $0x00
+DATA squeeze8<>+1621(SB)/1, $0x00
+DATA squeeze8<>+1622(SB)/1, $0x00
+DATA squeeze8<>+1623(SB)/1, $0x00
+DATA squeeze8<>+1624(SB)/1, $0x00
+DATA squeeze8<>+1625(SB)/1, $0x01
+DATA squeeze8<>+1626(SB)/1, $0x03
+DATA squeeze8<>+1627(SB)/1, $0x06
+DATA squeeze8<>+1628(SB)/1, $0x07
+DATA squeeze8<>+1629(SB)/1, $0x00
+DATA squeeze8<>+1630(SB)/1, $0x00
+DATA squeeze8<>+1631(SB)/1, $0x00
+DATA squeeze8<>+1632(SB)/1, $0x02
+DATA squeeze8<>+1633(SB)/1, $0x03
+DATA squeeze8<>+1634(SB)/1, $0x06
+DATA squeeze8<>+1635(SB)/1, $0x07
+DATA squeeze8<>+1636(SB)/1, $0x00
+DATA squeeze8<>+1637(SB)/1, $0x00
+DATA squeeze8<>+1638(SB)/1, $0x00
+DATA squeeze8<>+1639(SB)/1, $0x00
+DATA squeeze8<>+1640(SB)/1, $0x00
+DATA squeeze8<>+1641(SB)/1, $0x02
+DATA squeeze8<>+1642(SB)/1, $0x03
+DATA squeeze8<>+1643(SB)/1, $0x06
+DATA squeeze8<>+1644(SB)/1, $0x07
+DATA squeeze8<>+1645(SB)/1, $0x00
+DATA squeeze8<>+1646(SB)/1, $0x00
+DATA squeeze8<>+1647(SB)/1, $0x00
+DATA squeeze8<>+1648(SB)/1, $0x01
+DATA squeeze8<>+1649(SB)/1, $0x02
+DATA squeeze8<>+1650(SB)/1, $0x03
+DATA squeeze8<>+1651(SB)/1, $0x06
+DATA squeeze8<>+1652(SB)/1, $0x07
+DATA squeeze8<>+1653(SB)/1, $0x00
+DATA squeeze8<>+1654(SB)/1, $0x00
+DATA squeeze8<>+1655(SB)/1, $0x00
+DATA squeeze8<>+1656(SB)/1, $0x00
+DATA squeeze8<>+1657(SB)/1, $0x01
+DATA squeeze8<>+1658(SB)/1, $0x02
+DATA squeeze8<>+1659(SB)/1, $0x03
+DATA squeeze8<>+1660(SB)/1, $0x06
+DATA squeeze8<>+1661(SB)/1, $0x07
+DATA squeeze8<>+1662(SB)/1, $0x00
+DATA squeeze8<>+1663(SB)/1, $0x00
+DATA squeeze8<>+1664(SB)/1, $0x04
+DATA squeeze8<>+1665(SB)/1, $0x06
+DATA squeeze8<>+1666(SB)/1, $0x07
+DATA squeeze8<>+1667(SB)/1, $0x00
+DATA squeeze8<>+1668(SB)/1, $0x00
+DATA squeeze8<>+1669(SB)/1, $0x00
+DATA squeeze8<>+1670(SB)/1, $0x00
+DATA squeeze8<>+1671(SB)/1, $0x00
+DATA squeeze8<>+1672(SB)/1, $0x00
+DATA squeeze8<>+1673(SB)/1, $0x04
+DATA squeeze8<>+1674(SB)/1, $0x06
+DATA squeeze8<>+1675(SB)/1, $0x07
+DATA squeeze8<>+1676(SB)/1, $0x00
+DATA squeeze8<>+1677(SB)/1, $0x00
+DATA squeeze8<>+1678(SB)/1, $0x00
+DATA squeeze8<>+1679(SB)/1, $0x00
+DATA squeeze8<>+1680(SB)/1, $0x01
+DATA squeeze8<>+1681(SB)/1, $0x04
+DATA squeeze8<>+1682(SB)/1, $0x06
+DATA squeeze8<>+1683(SB)/1, $0x07
+DATA squeeze8<>+1684(SB)/1, $0x00
+DATA squeeze8<>+1685(SB)/1, $0x00
+DATA squeeze8<>+1686(SB)/1, $0x00
+DATA squeeze8<>+1687(SB)/1, $0x00
+DATA squeeze8<>+1688(SB)/1, $0x00
+DATA squeeze8<>+1689(SB)/1, $0x01
+DATA squeeze8<>+1690(SB)/1, $0x04
+DATA squeeze8<>+1691(SB)/1, $0x06
+DATA squeeze8<>+1692(SB)/1, $0x07
+DATA squeeze8<>+1693(SB)/1, $0x00
+DATA squeeze8<>+1694(SB)/1, $0x00
+DATA squeeze8<>+1695(SB)/1, $0x00
+DATA squeeze8<>+1696(SB)/1, $0x02
+DATA squeeze8<>+1697(SB)/1, $0x04
+DATA squeeze8<>+1698(SB)/1, $0x06
+DATA squeeze8<>+1699(SB)/1, $0x07
+DATA squeeze8<>+1700(SB)/1, $0x00
+DATA squeeze8<>+1701(SB)/1, $0x00
+DATA squeeze8<>+1702(SB)/1, $0x00
+DATA squeeze8<>+1703(SB)/1, $0x00
+DATA squeeze8<>+1704(SB)/1, $0x00
+DATA squeeze8<>+1705(SB)/1, $0x02
+DATA squeeze8<>+1706(SB)/1, $0x04
+DATA squeeze8<>+1707(SB)/1, $0x06
+DATA squeeze8<>+1708(SB)/1, $0x07
+DATA squeeze8<>+1709(SB)/1, $0x00
+DATA squeeze8<>+1710(SB)/1, $0x00
+DATA squeeze8<>+1711(SB)/1, $0x00
+DATA squeeze8<>+1712(SB)/1, $0x01
+DATA squeeze8<>+1713(SB)/1, $0x02
+DATA squeeze8<>+1714(SB)/1, $0x04
+DATA squeeze8<>+1715(SB)/1, $0x06
+DATA squeeze8<>+1716(SB)/1, $0x07
+DATA squeeze8<>+1717(SB)/1, $0x00
+DATA squeeze8<>+1718(SB)/1, $0x00
+DATA squeeze8<>+1719(SB)/1, $0x00
+DATA squeeze8<>+1720(SB)/1, $0x00
+DATA squeeze8<>+1721(SB)/1, $0x01
+DATA squeeze8<>+1722(SB)/1, $0x02
+DATA squeeze8<>+1723(SB)/1, $0x04
+DATA squeeze8<>+1724(SB)/1, $0x06
+DATA squeeze8<>+1725(SB)/1, $0x07
+DATA squeeze8<>+1726(SB)/1, $0x00
+DATA squeeze8<>+1727(SB)/1, $0x00
+DATA squeeze8<>+1728(SB)/1, $0x03
+DATA squeeze8<>+1729(SB)/1, $0x04
+DATA squeeze8<>+1730(SB)/1, $0x06
+DATA squeeze8<>+1731(SB)/1, $0x07
+DATA squeeze8<>+1732(SB)/1, $0x00
+DATA squeeze8<>+1733(SB)/1, $0x00
+DATA squeeze8<>+1734(SB)/1, $0x00
+DATA squeeze8<>+1735(SB)/1, $0x00
+DATA squeeze8<>+1736(SB)/1, $0x00
+DATA squeeze8<>+1737(SB)/1, $0x03
+DATA squeeze8<>+1738(SB)/1, $0x04
+DATA squeeze8<>+1739(SB)/1, $0x06
+DATA squeeze8<>+1740(SB)/1, $0x07
+DATA squeeze8<>+1741(SB)/1, $0x00
+DATA squeeze8<>+1742(SB)/1, $0x00
+DATA squeeze8<>+1743(SB)/1, $0x00
+DATA squeeze8<>+1744(SB)/1, $0x01
+DATA squeeze8<>+1745(SB)/1, $0x03
+DATA squeeze8<>+1746(SB)/1, $0x04
+DATA squeeze8<>+1747(SB)/1, $0x06
+DATA squeeze8<>+1748(SB)/1, $0x07
+DATA squeeze8<>+1749(SB)/1, $0x00
+DATA squeeze8<>+1750(SB)/1, $0x00
+DATA squeeze8<>+1751(SB)/1, $0x00
+DATA squeeze8<>+1752(SB)/1, $0x00
+DATA squeeze8<>+1753(SB)/1, $0x01
+DATA squeeze8<>+1754(SB)/1, $0x03
+DATA squeeze8<>+1755(SB)/1, $0x04
+DATA squeeze8<>+1756(SB)/1, $0x06
+DATA squeeze8<>+1757(SB)/1, $0x07
+DATA squeeze8<>+1758(SB)/1, $0x00
+DATA squeeze8<>+1759(SB)/1, $0x00
+DATA squeeze8<>+1760(SB)/1, $0x02
+DATA squeeze8<>+1761(SB)/1, $0x03
+DATA squeeze8<>+1762(SB)/1, $0x04
+DATA squeeze8<>+1763(SB)/1, $0x06
+DATA squeeze8<>+1764(SB)/1, $0x07
+DATA squeeze8<>+1765(SB)/1, $0x00
+DATA squeeze8<>+1766(SB)/1, $0x00
+DATA squeeze8<>+1767(SB)/1, $0x00
+DATA squeeze8<>+1768(SB)/1, $0x00
+DATA squeeze8<>+1769(SB)/1, $0x02
+DATA squeeze8<>+1770(SB)/1, $0x03
+DATA squeeze8<>+1771(SB)/1, $0x04
+DATA squeeze8<>+1772(SB)/1, $0x06
+DATA squeeze8<>+1773(SB)/1, $0x07
+DATA squeeze8<>+1774(SB)/1, $0x00
+DATA squeeze8<>+1775(SB)/1, $0x00
+DATA squeeze8<>+1776(SB)/1, $0x01
+DATA squeeze8<>+1777(SB)/1, $0x02
+DATA squeeze8<>+1778(SB)/1, $0x03
+DATA squeeze8<>+1779(SB)/1, $0x04
+DATA squeeze8<>+1780(SB)/1, $0x06
+DATA squeeze8<>+1781(SB)/1, $0x07
+DATA squeeze8<>+1782(SB)/1, $0x00
+DATA squeeze8<>+1783(SB)/1, $0x00
+DATA squeeze8<>+1784(SB)/1, $0x00
+DATA squeeze8<>+1785(SB)/1, $0x01
+DATA squeeze8<>+1786(SB)/1, $0x02
+DATA squeeze8<>+1787(SB)/1, $0x03
+DATA squeeze8<>+1788(SB)/1, $0x04
+DATA squeeze8<>+1789(SB)/1, $0x06
+DATA squeeze8<>+1790(SB)/1, $0x07
+DATA squeeze8<>+1791(SB)/1, $0x00
+DATA squeeze8<>+1792(SB)/1, $0x05
+DATA squeeze8<>+1793(SB)/1, $0x06
+DATA squeeze8<>+1794(SB)/1, $0x07
+DATA squeeze8<>+1795(SB)/1, $0x00
+DATA squeeze8<>+1796(SB)/1, $0x00
+DATA squeeze8<>+1797(SB)/1, $0x00
+DATA squeeze8<>+1798(SB)/1, $0x00
+DATA squeeze8<>+1799(SB)/1, $0x00
+DATA squeeze8<>+1800(SB)/1, $0x00
+DATA squeeze8<>+1801(SB)/1, $0x05
+DATA squeeze8<>+1802(SB)/1, $0x06
+DATA squeeze8<>+1803(SB)/1, $0x07
+DATA squeeze8<>+1804(SB)/1, $0x00
+DATA squeeze8<>+1805(SB)/1, $0x00
+DATA squeeze8<>+1806(SB)/1, $0x00
+DATA squeeze8<>+1807(SB)/1, $0x00
+DATA squeeze8<>+1808(SB)/1, $0x01
+DATA squeeze8<>+1809(SB)/1, $0x05
+DATA squeeze8<>+1810(SB)/1, $0x06
+DATA squeeze8<>+1811(SB)/1, $0x07
+DATA squeeze8<>+1812(SB)/1, $0x00
+DATA squeeze8<>+1813(SB)/1, $0x00
+DATA squeeze8<>+1814(SB)/1, $0x00
+DATA squeeze8<>+1815(SB)/1, $0x00
+DATA squeeze8<>+1816(SB)/1, $0x00
+DATA squeeze8<>+1817(SB)/1, $0x01
+DATA squeeze8<>+1818(SB)/1, $0x05
+DATA squeeze8<>+1819(SB)/1, $0x06
+DATA squeeze8<>+1820(SB)/1, $0x07
+DATA squeeze8<>+1821(SB)/1, $0x00
+DATA squeeze8<>+1822(SB)/1, $0x00
+DATA squeeze8<>+1823(SB)/1, $0x00
+DATA squeeze8<>+1824(SB)/1, $0x02
+DATA squeeze8<>+1825(SB)/1, $0x05
+DATA squeeze8<>+1826(SB)/1, $0x06
+DATA squeeze8<>+1827(SB)/1, $0x07
+DATA squeeze8<>+1828(SB)/1, $0x00
+DATA squeeze8<>+1829(SB)/1, $0x00
+DATA squeeze8<>+1830(SB)/1, $0x00
+DATA squeeze8<>+1831(SB)/1, $0x00
+DATA squeeze8<>+1832(SB)/1, $0x00
+DATA squeeze8<>+1833(SB)/1, $0x02
+DATA squeeze8<>+1834(SB)/1, $0x05
+DATA squeeze8<>+1835(SB)/1, $0x06
+DATA squeeze8<>+1836(SB)/1, $0x07
+DATA squeeze8<>+1837(SB)/1, $0x00
+DATA squeeze8<>+1838(SB)/1, $0x00
+DATA squeeze8<>+1839(SB)/1, $0x00
+DATA squeeze8<>+1840(SB)/1, $0x01
+DATA squeeze8<>+1841(SB)/1, $0x02
+DATA squeeze8<>+1842(SB)/1, $0x05
+DATA squeeze8<>+1843(SB)/1, $0x06
+DATA squeeze8<>+1844(SB)/1, $0x07
+DATA squeeze8<>+1845(SB)/1, $0x00
+DATA squeeze8<>+1846(SB)/1, $0x00
+DATA squeeze8<>+1847(SB)/1, $0x00
+DATA squeeze8<>+1848(SB)/1, $0x00
+DATA squeeze8<>+1849(SB)/1, $0x01
+DATA squeeze8<>+1850(SB)/1, $0x02
+DATA squeeze8<>+1851(SB)/1, $0x05
+DATA squeeze8<>+1852(SB)/1, $0x06
+DATA squeeze8<>+1853(SB)/1, $0x07
+DATA squeeze8<>+1854(SB)/1, $0x00
+DATA squeeze8<>+1855(SB)/1, $0x00
+DATA squeeze8<>+1856(SB)/1, $0x03
+DATA squeeze8<>+1857(SB)/1, $0x05
+DATA squeeze8<>+1858(SB)/1, $0x06
+DATA squeeze8<>+1859(SB)/1, $0x07
+DATA squeeze8<>+1860(SB)/1, $0x00
+DATA squeeze8<>+1861(SB)/1, $0x00
+DATA squeeze8<>+1862(SB)/1, $0x00
+DATA squeeze8<>+1863(SB)/1, $0x00
+DATA squeeze8<>+1864(SB)/1, $0x00
+DATA squeeze8<>+1865(SB)/1, $0x03
+DATA squeeze8<>+1866(SB)/1, $0x05
+DATA squeeze8<>+1867(SB)/1, $0x06
+DATA squeeze8<>+1868(SB)/1, $0x07
+DATA squeeze8<>+1869(SB)/1, $0x00
+DATA squeeze8<>+1870(SB)/1, $0x00
+DATA squeeze8<>+1871(SB)/1, $0x00
+DATA squeeze8<>+1872(SB)/1, $0x01
+DATA squeeze8<>+1873(SB)/1, $0x03
+DATA squeeze8<>+1874(SB)/1, $0x05
+DATA squeeze8<>+1875(SB)/1, $0x06
+DATA squeeze8<>+1876(SB)/1, $0x07
+DATA squeeze8<>+1877(SB)/1, $0x00
+DATA squeeze8<>+1878(SB)/1, $0x00
+DATA squeeze8<>+1879(SB)/1, $0x00
+DATA squeeze8<>+1880(SB)/1, $0x00
+DATA squeeze8<>+1881(SB)/1, $0x01
+DATA squeeze8<>+1882(SB)/1, $0x03
+DATA squeeze8<>+1883(SB)/1, $0x05
+DATA squeeze8<>+1884(SB)/1, $0x06
+DATA squeeze8<>+1885(SB)/1, $0x07
+DATA squeeze8<>+1886(SB)/1, $0x00
+DATA squeeze8<>+1887(SB)/1, $0x00
+DATA squeeze8<>+1888(SB)/1, $0x02
+DATA squeeze8<>+1889(SB)/1, $0x03
+DATA squeeze8<>+1890(SB)/1, $0x05
+DATA squeeze8<>+1891(SB)/1, $0x06
+DATA squeeze8<>+1892(SB)/1, $0x07
+DATA squeeze8<>+1893(SB)/1, $0x00
+DATA squeeze8<>+1894(SB)/1, $0x00
+DATA squeeze8<>+1895(SB)/1, $0x00
+DATA squeeze8<>+1896(SB)/1, $0x00
+DATA squeeze8<>+1897(SB)/1, $0x02
+DATA squeeze8<>+1898(SB)/1, $0x03
+DATA squeeze8<>+1899(SB)/1, $0x05
+DATA squeeze8<>+1900(SB)/1, $0x06
+DATA squeeze8<>+1901(SB)/1, $0x07
+DATA squeeze8<>+1902(SB)/1, $0x00
+DATA squeeze8<>+1903(SB)/1, $0x00
+DATA squeeze8<>+1904(SB)/1, $0x01
+DATA squeeze8<>+1905(SB)/1, $0x02
+DATA squeeze8<>+1906(SB)/1, $0x03
+DATA squeeze8<>+1907(SB)/1, $0x05
+DATA squeeze8<>+1908(SB)/1, $0x06
+DATA squeeze8<>+1909(SB)/1, $0x07
+DATA squeeze8<>+1910(SB)/1, $0x00
+DATA squeeze8<>+1911(SB)/1, $0x00
+DATA squeeze8<>+1912(SB)/1, $0x00
+DATA squeeze8<>+1913(SB)/1, $0x01
+DATA squeeze8<>+1914(SB)/1, $0x02
+DATA squeeze8<>+1915(SB)/1, $0x03
+DATA squeeze8<>+1916(SB)/1, $0x05
+DATA squeeze8<>+1917(SB)/1, $0x06
+DATA squeeze8<>+1918(SB)/1, $0x07
+DATA squeeze8<>+1919(SB)/1, $0x00
+DATA squeeze8<>+1920(SB)/1, $0x04
+DATA squeeze8<>+1921(SB)/1, $0x05
+DATA squeeze8<>+1922(SB)/1, $0x06
+DATA squeeze8<>+1923(SB)/1, $0x07
+DATA squeeze8<>+1924(SB)/1, $0x00
+DATA squeeze8<>+1925(SB)/1, $0x00
+DATA squeeze8<>+1926(SB)/1, $0x00
+DATA squeeze8<>+1927(SB)/1, $0x00
+DATA squeeze8<>+1928(SB)/1, $0x00
+DATA squeeze8<>+1929(SB)/1, $0x04
+DATA squeeze8<>+1930(SB)/1, $0x05
+DATA squeeze8<>+1931(SB)/1, $0x06
+DATA squeeze8<>+1932(SB)/1, $0x07
+DATA squeeze8<>+1933(SB)/1, $0x00
+DATA squeeze8<>+1934(SB)/1, $0x00
+DATA squeeze8<>+1935(SB)/1, $0x00
+DATA squeeze8<>+1936(SB)/1, $0x01
+DATA squeeze8<>+1937(SB)/1, $0x04
+DATA squeeze8<>+1938(SB)/1, $0x05
+DATA squeeze8<>+1939(SB)/1, $0x06
+DATA squeeze8<>+1940(SB)/1, $0x07
+DATA squeeze8<>+1941(SB)/1, $0x00
+DATA squeeze8<>+1942(SB)/1, $0x00
+DATA squeeze8<>+1943(SB)/1, $0x00
+DATA squeeze8<>+1944(SB)/1, $0x00
+DATA squeeze8<>+1945(SB)/1, $0x01
+DATA squeeze8<>+1946(SB)/1, $0x04
+DATA squeeze8<>+1947(SB)/1, $0x05
+DATA squeeze8<>+1948(SB)/1, $0x06
+DATA squeeze8<>+1949(SB)/1, $0x07
+DATA squeeze8<>+1950(SB)/1, $0x00
+DATA squeeze8<>+1951(SB)/1, $0x00
+DATA squeeze8<>+1952(SB)/1, $0x02
+DATA squeeze8<>+1953(SB)/1, $0x04
+DATA squeeze8<>+1954(SB)/1, $0x05
+DATA squeeze8<>+1955(SB)/1, $0x06
+DATA squeeze8<>+1956(SB)/1, $0x07
+DATA squeeze8<>+1957(SB)/1, $0x00
+DATA squeeze8<>+1958(SB)/1, $0x00
+DATA squeeze8<>+1959(SB)/1, $0x00
+DATA squeeze8<>+1960(SB)/1, $0x00
+DATA squeeze8<>+1961(SB)/1, $0x02
+DATA squeeze8<>+1962(SB)/1, $0x04
+DATA squeeze8<>+1963(SB)/1, $0x05
+DATA squeeze8<>+1964(SB)/1, $0x06
+DATA squeeze8<>+1965(SB)/1, $0x07
+DATA squeeze8<>+1966(SB)/1, $0x00
+DATA squeeze8<>+1967(SB)/1, $0x00
+DATA squeeze8<>+1968(SB)/1, $0x01
+DATA squeeze8<>+1969(SB)/1, $0x02
+DATA squeeze8<>+1970(SB)/1, $0x04
+DATA squeeze8<>+1971(SB)/1, $0x05
+DATA squeeze8<>+1972(SB)/1, $0x06
+DATA squeeze8<>+1973(SB)/1, $0x07
+DATA squeeze8<>+1974(SB)/1, $0x00
+DATA squeeze8<>+1975(SB)/1, $0x00
+DATA squeeze8<>+1976(SB)/1, $0x00
+DATA squeeze8<>+1977(SB)/1, $0x01
+DATA squeeze8<>+1978(SB)/1, $0x02
+DATA squeeze8<>+1979(SB)/1, $0x04
+DATA squeeze8<>+1980(SB)/1, $0x05
+DATA squeeze8<>+1981(SB)/1, $0x06
+DATA squeeze8<>+1982(SB)/1, $0x07
+DATA squeeze8<>+1983(SB)/1, $0x00
+DATA squeeze8<>+1984(SB)/1, $0x03
+DATA squeeze8<>+1985(SB)/1, $0x04
+DATA squeeze8<>+1986(SB)/1, $0x05
+DATA squeeze8<>+1987(SB)/1, $0x06
+DATA squeeze8<>+1988(SB)/1, $0x07
+DATA squeeze8<>+1989(SB)/1, $0x00
+DATA squeeze8<>+1990(SB)/1, $0x00
+DATA squeeze8<>+1991(SB)/1, $0x00
+DATA squeeze8<>+1992(SB)/1, $0x00
+DATA squeeze8<>+1993(SB)/1, $0x03
+DATA squeeze8<>+1994(SB)/1, $0x04
+DATA squeeze8<>+1995(SB)/1, $0x05
+DATA squeeze8<>+1996(SB)/1, $0x06
+DATA squeeze8<>+1997(SB)/1, $0x07
+DATA squeeze8<>+1998(SB)/1, $0x00
+DATA squeeze8<>+1999(SB)/1, $0x00
+DATA squeeze8<>+2000(SB)/1, $0x01
+DATA squeeze8<>+2001(SB)/1, $0x03
+DATA squeeze8<>+2002(SB)/1, $0x04
+DATA squeeze8<>+2003(SB)/1, $0x05
+DATA squeeze8<>+2004(SB)/1, $0x06
+DATA squeeze8<>+2005(SB)/1, $0x07
+DATA squeeze8<>+2006(SB)/1, $0x00
+DATA squeeze8<>+2007(SB)/1, $0x00
+DATA squeeze8<>+2008(SB)/1, $0x00
+DATA squeeze8<>+2009(SB)/1, $0x01
+DATA squeeze8<>+2010(SB)/1, $0x03
+DATA squeeze8<>+2011(SB)/1, $0x04
+DATA squeeze8<>+2012(SB)/1, $0x05
+DATA squeeze8<>+2013(SB)/1, $0x06
+DATA squeeze8<>+2014(SB)/1, $0x07
+DATA squeeze8<>+2015(SB)/1, $0x00
+DATA squeeze8<>+2016(SB)/1, $0x02
+DATA squeeze8<>+2017(SB)/1, $0x03
+DATA squeeze8<>+2018(SB)/1, $0x04
+DATA squeeze8<>+2019(SB)/1, $0x05
+DATA squeeze8<>+2020(SB)/1, $0x06
+DATA squeeze8<>+2021(SB)/1, $0x07
+DATA squeeze8<>+2022(SB)/1, $0x00
+DATA squeeze8<>+2023(SB)/1, $0x00
+DATA squeeze8<>+2024(SB)/1, $0x00
+DATA squeeze8<>+2025(SB)/1, $0x02
+DATA squeeze8<>+2026(SB)/1, $0x03
+DATA squeeze8<>+2027(SB)/1, $0x04
+DATA squeeze8<>+2028(SB)/1, $0x05
+DATA squeeze8<>+2029(SB)/1, $0x06
+DATA squeeze8<>+2030(SB)/1, $0x07
+DATA squeeze8<>+2031(SB)/1, $0x00
+DATA squeeze8<>+2032(SB)/1, $0x01
+DATA squeeze8<>+2033(SB)/1, $0x02
+DATA squeeze8<>+2034(SB)/1, $0x03
+DATA squeeze8<>+2035(SB)/1, $0x04
+DATA squeeze8<>+2036(SB)/1, $0x05
+DATA squeeze8<>+2037(SB)/1, $0x06
+DATA squeeze8<>+2038(SB)/1, $0x07
+DATA squeeze8<>+2039(SB)/1, $0x00
+DATA squeeze8<>+2040(SB)/1, $0x00
+DATA squeeze8<>+2041(SB)/1, $0x01
+DATA squeeze8<>+2042(SB)/1, $0x02
+DATA squeeze8<>+2043(SB)/1, $0x03
+DATA squeeze8<>+2044(SB)/1, $0x04
+DATA squeeze8<>+2045(SB)/1, $0x05
+DATA squeeze8<>+2046(SB)/1, $0x06
+DATA squeeze8<>+2047(SB)/1, $0x07
+GLOBL squeeze8<>(SB), RODATA|NOPTR, $2048
+
+DATA masks8<>+0(SB)/4, $0xffffffff
+DATA masks8<>+4(SB)/4, $0xffffffff
+DATA masks8<>+8(SB)/4, $0xffffffff
+DATA masks8<>+12(SB)/4, $0xffffffff
+DATA masks8<>+16(SB)/4, $0xffffffff
+DATA masks8<>+20(SB)/4, $0xffffffff
+DATA masks8<>+24(SB)/4, $0xffffffff
+DATA masks8<>+28(SB)/4, $0xffffffff
+DATA masks8<>+32(SB)/4, $0x00000000
+DATA masks8<>+36(SB)/4, $0x00000000
+DATA masks8<>+40(SB)/4, $0x00000000
+DATA masks8<>+44(SB)/4, $0x00000000
+DATA masks8<>+48(SB)/4, $0x00000000
+DATA masks8<>+52(SB)/4, $0x00000000
+DATA masks8<>+56(SB)/4, $0x00000000
+DATA masks8<>+60(SB)/4, $0x00000000
+GLOBL masks8<>(SB), RODATA|NOPTR, $64
+
+DATA nibbles8<>+0(SB)/1, $0x00
+DATA nibbles8<>+1(SB)/1, $0x01
+DATA nibbles8<>+2(SB)/1, $0x01
+DATA nibbles8<>+3(SB)/1, $0x02
+DATA nibbles8<>+4(SB)/1, $0x01
+DATA nibbles8<>+5(SB)/1, $0x02
+DATA nibbles8<>+6(SB)/1, $0x02
+DATA nibbles8<>+7(SB)/1, $0x03
+DATA nibbles8<>+8(SB)/1, $0x01
+DATA nibbles8<>+9(SB)/1, $0x02
+DATA nibbles8<>+10(SB)/1, $0x02
+DATA nibbles8<>+11(SB)/1, $0x03
+DATA nibbles8<>+12(SB)/1, $0x02
+DATA nibbles8<>+13(SB)/1, $0x03
+DATA nibbles8<>+14(SB)/1, $0x03
+DATA nibbles8<>+15(SB)/1, $0x04
+DATA nibbles8<>+16(SB)/1, $0x00
+DATA nibbles8<>+17(SB)/1, $0x01
+DATA nibbles8<>+18(SB)/1, $0x01
+DATA nibbles8<>+19(SB)/1, $0x02
+DATA nibbles8<>+20(SB)/1, $0x01
+DATA nibbles8<>+21(SB)/1, $0x02
+DATA nibbles8<>+22(SB)/1, $0x02
+DATA nibbles8<>+23(SB)/1, $0x03
+DATA nibbles8<>+24(SB)/1, $0x01
+DATA nibbles8<>+25(SB)/1, $0x02
+DATA nibbles8<>+26(SB)/1, $0x02
+DATA nibbles8<>+27(SB)/1, $0x03
+DATA nibbles8<>+28(SB)/1, $0x02
+DATA nibbles8<>+29(SB)/1, $0x03
+DATA nibbles8<>+30(SB)/1, $0x03
+DATA nibbles8<>+31(SB)/1, $0x04
+GLOBL nibbles8<>(SB), RODATA|NOPTR, $32
+
+// func scan256(n int, nodes *int32, indptr *int64, indices *int32, words *uint32, limit int, at int, starts *int32, cols *int32, ids *int64) (rows int, end int)
+// Requires: AVX, AVX2, CMOV, MMX+, POPCNT
+TEXT ·scan256(SB), NOSPLIT, $0-96
+	MOVQ         nodes+8(FP), AX
+	MOVQ         indptr+16(FP), CX
+	MOVQ         indices+24(FP), DX
+	XORQ         BX, BX
+	MOVQ         words+32(FP), SI
+	MOVQ         at+48(FP), DI
+	MOVL         $0x0000001f, R8
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00000008, R8
+	VMOVD        R8, X1
+	VPBROADCASTD X1, Y1
+	VMOVDQU      iota8<>+0(SB), Y2
+
+scan8_row:
+	LEAQ         24(BX), R8
+	CMPQ         R8, n+0(FP)
+	CMOVQGE      BX, R8
+	MOVLQSX      (AX)(R8*4), R8
+	PREFETCHT0   (CX)(R8*8)
+	LEAQ         8(BX), R8
+	CMPQ         R8, n+0(FP)
+	CMOVQGE      BX, R8
+	MOVLQSX      (AX)(R8*4), R8
+	MOVQ         (CX)(R8*8), R8
+	PREFETCHT0   (DX)(R8*4)
+	PREFETCHT0   64(DX)(R8*4)
+	MOVLQSX      (AX)(BX*4), R8
+	MOVQ         (CX)(R8*8), R9
+	MOVQ         8(CX)(R8*8), R8
+	SUBQ         R9, R8
+	LEAQ         (DX)(R9*4), R10
+	LEAQ         16(DI)(R8*1), R11
+	CMPQ         R11, limit+40(FP)
+	JGT          scan8_end
+	MOVQ         starts+56(FP), R11
+	MOVL         DI, (R11)(BX*4)
+	VMOVQ        R9, X3
+	VPBROADCASTQ X3, Y3
+	VMOVDQA      Y2, Y4
+	MOVQ         R8, R9
+	SHRQ         $0x03, R9
+	JZ           scan8_tail
+
+scan8_block:
+	VMOVDQU      (R10), Y5
+	VPSRLD       $0x05, Y5, Y6
+	VPCMPEQD     Y7, Y7, Y7
+	VPXOR        Y8, Y8, Y8
+	VPGATHERDD   Y7, (SI)(Y6*4), Y8
+	VPANDN       Y0, Y5, Y6
+	VPSLLVD      Y6, Y8, Y8
+	VMOVMSKPS    Y8, R11
+	LEAQ         squeeze8<>+0(SB), R12
+	VPMOVZXBD    (R12)(R11*8), Y6
+	VPERMD       Y5, Y6, Y5
+	MOVQ         cols+64(FP), R12
+	VMOVDQU      Y5, (R12)(DI*4)
+	VPERMD       Y4, Y6, Y5
+	VPMOVZXDQ    X5, Y6
+	VEXTRACTI128 $0x01, Y5, X5
+	VPMOVZXDQ    X5, Y5
+	VPADDQ       Y3, Y6, Y6
+	VPADDQ       Y3, Y5, Y5
+	MOVQ         ids+72(FP), R12
+	VMOVDQU      Y6, (R12)(DI*8)
+	VMOVDQU      Y5, 32(R12)(DI*8)
+	POPCNTL      R11, R11
+	ADDQ         R11, DI
+	VPADDD       Y1, Y4, Y4
+	ADDQ         $0x20, R10
+	DECQ         R9
+	JNZ          scan8_block
+
+scan8_tail:
+	TESTQ        $0x00000007, R8
+	JZ           scan8_done
+	NOTQ         R8
+	ANDQ         $0x07, R8
+	LEAQ         masks8<>+0(SB), R9
+	VMOVDQU      4(R9)(R8*4), Y5
+	VPMASKMOVD   (R10), Y5, Y6
+	VPSRLD       $0x05, Y6, Y7
+	VMOVDQA      Y5, Y5
+	VPXOR        Y8, Y8, Y8
+	VPGATHERDD   Y5, (SI)(Y7*4), Y8
+	VPANDN       Y0, Y6, Y5
+	VPSLLVD      Y5, Y8, Y8
+	VMOVMSKPS    Y8, R8
+	LEAQ         squeeze8<>+0(SB), R9
+	VPMOVZXBD    (R9)(R8*8), Y5
+	VPERMD       Y6, Y5, Y6
+	MOVQ         cols+64(FP), R9
+	VMOVDQU      Y6, (R9)(DI*4)
+	VPERMD       Y4, Y5, Y4
+	VPMOVZXDQ    X4, Y5
+	VEXTRACTI128 $0x01, Y4, X4
+	VPMOVZXDQ    X4, Y4
+	VPADDQ       Y3, Y5, Y5
+	VPADDQ       Y3, Y4, Y4
+	MOVQ         ids+72(FP), R9
+	VMOVDQU      Y5, (R9)(DI*8)
+	VMOVDQU      Y4, 32(R9)(DI*8)
+	POPCNTL      R8, R8
+	ADDQ         R8, DI
+
+scan8_done:
+	INCQ BX
+	CMPQ BX, n+0(FP)
+	JLT  scan8_row
+
+scan8_end:
+	MOVQ BX, rows+80(FP)
+	MOVQ DI, end+88(FP)
+	VZEROUPPER
+	RET
+
+// func local256(n int, cols *int32, words *uint32, rank *int32)
+// Requires: AVX, AVX2
+TEXT ·local256(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         cols+8(FP), CX
+	MOVQ         words+16(FP), DX
+	MOVQ         rank+24(FP), BX
+	MOVL         $0x00000001, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x01010101, SI
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x00010001, SI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0x0f0f0f0f, SI
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	MOVL         $0x0000001f, SI
+	VMOVD        SI, X4
+	VPBROADCASTD X4, Y4
+	VMOVDQU      nibbles8<>+0(SB), Y5
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	JZ           local8_tail
+
+local8_block:
+	VMOVDQU    (CX), Y6
+	VPSRLD     $0x05, Y6, Y7
+	VPCMPEQD   Y8, Y8, Y8
+	VPXOR      Y9, Y9, Y9
+	VPGATHERDD Y8, (DX)(Y7*4), Y9
+	VPCMPEQD   Y8, Y8, Y8
+	VPXOR      Y10, Y10, Y10
+	VPGATHERDD Y8, (BX)(Y7*4), Y10
+	VPAND      Y4, Y6, Y6
+	VPSLLVD    Y6, Y0, Y6
+	VPSUBD     Y0, Y6, Y6
+	VPAND      Y6, Y9, Y9
+	VPSRLD     $0x04, Y9, Y6
+	VPAND      Y3, Y9, Y9
+	VPAND      Y3, Y6, Y6
+	VPSHUFB    Y9, Y5, Y9
+	VPSHUFB    Y6, Y5, Y6
+	VPADDB     Y6, Y9, Y9
+	VPMADDUBSW Y1, Y9, Y9
+	VPMADDWD   Y2, Y9, Y9
+	VPADDD     Y10, Y9, Y9
+	VMOVDQU    Y9, (CX)
+	ADDQ       $0x20, CX
+	DECQ       SI
+	JNZ        local8_block
+
+local8_tail:
+	TESTQ      $0x00000007, AX
+	JZ         local8_done
+	NOTQ       AX
+	ANDQ       $0x07, AX
+	LEAQ       masks8<>+0(SB), SI
+	VMOVDQU    4(SI)(AX*4), Y6
+	VPMASKMOVD (CX), Y6, Y7
+	VPSRLD     $0x05, Y7, Y8
+	VMOVDQA    Y6, Y9
+	VPXOR      Y10, Y10, Y10
+	VPGATHERDD Y9, (DX)(Y8*4), Y10
+	VMOVDQA    Y6, Y9
+	VPXOR      Y11, Y11, Y11
+	VPGATHERDD Y9, (BX)(Y8*4), Y11
+	VPAND      Y4, Y7, Y7
+	VPSLLVD    Y7, Y0, Y7
+	VPSUBD     Y0, Y7, Y7
+	VPAND      Y7, Y10, Y10
+	VPSRLD     $0x04, Y10, Y0
+	VPAND      Y3, Y10, Y10
+	VPAND      Y3, Y0, Y0
+	VPSHUFB    Y10, Y5, Y10
+	VPSHUFB    Y0, Y5, Y0
+	VPADDB     Y0, Y10, Y10
+	VPMADDUBSW Y1, Y10, Y10
+	VPMADDWD   Y2, Y10, Y10
+	VPADDD     Y11, Y10, Y10
+	VPMASKMOVD Y10, Y6, (CX)
+	ADDQ       $0x20, CX
+
+local8_done:
+	VZEROUPPER
+	RET
+
+// func count256(n int, nodes *int32, starts *int64, indptr *int64, indices *int32, words *uint32, counts *uint32)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·count256(SB), NOSPLIT, $0-56
+	MOVQ         nodes+8(FP), AX
+	MOVQ         starts+16(FP), CX
+	MOVQ         indptr+24(FP), DX
+	MOVQ         indices+32(FP), BX
+	XORQ         SI, SI
+	MOVQ         words+40(FP), DI
+	MOVQ         counts+48(FP), R8
+	MOVL         $0x0000001f, R9
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+
+count8_row:
+	LEAQ       24(SI), R9
+	CMPQ       R9, n+0(FP)
+	CMOVQGE    SI, R9
+	MOVLQSX    (AX)(R9*4), R9
+	PREFETCHT0 (CX)(R9*8)
+	LEAQ       8(SI), R9
+	CMPQ       R9, n+0(FP)
+	CMOVQGE    SI, R9
+	MOVLQSX    (AX)(R9*4), R9
+	MOVQ       (CX)(R9*8), R9
+	PREFETCHT0 (BX)(R9*4)
+	PREFETCHT0 64(BX)(R9*4)
+	MOVLQSX    (AX)(SI*4), R9
+	MOVQ       (CX)(R9*8), R10
+	MOVQ       8(DX)(R9*8), R9
+	SUBQ       R10, R9
+	LEAQ       (BX)(R10*4), R11
+	LEAQ       (R8)(R10*4), R10
+	MOVQ       R9, R12
+	SHRQ       $0x03, R12
+	JZ         count8_tail
+
+count8_block:
+	VMOVDQU    (R11), Y1
+	VPSRLD     $0x05, Y1, Y2
+	VPCMPEQD   Y3, Y3, Y3
+	VPXOR      Y4, Y4, Y4
+	VPGATHERDD Y3, (DI)(Y2*4), Y4
+	VPANDN     Y0, Y1, Y1
+	VPSLLVD    Y1, Y4, Y4
+	VMOVDQU    (R10), Y1
+	VPSRLD     $0x1f, Y4, Y4
+	VPADDD     Y4, Y1, Y1
+	VMOVDQU    Y1, (R10)
+	ADDQ       $0x20, R10
+	ADDQ       $0x20, R11
+	DECQ       R12
+	JNZ        count8_block
+
+count8_tail:
+	TESTQ      $0x00000007, R9
+	JZ         count8_done
+	NOTQ       R9
+	ANDQ       $0x07, R9
+	LEAQ       masks8<>+0(SB), R12
+	VMOVDQU    4(R12)(R9*4), Y1
+	VPMASKMOVD (R11), Y1, Y2
+	VPSRLD     $0x05, Y2, Y3
+	VMOVDQA    Y1, Y4
+	VPXOR      Y5, Y5, Y5
+	VPGATHERDD Y4, (DI)(Y3*4), Y5
+	VPANDN     Y0, Y2, Y2
+	VPSLLVD    Y2, Y5, Y5
+	VPMASKMOVD (R10), Y1, Y2
+	VPSRLD     $0x1f, Y5, Y5
+	VPADDD     Y5, Y2, Y2
+	VPMASKMOVD Y2, Y1, (R10)
+	ADDQ       $0x20, R10
+	ADDQ       $0x20, R11
+
+count8_done:
+	INCQ SI
+	CMPQ SI, n+0(FP)
+	JLT  count8_row
+	VZEROUPPER
+	RET
+
+// func scale256(n int, nodes *int32, indptr *int64, starts *int32, ids *int64, x *float32, y *float32)
+// Requires: AVX, AVX2
+TEXT ·scale256(SB), NOSPLIT, $0-56
+	MOVQ       n+0(FP), AX
+	MOVQ       nodes+8(FP), CX
+	MOVQ       indptr+16(FP), DX
+	MOVQ       starts+24(FP), BX
+	MOVQ       ids+32(FP), SI
+	MOVQ       x+40(FP), DI
+	MOVQ       y+48(FP), R8
+	XORQ       R9, R9
+	MOVQ       $0x00000001, R10
+	VXORPS     X0, X0, X0
+	VCVTSI2SDQ R10, X0, X0
+
+scale8_row:
+	MOVLQSX      (CX)(R9*4), R10
+	MOVQ         8(DX)(R10*8), R11
+	SUBQ         (DX)(R10*8), R11
+	VXORPS       X1, X1, X1
+	VCVTSI2SDQ   R11, X1, X1
+	VDIVSD       X1, X0, X1
+	VBROADCASTSD X1, Y1
+	MOVLQSX      (BX)(R9*4), R10
+	MOVLQSX      4(BX)(R9*4), R11
+	SUBQ         R10, R11
+	LEAQ         (SI)(R10*8), R12
+	LEAQ         (R8)(R10*4), R10
+	MOVQ         R11, R13
+	SHRQ         $0x02, R13
+	JZ           scale8_tail
+
+scale8_quad:
+	VMOVDQU    (R12), Y2
+	VPCMPEQD   X3, X3, X3
+	VXORPS     X4, X4, X4
+	VGATHERQPS X3, (DI)(Y2*4), X4
+	VCVTPS2PD  X4, Y2
+	VMULPD     Y1, Y2, Y2
+	VCVTPD2PSY Y2, X4
+	VMOVUPS    X4, (R10)
+	ADDQ       $0x20, R12
+	ADDQ       $0x10, R10
+	DECQ       R13
+	JNZ        scale8_quad
+
+scale8_tail:
+	ANDQ $0x03, R11
+	JZ   scale8_done
+
+scale8_one:
+	MOVQ      (R12), R13
+	VMOVSS    (DI)(R13*4), X2
+	VXORPS    X3, X3, X3
+	VCVTSS2SD X2, X3, X3
+	VMULSD    X1, X3, X3
+	VCVTSD2SS X3, X3, X3
+	VMOVSS    X3, (R10)
+	ADDQ      $0x08, R12
+	ADDQ      $0x04, R10
+	DECQ      R11
+	JNZ       scale8_one
+
+scale8_done:
+	INCQ R9
+	CMPQ R9, AX
+	JLT  scale8_row
+	VZEROUPPER
+	RET

@@ -31,3 +31,23 @@ func scale512(n int, nodes *int32, indptr *int64, starts *int32, ids *int64, x *
 //
 //go:noescape
 func pop512(n int, values *uint64, indptr *int64, indices *int32, clip int, sums *uint32, items *int64, total int, out *int32) (pops int, rest int)
+
+// scan256 is scan512 with AVX2.
+//
+//go:noescape
+func scan256(n int, nodes *int32, indptr *int64, indices *int32, words *uint32, limit int, at int, starts *int32, cols *int32, ids *int64) (rows int, end int)
+
+// local256 is local512 with AVX2.
+//
+//go:noescape
+func local256(n int, cols *int32, words *uint32, rank *int32)
+
+// count256 is count512 with AVX2.
+//
+//go:noescape
+func count256(n int, nodes *int32, starts *int64, indptr *int64, indices *int32, words *uint32, counts *uint32)
+
+// scale256 is scale512 with AVX2.
+//
+//go:noescape
+func scale256(n int, nodes *int32, indptr *int64, starts *int32, ids *int64, x *float32, y *float32)

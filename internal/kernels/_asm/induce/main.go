@@ -17,6 +17,7 @@ func main() {
 	count()
 	scale()
 	pop()
+	avx2()
 	Generate()
 }
 
