@@ -10,7 +10,9 @@
 // and delivers what loader.Open would deliver locally, bit for bit.
 //
 // Column buffers go from the pipeline's memory to the socket without being encoded or copied by
-// this package, and from the receive buffers once into a batch. Back pressure is HTTP/2's flow
+// this package, and from the receive buffers once into a batch. Clients on the same machine map
+// files to which the workers of the pipeline gather features and copy the rest: nobody copies
+// them again. Back pressure is HTTP/2's flow
 // control: a slow client stops its own pipeline and nobody else's.
 //
 // The bytes are described in docs/formats/batch.md, operation in docs/service.md.
