@@ -8,7 +8,7 @@ import (
 )
 
 // ForgetMasks does nothing: kernels make masks anew.
-func (*Queue) ForgetMasks() {}
+func (*Queue) ForgetMasks(int64) {}
 
 // Quantize computes signs = (x + bias > 0), codes and stats = those of act(x + bias).
 func (q *Queue) Quantize(h tensor.Quant, bias, x, signs, codes, stats tensor.Tensor) {

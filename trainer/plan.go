@@ -113,14 +113,19 @@ func (s *Stepper) Measure(b *loader.Batch, index uint64) (*Memory, error) {
 	if m.Size.Rows {
 		m.Size.Features = len(b.Features) / b.NumNodes()
 	}
+	masks := int64(0)
 	st, err := s.Step(b, index, func(*loader.Batch, tensor.Tensor, tensor.Queue) error {
 		m.Held = s.held()
+		masks = s.maskBytes()
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("measuring a step: %w", err)
 	}
-	m.Activations, m.Peak = st.SavedBytes, st.PeakBytes
+	m.Activations, m.Peak = st.SavedBytes+masks, st.PeakBytes+masks
+	if masks > 0 {
+		m.Held = append(m.Held, HeldTensor{"dropout", actmem.Saved{Form: "masks, a bit a value", Bytes: masks}})
+	}
 	for _, p := range s.model.Seq.Params() {
 		m.Parameters += p.Value.Bytes()
 		if p.Trained() {
@@ -131,6 +136,14 @@ func (s *Stepper) Measure(b *loader.Batch, index uint64) (*Memory, error) {
 	m.Peak += kept
 	m.Optimizer = s.model.arena.Bytes() - m.Parameters - m.Gradients - kept - s.featBytes // which are data
 	return m, nil
+}
+
+// maskBytes returns what the queue remembers of dropouts beside what the store holds.
+func (s *Stepper) maskBytes() int64 {
+	if k, ok := s.q.(tensor.MaskKeeper); ok {
+		return k.MaskBytes()
+	}
+	return 0
 }
 
 // held lists what the store holds.

@@ -44,7 +44,7 @@ func codesName(what string, h tensor.Quant, signs, codes, x tensor.Tensor) strin
 }
 
 // ForgetMasks passes on.
-func (q *codesQueue) ForgetMasks() { q.codes.ForgetMasks() }
+func (q *codesQueue) ForgetMasks(over int64) { q.codes.ForgetMasks(over) }
 
 // Quantize times the making of codes.
 func (q *codesQueue) Quantize(h tensor.Quant, bias, x, signs, codes, stats tensor.Tensor) {

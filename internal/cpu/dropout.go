@@ -62,13 +62,10 @@ type maskName struct {
 	col, width, rows int
 }
 
-// mostMasks bounds what a queue remembers of one step.
-const mostMasks = 64
-
 // masks are the dropouts of the step at hand, in the order of their first use: so do those of
 // the next step find memory of their size.
 type masks struct {
-	off        bool // nothing is remembered
+	count      tensor.Masks // which of them are remembered
 	seed, step uint64
 	used       int
 	list       []*mask
@@ -80,7 +77,7 @@ func (m *masks) same(key tensor.RandKey) bool { return m.seed == key.Seed && m.s
 // find returns the mask of a dropout of rows×cols elements: of an earlier call, else one to
 // draw; nil where bits of rows would share words, or there are too many.
 func (m *masks) find(key tensor.RandKey, d *dropper, rows, cols int) *mask {
-	if (d.col|d.width|uint64(cols))%16 != 0 || rows*cols == 0 {
+	if !m.count.Fits(int(d.col), int(d.width), rows, cols) {
 		return nil
 	}
 	if !m.same(key) {
@@ -92,7 +89,7 @@ func (m *masks) find(key tensor.RandKey, d *dropper, rows, cols int) *mask {
 			return k
 		}
 	}
-	if m.used == mostMasks {
+	if m.used == tensor.MostMasks {
 		return nil
 	}
 	if m.used == len(m.list) {
@@ -108,12 +105,23 @@ func (m *masks) find(key tensor.RandKey, d *dropper, rows, cols int) *mask {
 	return k
 }
 
-// ForgetMasks makes the queue draw dropout masks again whenever they are needed.
-func (q *Queue) ForgetMasks() { q.masks = masks{off: true} }
+// ForgetMasks makes the queue draw larger dropout masks again whenever they are needed.
+func (q *Queue) ForgetMasks(over int64) {
+	q.masks = masks{count: tensor.Masks{Limited: true, Over: over}}
+}
+
+// MaskBytes returns the bytes of the masks of the step at hand.
+func (q *Queue) MaskBytes() int64 {
+	n := int64(0)
+	for _, m := range q.masks.list[:q.masks.used] {
+		n += 2 * int64(len(m.kept))
+	}
+	return n
+}
 
 // remember gives d the mask of a matrix.
 func (q *Queue) remember(key tensor.RandKey, d *dropper, rows, cols int) {
-	if d.on && !q.masks.off {
+	if d.on {
 		if !q.masks.same(key) {
 			q.flush() // whose masks are about to be overwritten
 		}

@@ -46,8 +46,14 @@ func (b *Backend) NewArena() (tensor.Arena, error) {
 	return &Arena{double: b.double, slots: map[uint64]*slot{}}, nil
 }
 
-// NewQueue returns a queue that does nothing.
-func (*Backend) NewQueue() (tensor.Queue, error) { return &Queue{}, nil }
+// NewQueue returns a queue that does nothing. In double precision no masks are remembered.
+func (b *Backend) NewQueue() (tensor.Queue, error) {
+	q := &Queue{}
+	if b.double {
+		q.ForgetMasks(0)
+	}
+	return q, nil
+}
 
 // Import makes *t a tensor of that shape; src only has to have its size.
 func (b *Backend) Import(t *tensor.Tensor, dt tensor.DType, rows, cols int, src []byte) error {

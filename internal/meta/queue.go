@@ -4,13 +4,16 @@ import "github.com/saint-gnn/saint/trainer/tensor"
 
 // Queue is a tensor.Queue and tensor.QuantOps whose operations do nothing: what they would
 // need beside their operands' memory is not the arena's.
-type Queue struct{}
+type Queue struct{ masks tensor.Masks }
 
 var (
 	_ tensor.Queue    = (*Queue)(nil)
 	_ tensor.QuantOps = (*Queue)(nil)
 	_ tensor.RowOps   = (*Queue)(nil)
 	_ tensor.BF16Ops  = (*Queue)(nil)
+
+	_ tensor.HeadNorms  = (*Queue)(nil)
+	_ tensor.MaskKeeper = (*Queue)(nil)
 )
 
 // Adam does nothing.
@@ -32,12 +35,24 @@ func (*Queue) BatchNormBackward(tensor.Tensor, tensor.Tensor, tensor.Tensor, ten
 func (*Queue) BatchNormInfer(float32, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor) {
 }
 
-// BiasActNorm does nothing.
-func (*Queue) BiasActNorm(tensor.Act, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Drop, tensor.Tensor, tensor.Tensor, tensor.Tensor) {
+// BiasActNorm counts the mask.
+func (q *Queue) BiasActNorm(_ tensor.Act, _, _, _, _ tensor.Tensor, drop tensor.Drop, y, _, _ tensor.Tensor) {
+	q.masks.Add(drop, y.Rows, y.Cols)
 }
 
-// BiasActNormBackward does nothing.
-func (*Queue) BiasActNormBackward(tensor.Act, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Drop, tensor.Tensor, tensor.Tensor, tensor.Tensor, tensor.Tensor) {
+// HeadNorm counts the mask.
+func (q *Queue) HeadNorm(_, _, _ tensor.Tensor, drop tensor.Drop, y, _, _ tensor.Tensor) {
+	q.masks.Add(drop, y.Rows, y.Cols)
+}
+
+// HeadNormBackward counts the mask.
+func (q *Queue) HeadNormBackward(_, _, _, _, dy tensor.Tensor, drop tensor.Drop, _, _, _ tensor.Tensor) {
+	q.masks.Add(drop, dy.Rows, dy.Cols)
+}
+
+// BiasActNormBackward counts the mask.
+func (q *Queue) BiasActNormBackward(_ tensor.Act, _, _, _, _, _, dy tensor.Tensor, drop tensor.Drop, _, _, _, _ tensor.Tensor) {
+	q.masks.Add(drop, dy.Rows, dy.Cols)
 }
 
 // Close returns nil.
@@ -46,8 +61,10 @@ func (*Queue) Close() error { return nil }
 // Download does nothing.
 func (*Queue) Download(tensor.Tensor, []byte) {}
 
-// Dropout does nothing.
-func (*Queue) Dropout(float32, tensor.RandKey, tensor.Tensor, tensor.Tensor) {}
+// Dropout counts the mask.
+func (q *Queue) Dropout(p float32, key tensor.RandKey, x, _ tensor.Tensor) {
+	q.masks.Add(tensor.Drop{P: p, Key: key, Width: x.Cols}, x.Rows, x.Cols)
+}
 
 // Err returns nil.
 func (*Queue) Err() error { return nil }
@@ -55,8 +72,11 @@ func (*Queue) Err() error { return nil }
 // Fill does nothing.
 func (*Queue) Fill(float32, tensor.Tensor) {}
 
-// ForgetMasks does nothing.
-func (*Queue) ForgetMasks() {}
+// ForgetMasks limits the masks that count.
+func (q *Queue) ForgetMasks(over int64) { q.masks = tensor.Masks{Limited: true, Over: over} }
+
+// MaskBytes returns the bytes of the masks that the CPU would remember.
+func (q *Queue) MaskBytes() int64 { return q.masks.Bytes() }
 
 // GatherRows does nothing.
 func (*Queue) GatherRows(tensor.Tensor, tensor.Tensor, tensor.Drop, tensor.Tensor) {}

@@ -74,6 +74,10 @@ type form struct {
 
 var _ nn.Store = (*Exact)(nil)
 
+// mostMask is the bytes of a dropout mask that may be remembered: beside what a minibatch takes it is
+// little and drawing it again is slow; in a step on a large graph memory is what counts.
+const mostMask = 1 << 20
+
 // Bits of a slot's number in the names of random streams: layers use the numbers below.
 const (
 	slotOfCodes      = 1 << 31
@@ -86,7 +90,7 @@ func NewExact(c Config, a tensor.Arena, q tensor.Queue) (*Exact, error) {
 	if !ok {
 		return nil, errors.New("this device cannot compress activations; leave out n_bits and kept_frac, or use the CPU in single precision")
 	}
-	ops.ForgetMasks()
+	ops.ForgetMasks(mostMask)
 	s := &Exact{config: c, arena: a, q: q, ops: ops}
 	s.rows, _ = q.(tensor.RowOps)
 	return s, nil

@@ -42,6 +42,59 @@ func (h Quant) CodeBytes(rows, cols int) int {
 	return (groups-1)*((width*h.Bits+7)/8) + (last*h.Bits+7)/8
 }
 
+// Masks counts what a queue remembers of the dropouts of a step, a bit for each element, so that the
+// backward pass need not draw them again. The zero Masks is empty and has no limit.
+type Masks struct {
+	Limited    bool
+	Over       int64 // with Limited: larger masks are not remembered
+	seed, step uint64
+	names      []maskName
+	bytes      int64
+}
+
+type maskName struct {
+	drop       Drop
+	rows, cols int
+}
+
+// MostMasks bounds how many are remembered of one step.
+const MostMasks = 64
+
+// Fits reports whether the dropout of rows×cols elements from column col on of width is one that
+// could be remembered: bits of rows share no words.
+func (m *Masks) Fits(col, width, rows, cols int) bool {
+	return (col|width|cols)%16 == 0 && rows*cols > 0 && (!m.Limited || int64(rows)*int64(cols)/8 <= m.Over)
+}
+
+// Add counts a dropout, once for a step.
+func (m *Masks) Add(d Drop, rows, cols int) {
+	if !(d.P > 0 && d.P < 1) || !m.Fits(d.Col, d.Width, rows, cols) {
+		return
+	}
+	if m.seed != d.Key.Seed || m.step != d.Key.Step {
+		m.seed, m.step, m.names, m.bytes = d.Key.Seed, d.Key.Step, m.names[:0], 0
+	}
+	name := maskName{d, rows, cols}
+	for _, n := range m.names {
+		if n == name {
+			return
+		}
+	}
+	if len(m.names) < MostMasks {
+		m.names = append(m.names, name)
+		m.bytes += int64(rows) * int64(cols) / 8
+	}
+}
+
+// Bytes returns what the masks of the last step counted take.
+func (m *Masks) Bytes() int64 { return m.bytes }
+
+// MaskKeeper is a Queue that remembers masks.
+type MaskKeeper interface {
+	// MaskBytes returns the bytes of the masks of the step at hand.
+	MaskBytes() int64
+}
+
 // SignBytes returns the bytes of a row of signs.
 func SignBytes(cols int) int { return (cols + 7) / 8 }
 
@@ -59,9 +112,9 @@ func SignBytes(cols int) int { return (cols + 7) / 8 }
 // 16 (v/4) + t%n of the key's stream, rotated right by 8 (v%4) bits, g being the group's number. So
 // four values share a word: the high byte of a u is its own, the low one is another's high byte.
 type QuantOps interface {
-	// ForgetMasks ends whatever the queue keeps of dropouts to save time: a mask is a function
+	// ForgetMasks ends what the queue keeps of dropouts of more than so many bytes to save time: a mask is a function
 	// of its key, and a bit for each value is a good part of what codes take.
-	ForgetMasks()
+	ForgetMasks(over int64)
 	// Quantize: signs = (x + bias > 0), codes and stats = those of act(x + bias). Signs, or
 	// codes with stats, may be absent. Without signs there is no bias and act does not count.
 	Quantize(h Quant, bias, x, signs, codes, stats Tensor)
