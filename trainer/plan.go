@@ -134,7 +134,7 @@ func (s *Stepper) Measure(b *loader.Batch, index uint64) (*Memory, error) {
 	}
 	kept := s.place.keep.bytes // of a batch that repeats: a plan has them in the step's arena
 	m.Peak += kept
-	m.Optimizer = s.model.arena.Bytes() - m.Parameters - m.Gradients - kept - s.featBytes // which are data
+	m.Optimizer = s.model.arena.Bytes() - m.Parameters - m.Gradients - kept - s.featBytes - s.tables.bytes // which are data
 	return m, nil
 }
 

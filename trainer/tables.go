@@ -16,10 +16,17 @@ type nodeTables struct {
 
 func (t *nodeTables) any() bool { return t.labels.Present() || t.weights.Present() }
 
-// KeepLabels puts the labels of all nodes on the device, if it has memory of its own.
+// keepsTables reports whether the device keeps what it can of all nodes: one to which copies go beside
+// its work.
+func (s *Stepper) keepsTables() bool {
+	_, ok := s.model.Backend.(tensor.Copier)
+	return ok
+}
+
+// KeepLabels puts the labels of all nodes on the device, if that is a tensor.Copier.
 func (s *Stepper) KeepLabels(l *formats.Labels) error {
 	switch {
-	case s.model.Backend.Caps().SharedMemory:
+	case !s.keepsTables():
 		return nil
 	case l.IsMulti():
 		return s.keep(&s.tables.labels, tensor.U8, len(l.Multi)/l.NumClasses, l.NumClasses, l.Multi)
@@ -27,11 +34,11 @@ func (s *Stepper) KeepLabels(l *formats.Labels) error {
 	return s.keep(&s.tables.labels, tensor.I32, len(l.Class), 1, bytesOf(l.Class))
 }
 
-// KeepWeights puts the weights that all nodes have in the loss on the device, if it has memory of its
-// own. nil: batches bring theirs. It may be called between steps that have their outcome.
+// KeepWeights puts the weights that all nodes have in the loss on the device, if that is a
+// tensor.Copier. nil: batches bring theirs. It may be called between steps that have their outcome.
 func (s *Stepper) KeepWeights(w []float32) error {
 	switch {
-	case s.model.Backend.Caps().SharedMemory:
+	case !s.keepsTables():
 		return nil
 	case w == nil && !s.tables.weights.Present():
 		return nil

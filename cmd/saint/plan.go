@@ -29,6 +29,7 @@ type planOptions struct {
 	workers                  int
 	over                     overrides
 	compat, dtype            string
+	gpu                      bool
 }
 
 func newPlanCommand(e *env) *cli.Command {
@@ -48,6 +49,7 @@ func newPlanCommand(e *env) *cli.Command {
 			&cli.BoolFlag{Name: "multi_label", Usage: "several labels a node"},
 			&cli.StringFlag{Name: "compat", Usage: "exact: also say what EXACT's own implementation would hold of activations"},
 			precisionFlag(),
+			&cli.BoolFlag{Name: "gpu", Usage: "also say what training takes of a GPU's memory, which need not be there"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed `N` of the subgraphs drawn"},
 			&cli.IntFlag{Name: "num_cpu_core", Usage: "sampler goroutines `N`", DefaultText: "one a core"},
 		),
@@ -56,7 +58,7 @@ func newPlanCommand(e *env) *cli.Command {
 				config: c.String("train_config"), data: c.String("data_prefix"), edgeWeight: c.Bool("edge_weight"),
 				nodes: c.Int("nodes"), features: c.Int("features"), classes: c.Int("classes"), edges: c.Int64("edges"),
 				multi: c.Bool("multi_label"), seed: c.Uint64("seed"), workers: c.Int("num_cpu_core"), over: overridesOf(c), compat: c.String("compat"),
-				dtype: c.String("dtype"),
+				dtype: c.String("dtype"), gpu: c.Bool("gpu"),
 			}
 			sizes := c.IsSet("nodes") || c.IsSet("edges") || c.IsSet("features") || c.IsSet("classes") || c.IsSet("multi_label")
 			if err := o.check(sizes); err != nil {
@@ -119,9 +121,12 @@ func runPlan(ctx context.Context, o *planOptions, e *env) error {
 	if err != nil {
 		return err
 	}
+	if o.gpu && cfg.Params.Double {
+		return usagef("dtype d: GPUs compute in single precision; leave out --gpu")
+	}
 	if o.data == "" {
 		size := trainer.Size{Nodes: o.nodes, Edges: o.edges, Features: o.features, Classes: o.classes, Multi: o.multi}
-		return o.step(e, cfg, size, b, 0)
+		return o.step(e, cfg, size, b, nil, 0)
 	}
 	ds, _, err := loadDataAs(ctx, e, o.data, o.edgeWeight, cfg.System.Half)
 	if err != nil {
@@ -141,14 +146,19 @@ func runPlan(ctx context.Context, o *planOptions, e *env) error {
 		if len(cfg.Phases) > 1 {
 			e.log.Info(fmt.Sprintf("phase %d", i))
 		}
-		if err := o.step(e, cfg, size, b, dataBytes(ds, cfg.Params.Double)); err != nil {
+		if err := o.step(e, cfg, size, b, ds, i); err != nil {
 			return err
 		}
 	}
 	return cfg.CheckUsed()
 }
 
-func (o *planOptions) step(e *env, cfg *trainconfig.Config, size trainer.Size, b tensor.Backend, data int64) error {
+// step prints the memory of a step of a phase; without data ds is nil.
+func (o *planOptions) step(e *env, cfg *trainconfig.Config, size trainer.Size, b tensor.Backend, ds *formats.Dataset, phase int) error {
+	data := int64(0)
+	if ds != nil {
+		data = dataBytes(ds, cfg.Params.Double)
+	}
 	m, err := trainer.Plan(cfg, size, b)
 	if err != nil {
 		return err
@@ -156,6 +166,11 @@ func (o *planOptions) step(e *env, cfg *trainconfig.Config, size trainer.Size, b
 	l := newMemoryLine(m, data)
 	if o.compat != "" {
 		if l.Exact, err = trainer.PlanExact(cfg, size); err != nil {
+			return err
+		}
+	}
+	if o.gpu {
+		if l.Device, err = planGPU(cfg, size, ds, phase); err != nil {
 			return err
 		}
 	}

@@ -59,6 +59,19 @@ type memoryLine struct {
 	Workspace   int64      `json:"workspace_bytes"`
 	Peak        int64      `json:"peak_bytes"` // of the step's arena: activations and workspace
 	Held        []heldLine `json:"activations,omitempty"`
+
+	Device *deviceLine `json:"device,omitempty"` // what training takes of a GPU
+}
+
+// deviceLine is the JSON of what training takes of a GPU.
+type deviceLine struct {
+	Nodes   int   `json:"nodes"` // of a step, rounded up
+	Edges   int64 `json:"edges"`
+	Model   int64 `json:"model_bytes"` // with the features, labels and weights of all nodes that lie there
+	Step    int64 `json:"step_bytes"`
+	Scratch int64 `json:"scratch_bytes"`
+	Copies  int64 `json:"copy_bytes"`
+	Total   int64 `json:"total_bytes"`
 }
 
 // heldLine is the JSON of one tensor that is kept.
@@ -167,6 +180,26 @@ func printMemory(e *env, l memoryLine, all bool) error {
 		}
 		if err := row(r.name, r.n, r.note); err != nil {
 			return err
+		}
+	}
+	if d := l.Device; d != nil {
+		if err := e.printf("on a GPU, for steps of up to %d nodes and %d edges\n", d.Nodes, d.Edges); err != nil {
+			return err
+		}
+		for _, r := range []struct {
+			name string
+			n    int64
+			note string
+		}{
+			{"model", d.Model, "  parameters, optimizer, and what lies there of all nodes"},
+			{"step", d.Step, "  activations and workspace"},
+			{"scratch", d.Scratch, ""},
+			{"copies", d.Copies, "  the arrays of two steps"},
+			{"all", d.Total, "  with what libraries take; evaluation shares the step's"},
+		} {
+			if err := row(r.name, r.n, r.note); err != nil {
+				return err
+			}
 		}
 	}
 	for _, h := range l.Held {
