@@ -18,7 +18,7 @@ const LibraryEnv = driver.LibraryEnv
 type library struct {
 	mode tensor.Matmul
 	name string // "": own kernels
-	why  error  // why there is none
+	why  error  // why there is none, or why it multiplies in another way than was asked for
 
 	mu   sync.Mutex
 	idle []driver.Products
@@ -42,10 +42,15 @@ func (b *Backend) useLibrary(mode tensor.Matmul) {
 		return
 	}
 	p, err := m.NewProducts()
-	if err != nil {
+	switch {
+	case errors.Is(err, driver.ErrNoLibrary):
+		l.why = fmt.Errorf("%w; %s can name its folder", err, LibraryEnv)
+		return
+	case err != nil:
 		l.why = err
 		return
 	}
+	l.mode, l.why = possible(b.dev.Properties(), mode)
 	l.name, l.idle = p.Library(), append(l.idle, p)
 }
 
@@ -56,7 +61,16 @@ func (b *Backend) Matmul() (text string, missing error) {
 	if l.name == "" {
 		return "own kernels, " + tensor.MatmulFP32.String(), l.why
 	}
-	return l.name + ", " + l.mode.String(), nil
+	return l.name + ", " + l.mode.String(), l.why
+}
+
+// possible returns the way of multiplying of a GPU that was asked for another, and why. TensorFloat-32
+// is single precision where there is none, by the library's own choice.
+func possible(p driver.Properties, mode tensor.Matmul) (tensor.Matmul, error) {
+	if mode == tensor.MatmulBF16 && p.Major < 8 {
+		return tensor.MatmulFP32, fmt.Errorf("bfloat16 needs compute capability 8.0, the GPU has %d.%d", p.Major, p.Minor)
+	}
+	return mode, nil
 }
 
 // take returns a handle that nobody uses.

@@ -122,6 +122,9 @@ func TestNoLibrary(t *testing.T) {
 	if text != "own kernels, fp32" || !errors.Is(missing, driver.ErrNoLibrary) {
 		t.Errorf("Matmul() = %q, %v", text, missing)
 	}
+	if mode, err := possible(driver.Properties{Major: 7, Minor: 5}, tensor.MatmulBF16); mode != tensor.MatmulFP32 || err == nil {
+		t.Errorf("a GPU without bfloat16 multiplies in %s, %v", mode, err)
+	}
 	with := libraryBackend(t, fake.New(fake.Options{Library: true}), tensor.MatmulTF32)
 	defer with.Close()
 	if text, missing := with.Matmul(); text != "libcublas.so.12 12.0.0, tf32" || missing != nil {

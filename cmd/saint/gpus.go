@@ -102,7 +102,7 @@ func tellMatmul(e *env, b tensor.Backend, asked tensor.Matmul) {
 	case missing == nil:
 		e.log.Info("dense products " + text)
 	case asked != tensor.MatmulFP32:
-		e.log.Warn(fmt.Sprintf("dense products %s, not %s: %v; %s can name the folder of the library", text, asked, missing, cuda.LibraryEnv))
+		e.log.Warn(fmt.Sprintf("dense products %s, not %s: %v", text, asked, missing))
 	default:
 		e.log.Info(fmt.Sprintf("dense products %s: %v", text, missing))
 	}

@@ -103,10 +103,14 @@ func (d *Device) invalid(call, what string) error {
 	return &driver.Error{Call: call, Code: driver.InvalidValue, Text: what}
 }
 
-// Properties is that of a small GPU of compute capability 7.5.
+// Properties is that of a small GPU of compute capability 7.5, or 8.0 with a library of products.
 func (d *Device) Properties() driver.Properties {
+	major, minor := 7, 5
+	if d.driver.options.Library {
+		major, minor = 8, 0 // the least that has all that the library does
+	}
 	return driver.Properties{
-		Name: "interpreter", Major: 7, Minor: 5, SMs: 4, MaxThreads: 1024, SharedPerBlock: 48 << 10, SharedOptIn: 64 << 10,
+		Name: "interpreter", Major: major, Minor: minor, SMs: 4, MaxThreads: 1024, SharedPerBlock: 48 << 10, SharedOptIn: 64 << 10,
 		L2Bytes: 4 << 20, TotalBytes: d.mem.Limit(), AsyncEngines: 2, MemoryPools: true,
 		UUID: fmt.Sprintf("GPU-00000000-0000-0000-0000-%012d", d.index),
 	}
