@@ -122,7 +122,7 @@ func (b *bencher) gemmOne(name string, threads int, transA, transB bool, m, n, k
 	if transB {
 		ldb = k
 	}
-	limit := around(b.machine.peakFlops, threads)
+	limit, tiles := around(b.machine.peakFlops, threads), around(b.machine.peakTiles, threads)
 	samples, err := b.timed(func() error {
 		gemm.Gemm(g, ws, transA, transB, m, n, k, 1, x, lda, y, ldb, 0, z, n)
 		return nil
@@ -132,6 +132,10 @@ func (b *bencher) gemmOne(name string, threads int, transA, transB bool, m, n, k
 	}
 	f := newFigure(name, threads, "ms", samples)
 	f.rate(2*float64(m)*float64(n)*float64(k)/f.Value*1e3, "GFLOP/s", 1e9, limit())
+	if most := tiles() / 1e9; most > 0 {
+		f.More = map[string]float64{"tile_peak": most, "share_of_tile_peak": f.Rate / most}
+		f.Work = fmt.Sprintf("%.0f %% of tiles", 100*f.Rate/most)
+	}
 	return f, nil
 }
 

@@ -57,6 +57,12 @@ func (m *machine) peakFlops(threads int) float64 {
 	return 1e9 * peak.GFLOPS(m.group(threads), cpufeat.Chosen(), benchTimes.peak)
 }
 
+// peakTiles returns the rate of products on tiles, of six bfloat16 products each, or 0 if the
+// instruction set in use has none.
+func (m *machine) peakTiles(threads int) float64 {
+	return 1e9 * peak.Tiles(m.group(threads), cpufeat.Chosen(), benchTimes.peak)
+}
+
 // peakBytes returns the rate at which that many threads read memory in bytes a second.
 func (m *machine) peakBytes(threads int) float64 {
 	if m.bytes[threads] == 0 {
@@ -90,6 +96,8 @@ type machineLine struct {
 	Date       string  `json:"date"` // UTC
 	Flops1     float64 `json:"peak_flops_1"`
 	Flops      float64 `json:"peak_flops"`
+	Tiles1     float64 `json:"peak_tile_flops_1,omitempty"`
+	Tiles      float64 `json:"peak_tile_flops,omitempty"`
 	Bandwidth1 float64 `json:"peak_bytes_per_s_1"`
 	Bandwidth  float64 `json:"peak_bytes_per_s"`
 
@@ -101,6 +109,7 @@ func (m *machine) line() machineLine {
 		Type: "machine", CPU: cpuModel(), ISA: cpufeat.Chosen().String(), Cores: runtime.NumCPU(), Threads: m.threads,
 		Memory: memlimit.Bytes(), OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version(), Version: version, Revision: revision(),
 		Date: time.Now().UTC().Format("2006-01-02"), Flops1: m.peakFlops(1), Flops: m.peakFlops(m.threads),
+		Tiles1: m.peakTiles(1), Tiles: m.peakTiles(m.threads),
 		Bandwidth1: m.peakBytes(1), Bandwidth: m.peakBytes(m.threads),
 	}
 }

@@ -106,6 +106,9 @@ func (l *machineLine) lines() []string {
 		limits = fmt.Sprintf("multiply-adds on registers: %.0f GFLOP/s on one thread, %.0f on %d; reads of memory: %.1f GB/s on one thread, %.1f on %d",
 			l.Flops1/1e9, l.Flops/1e9, l.Threads, l.Bandwidth1/1e9, l.Bandwidth/1e9, l.Threads)
 	}
+	if l.Tiles > 0 {
+		limits += fmt.Sprintf("; products on tiles, six of bfloat16 each: %.0f GFLOP/s on one thread, %.0f on %d", l.Tiles1/1e9, l.Tiles/1e9, l.Threads)
+	}
 	return []string{
 		fmt.Sprintf("%s, %d cores, %s/%s, %.0f GiB of memory", l.CPU, l.Cores, l.OS, l.Arch, float64(l.Memory)/(1<<30)),
 		fmt.Sprintf("saint %s, %s, instruction set %s, %s, %s", l.Version, l.Go, l.ISA, countNoun(l.Threads, "thread"), l.Date),
