@@ -89,7 +89,7 @@ func loadData(ctx context.Context, e *env, prefix string, edgeWeight bool) (*for
 // loadDataAs is loadData with features in half precision if half is set.
 func loadDataAs(ctx context.Context, e *env, prefix string, edgeWeight, half bool) (*formats.Dataset, float64, error) {
 	begin := time.Now()
-	ds, err := openData(ctx, e, prefix, edgeWeight, half)
+	ds, err := untilDone(ctx, func() (*formats.Dataset, error) { return openData(ctx, e, prefix, edgeWeight, half) })
 	if err != nil {
 		return nil, 0, err
 	}
@@ -104,14 +104,42 @@ func loadDataAs(ctx context.Context, e *env, prefix string, edgeWeight, half boo
 	return ds, took, nil
 }
 
+// untilDone returns what load does, or the error of ctx as soon as that has ended: reading a folder
+// can take long, and from a network disk for ever. A load that nobody waits for goes on beside until
+// the process ends, and is closed if it comes to an end before.
+func untilDone(ctx context.Context, load func() (*formats.Dataset, error)) (*formats.Dataset, error) {
+	type loaded struct {
+		ds  *formats.Dataset
+		err error
+	}
+	done := make(chan loaded, 1)
+	go func() {
+		ds, err := load()
+		done <- loaded{ds, err}
+	}()
+	select {
+	case l := <-done:
+		return l.ds, l.err
+	case <-ctx.Done():
+		go func() {
+			if l := <-done; l.ds != nil && l.ds.Close != nil {
+				_ = l.ds.Close() // opened for reading
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
 func openData(ctx context.Context, e *env, prefix string, edgeWeight, half bool) (*formats.Dataset, error) {
 	if !strings.HasPrefix(prefix, synthPrefix) {
 		return saintdir.Load(prefix, saintdir.Options{
 			EdgeWeight: edgeWeight,
 			Half:       half,
-			Rounded:    e.sayRounding,
-			Warn:       func(msg string) { e.log.Warn(msg) },
-			Logf:       func(format string, args ...any) { e.log.Debug(fmt.Sprintf(format, args...)) },
+			Rounded:    func(r formats.Rounding) { whileWanted(ctx, func() { e.sayRounding(r) }) },
+			Warn:       func(msg string) { whileWanted(ctx, func() { e.log.Warn(msg) }) },
+			Logf: func(format string, args ...any) {
+				whileWanted(ctx, func() { e.log.Debug(fmt.Sprintf(format, args...)) })
+			},
 		})
 	}
 	name, seed, err := synth.Parse(prefix)
@@ -127,6 +155,13 @@ func openData(ctx context.Context, e *env, prefix string, edgeWeight, half bool)
 		return ds, err
 	}
 	return roundFeatures(ctx, e, ds)
+}
+
+// whileWanted calls tell unless ctx has ended: nobody wants to hear of a load any more then.
+func whileWanted(ctx context.Context, tell func()) {
+	if ctx.Err() == nil {
+		tell()
+	}
 }
 
 // generate makes a graph with progress.
