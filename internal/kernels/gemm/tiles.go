@@ -303,24 +303,25 @@ func clearRows(strip []float32, steps, rows int) {
 
 // square transposes kc rows of a strip of columns, with zeros behind the last of both.
 func (ws *Workspace) square(dst, src []float32, ld, kc, cols int) {
-	whole := 0
-	if cols == tileSide {
-		whole = kc &^ 15
-		for h := 0; h < tileSide && whole > 0; h += 16 {
-			ws.tiles.transpose(whole/16, src[h:], ld, 16*ld, dst[h*squareLD:], squareLD, 16)
+	rows, whole := kc&^15, cols&^15
+	for h := 0; h < whole && rows > 0; h += 16 {
+		ws.tiles.transpose(rows/16, src[h:], ld, 16*ld, dst[h*squareLD:], squareLD, 16)
+	}
+	for l := range kc {
+		from := whole
+		if l >= rows {
+			from = 0
+		}
+		for x := from; x < cols; x++ {
+			dst[x*squareLD+l] = src[l*ld+x]
 		}
 	}
-	for l := whole; l < kc; l++ {
-		for x, v := range src[l*ld:][:cols] {
-			dst[x*squareLD+l] = v
-		}
-		for x := cols; x < tileSide; x++ {
-			dst[x*squareLD+l] = 0
-		}
-	}
-	if end := ceil(kc, tileStep) * tileStep; end > kc {
-		for x := range tileSide {
+	end := ceil(kc, tileStep) * tileStep
+	for x := range tileSide {
+		if x < cols {
 			clear(dst[x*squareLD+kc : x*squareLD+end])
+		} else {
+			clear(dst[x*squareLD : x*squareLD+end])
 		}
 	}
 }

@@ -441,7 +441,7 @@ func finish() {
 			VMOVUPS(v, at)
 		}
 	}
-	walk := func(label string, add bool) {
+	walkRows := func(label string, add bool) {
 		Label(label + "_row")
 		MOVQ(p, from)
 		MOVQ(c, to)
@@ -464,9 +464,9 @@ func finish() {
 		JNZ(LabelRef(label + "_row"))
 	}
 	JZ(LabelRef("finish_plain_row"))
-	walk("finish_add", true)
+	walkRows("finish_add", true)
 	JMP(LabelRef("finish_out"))
-	walk("finish_plain", false)
+	walkRows("finish_plain", false)
 	Label("finish_out")
 	out := Load(Param("out"), GP64())
 	VADDPS(sums[0], sums[1], sums[1])
