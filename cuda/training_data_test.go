@@ -58,10 +58,10 @@ func TestTrainingPlaces(t *testing.T) {
 
 // Whatever a GPU does first of what events let it, the losses are the same to the bit.
 func TestTrainingOrders(t *testing.T) {
-	d := graph(t, true)
+	d, host := graph(t, true), cpuBackend(t)
 	for _, place := range []trainer.Placement{trainer.PlaceDevice, trainer.PlaceHost} {
 		var want []float64
-		orders := []fake.Options{{}, {Order: fake.CopiesFirst}, {Order: fake.CopiesLast}, {Order: fake.Shuffled, Seed: 1}}
+		orders := []fake.Options{{}, {Order: fake.CopiesFirst}, {Order: fake.Shuffled, Seed: 1}}
 		if testing.Short() {
 			orders = orders[:2]
 		}
@@ -70,8 +70,8 @@ func TestTrainingOrders(t *testing.T) {
 			b.part = 1 << 16
 			var got []float64
 			_, err := trainer.Train(context.Background(), trainer.Options{
-				Data: d, Backend: b, Seed: 1, Workers: 1, EvalTrainEvery: 2, Features: place,
-				Config: parse(t, "dim: 4; arch: '1-0'; act: relu; loss: sigmoid", "lr: 0.05; dropout: 0.1; edge_dropout: 0.2; eval_val_every: 9", "end: 4; sampler: rw; num_root: 8; depth: 1"),
+				Data: d, Backend: b, EvalBackend: host, Seed: 1, Workers: 1, EvalTrainEvery: 2, Features: place,
+				Config: parse(t, "dim: 4; arch: '1-0'; act: relu; loss: sigmoid", "lr: 0.05; dropout: 0.1; edge_dropout: 0.2; eval_val_every: 9", "end: 2; sampler: rw; num_root: 8; depth: 1"),
 				OnStep: func(s trainer.StepReport) { got = append(got, s.Loss) },
 			})
 			if err != nil {

@@ -108,6 +108,9 @@ func (e *Evaluator) Logits(ctx context.Context, m *Model, upTo int, visit Visit)
 		}
 		if err != nil {
 			_ = e.q.Sync() // the device may still read host memory, which now goes back
+			if few := e.a.Err(); few != nil {
+				err = fmt.Errorf("evaluate: %w", few) // the cause of what operations say
+			}
 		}
 		e.place.forget()
 		e.a.Reset()

@@ -216,8 +216,12 @@ func (s *Stepper) failed(b *loader.Batch, index uint64, err *error) {
 			Value: p, Stack: string(debug.Stack()),
 		}
 	}
-	if *err != nil {
-		s.drain()
+	if *err == nil {
+		return
+	}
+	s.drain()
+	if few := s.arena.Err(); few != nil {
+		*err = fmt.Errorf("step %d, batch %d: %w", index, b.Index, few) // the cause of what operations say
 	}
 }
 

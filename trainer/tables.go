@@ -43,8 +43,9 @@ func (s *Stepper) KeepWeights(w []float32) error {
 	case w == nil && !s.tables.weights.Present():
 		return nil
 	case w == nil:
-		s.tables.bytes -= s.tables.weights.Bytes()
+		before := s.model.arena.Bytes()
 		s.model.arena.Release(s.tables.weights)
+		s.tables.bytes -= before - s.model.arena.Bytes()
 		s.tables.weights = tensor.Tensor{}
 		return nil
 	}

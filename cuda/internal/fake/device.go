@@ -28,6 +28,7 @@ type Device struct {
 	pinned    map[*byte]int
 	handles   int // of libraries
 	clock     float32
+	kernels   int // launched
 }
 
 type function struct {

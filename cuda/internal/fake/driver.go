@@ -17,6 +17,7 @@ type Options struct {
 	Order      Order // which work that may run does so before anybody waits for it
 	Seed       uint64
 	Reverse    bool // run blocks, and the warps of each, last first
+	Alternate  bool // every other kernel in the other order
 	Library    bool // there is a library of dense products
 	Collective bool // there is a library of sums over devices
 	Workers    int  // blocks of a kernel run at a time; 0: as many as there are processors

@@ -112,6 +112,13 @@ func (d *Device) SetMaxDynamicShared(f driver.Function, bytes int) error {
 	return nil
 }
 
+// reverse says in which order the next kernel's blocks and warps run.
+func (d *Device) reverse() bool {
+	d.kernels++
+	o := &d.driver.options
+	return o.Reverse != (o.Alternate && d.kernels%2 == 0)
+}
+
 // Launch queues a kernel.
 func (d *Device) Launch(f driver.Function, g driver.Geometry, s driver.Stream, args []uint64) error {
 	const call = "cuLaunchKernel"
@@ -129,7 +136,7 @@ func (d *Device) Launch(f driver.Function, g driver.Geometry, s driver.Stream, a
 	launched.Store(fn.kernel.Name, true)
 	l := ptx.Launch{
 		Grid: [3]uint32{g.Grid.X, g.Grid.Y, g.Grid.Z}, Block: [3]uint32{g.Block.X, g.Block.Y, g.Block.Z},
-		Shared: int(g.Shared), Args: slices.Clone(args), Reverse: d.driver.options.Reverse, Workers: d.driver.options.Workers,
+		Shared: int(g.Shared), Args: slices.Clone(args), Reverse: d.reverse(), Workers: d.driver.options.Workers,
 	}
 	if l.Grid[0] == 0 || l.Grid[1] == 0 || l.Grid[2] == 0 {
 		return d.invalid(call, fn.kernel.Name+" is launched with an empty grid")

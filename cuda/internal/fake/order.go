@@ -40,9 +40,10 @@ func (d *Device) drift() error {
 	if o == Late {
 		return nil
 	}
+	streams := d.order()
 	for more := true; more; {
 		more = false
-		for _, h := range d.order() {
+		for _, h := range streams {
 			s := d.streams[h]
 			if len(s.queue) == 0 || !d.drifts(o, s.queue[0]) {
 				continue
