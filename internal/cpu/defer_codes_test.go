@@ -56,19 +56,23 @@ func TestDeferCodes(t *testing.T) {
 	for _, cols := range []int{48, 256} {
 		for _, rows := range []int{2, 70, 900} {
 			for _, signs := range []bool{false, true} {
-				want, _ := encode(t, 1, rows, cols, signs, false)
-				for _, threads := range []int{1, 3} {
-					name := fmt.Sprintf("%dx%d, signs %t, %d threads", rows, cols, signs, threads)
-					got, waited := encode(t, threads, rows, cols, signs, true)
-					if waited == invariants.Enabled {
-						t.Errorf("%s: the product waited: %t", name, waited)
-					}
-					for i := range want {
-						if !bytes.Equal(got[i], want[i]) {
-							t.Errorf("%s: output %d has other bytes than without waiting", name, i)
-						}
-					}
-				}
+				t.Run(fmt.Sprintf("%dx%d/signs=%t", rows, cols, signs), func(t *testing.T) { testDeferCodes(t, rows, cols, signs) })
+			}
+		}
+	}
+}
+
+func testDeferCodes(t *testing.T, rows, cols int, signs bool) {
+	t.Helper()
+	want, _ := encode(t, 1, rows, cols, signs, false)
+	for _, threads := range []int{1, 3} {
+		got, waited := encode(t, threads, rows, cols, signs, true)
+		if waited == invariants.Enabled {
+			t.Errorf("%d threads: the product waited: %t", threads, waited)
+		}
+		for i := range want {
+			if !bytes.Equal(got[i], want[i]) {
+				t.Errorf("%d threads: output %d has other bytes than without waiting", threads, i)
 			}
 		}
 	}

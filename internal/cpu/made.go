@@ -5,6 +5,7 @@ import (
 
 	"github.com/saint-gnn/saint/internal/kernels/half"
 	"github.com/saint-gnn/saint/internal/kernels/quant"
+	"github.com/saint-gnn/saint/internal/kernels/rows"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -66,7 +67,20 @@ func (m *made) row(i int, x []float32) {
 // Read writes rows [lo,hi) to dst; it makes m the rows of a product's left operand.
 func (m *made) Read(_ int, dst []float32, ld, lo, hi int) {
 	for i := lo; i < hi; i++ {
+		if i+1 < hi {
+			m.fetch(i + 1)
+		}
 		m.row(i, dst[(i-lo)*ld:][:m.cols])
+	}
+}
+
+// fetch asks for what row i is made of, where that lies anywhere.
+func (m *made) fetch(i int) {
+	if m.idx.s == nil || m.src.s == nil {
+		return
+	}
+	if k := int(m.idx.s[i*m.idx.stride]); uint(k) < uint(m.src.rows) {
+		rows.Fetch(m.src.row(k))
 	}
 }
 
@@ -124,14 +138,14 @@ func (s *source) soon(i int) []float32 {
 }
 
 // makeRows makes *t a matrix of rows that m makes, in the memory of the earlier *t.
-func makeRows(rows, cols int, m made, t *tensor.Tensor) {
+func makeRows(n, cols int, m made, t *tensor.Tensor) {
 	to := madeOf(*t)
 	if to == nil {
 		to = &made{}
 	}
 	m.cols = cols
 	*to = m
-	*t = tensor.Tensor{Mem: to, Rows: rows, Cols: cols, Stride: cols, Type: tensor.F32, ID: newID(0)}
+	*t = tensor.Tensor{Mem: to, Rows: n, Cols: cols, Stride: cols, Type: tensor.F32, ID: newID(0)}
 }
 
 // Decoded makes *t what Dequantize would write.
@@ -142,7 +156,7 @@ func (q *Queue) Decoded(h tensor.Quant, bias, signs, codes, stats tensor.Tensor,
 	if h.Group > 0 && cols%h.Group != 0 {
 		panic(&tensor.ShapeError{Op: op, Got: fmt.Sprintf("groups of %d in rows of %d", h.Group, cols), Want: "groups that do not cross rows"})
 	}
-	if !q.ready(bias, signs, codes, stats) {
+	if !q.usable(bias, signs, codes, stats) { // nothing is read yet
 		*t = x
 		return
 	}
@@ -169,7 +183,7 @@ func (q *Queue) Gathered(src, idx tensor.Tensor, drop tensor.Drop, t *tensor.Ten
 	want(op, "idx", idx, tensor.I32, idx.Rows, 1)
 	x := tensor.Tensor{Rows: idx.Rows, Cols: src.Cols, Stride: src.Cols, Type: tensor.F32}
 	drops := dropOf(op, drop, x)
-	if !q.ready(src, idx) {
+	if !q.usable(src, idx) { // nothing is read yet
 		*t = x
 		return
 	}

@@ -1,6 +1,7 @@
 package nn_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/saint-gnn/saint/trainer/actmem"
@@ -9,49 +10,52 @@ import (
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
+// run returns the output and, in training, the gradient of the input.
+func (r *jkRig) run(t *testing.T, train bool, classes int) (out, grad []float32) {
+	t.Helper()
+	c := &nn.Context{Q: r.q, A: r.step, Train: train, Seed: 1, Step: 2}
+	if train {
+		c.Store = actmem.NewKeep(r.step)
+	}
+	y := r.seq.Forward(c, r.graph, r.x)
+	out = nntest.Download(r.q, y)
+	r.step.Release(y)
+	if train {
+		dx := r.seq.Backward(c, r.graph, nntest.Upload(r.q, r.params, tensor.F32, 30, classes, r.dy), true)
+		grad = nntest.Download(r.q, dx)
+		r.step.Release(dx)
+	}
+	if n := r.step.Live(); n != 0 {
+		t.Errorf("training %t: %d tensors are live", train, n)
+	}
+	return out, grad
+}
+
 // A layer with dropout2 is one with dropout on 1-p times the input, in training, where what is kept
 // then has the input's values, and in evaluation.
 func TestDropout2(t *testing.T) {
 	const p = 0.25 // of which nothing is rounded
+	times := func(x []float32) []float32 {
+		y := slices.Clone(x)
+		for i := range y {
+			y[i] *= 1 - p
+		}
+		return y
+	}
 	for _, layer := range []string{"high_order", "sage", "gat"} {
 		m := nn.ModelSpec{Layer: layer, In: 5, Classes: 3, Orders: []int{1}, Aggr: "mean", Bias: "bias", Dropout: p, Head: "none", Dim: 3}
 		plain := newJK(t, m)
 		m.Dropout2 = true
 		scaled := newJK(t, m)
-		x := nntest.Download(plain.q, plain.x)
-		for i := range x {
-			x[i] *= 1 - p
-		}
-		nntest.Set(plain.q, plain.x, x)
+		nntest.Set(plain.q, plain.x, times(nntest.Download(plain.q, plain.x)))
 		for _, train := range []bool{true, false} {
-			var out, grad [2][]float32
-			for i, r := range []*jkRig{plain, scaled} {
-				c := &nn.Context{Q: r.q, A: r.step, Store: actmem.NewKeep(r.step), Train: train, Seed: 1, Step: 2}
-				if !train {
-					c.Store = nil
-				}
-				y := r.seq.Forward(c, r.graph, r.x)
-				out[i] = nntest.Download(r.q, y)
-				r.step.Release(y)
-				if !train {
-					continue
-				}
-				dx := r.seq.Backward(c, r.graph, nntest.Upload(r.q, r.params, tensor.F32, 30, m.Classes, r.dy), true)
-				grad[i] = nntest.Download(r.q, dx)
-				r.step.Release(dx)
+			want, slope := plain.run(t, train, m.Classes)
+			got, grad := scaled.run(t, train, m.Classes)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s, training %t: output %v, want %v", layer, train, got, want)
 			}
-			for i, v := range out[0] {
-				if out[1][i] != v {
-					t.Fatalf("%s, training %t: output %d = %v, want %v", layer, train, i, out[1][i], v)
-				}
-			}
-			for i, v := range grad[0] {
-				if grad[1][i] != v*(1-p) {
-					t.Fatalf("%s: gradient %d of the input = %v, want %v", layer, i, grad[1][i], v*(1-p))
-				}
-			}
-			if n := scaled.step.Live(); n != 0 {
-				t.Errorf("%s, training %t: %d tensors are live", layer, train, n)
+			if !slices.Equal(grad, times(slope)) {
+				t.Errorf("%s: gradient of the input %v, want %v", layer, grad, times(slope))
 			}
 		}
 	}
