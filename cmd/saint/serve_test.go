@@ -193,6 +193,7 @@ func TestServiceIsKilledDuringTraining(t *testing.T) {
 	p := start(t, remoteArgs(config, dir, s.source)...)
 	ended := make(chan int, 1)
 	go func() { ended <- p.wait(t) }()
+	waitFor(t, filepath.Join(dir, "run.json")) // a run does not begin without a service
 	kills := 0
 	for done := false; !done; {
 		select {

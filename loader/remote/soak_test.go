@@ -157,7 +157,8 @@ func TestFairness(t *testing.T) {
 	for _, n := range got {
 		least, most = min(least, n), max(most, n)
 	}
-	t.Logf("bytes %v: most/least %.2f", got, float64(most)/float64(least))
+	st := r.Stats()
+	t.Logf("bytes %v: most/least %.2f; streams waited %.1f s for samplers and %.1f s for clients", got, float64(most)/float64(least), st.WaitSeconds, st.SendSeconds)
 	if float64(most) > 1.3*float64(least) {
 		t.Errorf("clients got between %d and %d bytes, want a ratio of at most 1.3", least, most)
 	}
