@@ -157,7 +157,7 @@ func TestTraining(t *testing.T) {
 			if testing.Short() && c.name != "gatv2" {
 				t.Skip("kernels are interpreted")
 			}
-			d, phases := graph(t, c.multi), "end: 2; sampler: rw; num_root: 8; depth: 2 | end: 3; sampler: full_batch"
+			d, phases := graph(t, c.multi), "end: 1; sampler: rw; num_root: 8; depth: 2 | end: 2; sampler: full_batch"
 			if testing.Short() {
 				phases = "end: 1; sampler: full_batch"
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/saint-gnn/saint/internal/rng"
@@ -118,8 +119,12 @@ func Run(t *testing.T, open tensor.Opener) { run(t, open, false) }
 // differs by numbers of threads alone, and of the encodings at large shapes, it tries only a part.
 func RunSlow(t *testing.T, open tensor.Opener) { run(t, open, true) }
 
+// RunOps is the part of RunSlow that compares operations at many shapes with their definitions, for those
+// whose names begin so: where a backend differs from one that passes RunSlow in these alone.
+func RunOps(t *testing.T, open tensor.Opener, prefix string) { runOps(t, open, true, prefix) }
+
 func run(t *testing.T, open tensor.Opener, slow bool) {
-	t.Run("Ops", func(t *testing.T) { runOps(t, open, slow) })
+	t.Run("Ops", func(t *testing.T) { runOps(t, open, slow, "") })
 	t.Run("Threads", func(t *testing.T) { runThreads(t, open, slow) })
 	t.Run("Empty", func(t *testing.T) { runEmpty(newEnv(t, open, tensor.Options{})) })
 	t.Run("Quant", func(t *testing.T) { runQuant(t, open, slow) })
@@ -142,8 +147,8 @@ func threadsOf(slow bool) []int {
 	return []int{1, 2, 3, 8}
 }
 
-// runOps compares every operation at every shape with its reference.
-func runOps(t *testing.T, open tensor.Opener, slow bool) {
+// runOps compares every operation whose name has the prefix at every shape with its reference.
+func runOps(t *testing.T, open tensor.Opener, slow bool, prefix string) {
 	for _, b := range builds() {
 		e := newEnv(t, open, tensor.Options{})
 		for _, s := range shapes {
@@ -151,6 +156,10 @@ func runOps(t *testing.T, open tensor.Opener, slow bool) {
 				s.cols = min(s.cols, 2059)
 			}
 			c := b(e, s)
+			if !strings.HasPrefix(c.Name, prefix) {
+				e.a.Reset()
+				break
+			}
 			t.Run(c.Name+"/"+s.String(), func(t *testing.T) {
 				e.TB = t
 				c.Call()
