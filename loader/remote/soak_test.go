@@ -129,11 +129,15 @@ func TestFairness(t *testing.T) {
 	cfg.Workers = 1
 	r := serve(t, serverConfig(cfg))
 	var got [8]int64
-	ctx, cancel := context.WithTimeout(t.Context(), soakTime(t))
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var all sync.WaitGroup
+	var all, warm sync.WaitGroup // all memory is there after some batches of each client
+	warm.Add(len(got))
+	begin := make(chan struct{})
 	for k := range got {
 		all.Go(func() {
+			ready := sync.OnceFunc(warm.Done)
+			defer ready()
 			c := clientConfig(cfg, r.host)
 			c.Meta.EdgeIDs = false
 			src, err := remote.Open(t.Context(), c)
@@ -142,16 +146,25 @@ func TestFairness(t *testing.T) {
 				return
 			}
 			defer src.Close()
-			for {
+			for i := 0; ; i++ {
+				if i == 10 {
+					ready()
+					<-begin
+				}
 				b, err := src.Next(ctx)
 				if err != nil {
 					return
 				}
-				got[k] += batchBytes(b)
+				if i >= 10 {
+					got[k] += batchBytes(b)
+				}
 				b.Release()
 			}
 		})
 	}
+	warm.Wait()
+	close(begin)
+	time.AfterFunc(soakTime(t), cancel)
 	all.Wait()
 	least, most := got[0], got[0]
 	for _, n := range got {
