@@ -13,6 +13,7 @@ import (
 
 	"github.com/saint-gnn/saint/cuda"
 	"github.com/saint-gnn/saint/loader"
+	"github.com/saint-gnn/saint/trainer"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -358,7 +359,7 @@ func (b *gpuBencher) step(ctx context.Context) error {
 	index := uint64(0)
 	round := func() error {
 		for _, batch := range batches {
-			if _, err := m.stepper.Step(batch, index, nil); err != nil {
+			if err := ahead(m.stepper, batch, index); err != nil {
 				return err
 			}
 			index++
@@ -366,7 +367,7 @@ func (b *gpuBencher) step(ctx context.Context) error {
 		return nil
 	}
 	samples, err := b.timed(round)
-	if err != nil {
+	if err = errors.Join(err, landed(m.stepper, 0)); err != nil {
 		return err
 	}
 	for i := range samples {
@@ -374,13 +375,35 @@ func (b *gpuBencher) step(ctx context.Context) error {
 	}
 	f := newFigure("step/"+b.set.label+" "+b.set.config.Phases[0].Sampler, 1, "ms", samples)
 	b.gpu.StartProfile()
-	err = round()
+	err = errors.Join(round(), landed(m.stepper, 0))
 	p, profileErr := b.gpu.EndProfile()
 	if err := errors.Join(err, profileErr); err != nil {
 		return err
 	}
 	b.stepFigure(&f, batches, p)
 	return b.report.add(f)
+}
+
+// ahead does an update as training does: it is queued, and the outcome of the one before taken in.
+func ahead(s *trainer.Stepper, batch *loader.Batch, index uint64) error {
+	if !s.Ahead() {
+		_, err := s.Step(batch, index, nil)
+		return err
+	}
+	if err := s.Start(batch, index, false); err != nil {
+		return err
+	}
+	return landed(s, 1)
+}
+
+// landed takes in outcomes until so many are left.
+func landed(s *trainer.Stepper, left int) error {
+	for s.Ahead() && s.Started() > left {
+		if _, err := s.Finish(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stepFigure adds what a step does, and how long the GPU has nothing to do meanwhile.
