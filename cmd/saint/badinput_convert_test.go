@@ -50,7 +50,7 @@ var badConversions = []badInput{
 	{"to: bad input", "convert to-cpp --in IN/data --out OUT/x", func(b *spoiler) { b.cut("data/feats.npy", -1) }, exitInput, "IN/data/feats.npy"},
 	{"to: bad roles", "convert to-tables --in IN/data --out OUT/x", func(b *spoiler) { b.swap("data/role.json", `"va": [2`, `"va": [0`) }, exitInput, "IN/data/role.json … node 0"},
 	{"to: folder in use", "convert to-cpp --in IN/data --out IN/data", nil, exitUsage, "IN/data … not empty"},
-	{"to: below a file", "convert to-tables --in IN/data --out IN/edges.csv/x", nil, exitFailure, "IN/edges.csv … not a directory"},
+	{"to: below a file", "convert to-tables --in IN/data --out IN/edges.csv/x", nil, exitUsage, "IN/edges.csv … is a file"},
 	{"to: name with a folder", "convert to-graphsage --in IN/data --out OUT/x --name a/b", nil, exitUsage, "--name a/b"},
 
 	{"sage: graph cut", fromSage, func(b *spoiler) { b.cut("sage/ring-G.json", 300) }, exitInput, "IN/sage/ring-G.json"},
