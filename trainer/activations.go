@@ -23,5 +23,5 @@ func ActivationStore(a trainconfig.Activations) actmem.Config {
 	if a.AMP && a.Bits == 0 {
 		return actmem.Config{Bits: tensor.BF16Bits, Kept: a.KeptFrac}
 	}
-	return actmem.Config{Bits: a.Bits, Kept: a.KeptFrac, Group: a.Group, FullStats: a.Stats == "fp32", Simulate: a.Simulate}
+	return actmem.Config{Bits: a.Bits, Kept: a.KeptFrac, Group: a.GroupSize(), FullStats: a.Stats == "fp32", Simulate: a.Simulate}
 }

@@ -24,8 +24,9 @@ var kept = []struct {
 }{
 	{"keep", actmem.Config{}},
 	{"int8", actmem.Config{Bits: 8}},
-	{"int2", actmem.Config{Bits: 2}},
-	{"int2-kept0.25", actmem.Config{Bits: 2, Kept: 0.25}},
+	{"int2", actmem.Config{Bits: 2, Group: 64}},
+	{"int2-row", actmem.Config{Bits: 2}},
+	{"int2-kept0.25", actmem.Config{Bits: 2, Group: 64, Kept: 0.25}},
 }
 
 func benchActivations(b *testing.B, data, config string) {

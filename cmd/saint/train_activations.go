@@ -13,7 +13,7 @@ func activationFlags() []cli.Flag {
 		&cli.IntFlag{Name: "n_bits", Usage: "keep activations in codes of `N` bits (1, 2, 4 or 8) from the forward to the backward pass", DefaultText: "as configured, else 32"},
 		&cli.Float64Flag{Name: "kept_frac", Usage: "project inputs of products to the share `F` of their columns before", DefaultText: "as configured, else 1"},
 		&cli.BoolFlag{Name: "act_fp", Usage: "keep them in single precision, with --kept_frac alone"},
-		&cli.IntFlag{Name: "act_group", Usage: "`N` values share the statistics of their codes", DefaultText: "those of a row"},
+		&cli.StringFlag{Name: "act_group", Usage: "`N` values share the statistics of their codes; row: those of a row", DefaultText: "as configured, else 64 for 1 and 2 bits, row for others"},
 		&cli.StringFlag{Name: "act_stats", Usage: "`TYPE` of the statistics: bf16 or fp32", DefaultText: "as configured, else bf16"},
 		&cli.BoolFlag{Name: "simulate", Usage: "round as with codes but keep the values: for checking accuracy"},
 		&cli.BoolFlag{Name: "amp", Usage: "bfloat16: in products on a GPU (--matmul bf16), on the CPU for activations that --n_bits leaves as they are"},
@@ -29,6 +29,7 @@ func activationFlags() []cli.Flag {
 type overrides struct {
 	set         map[string]bool
 	features    string // --feature_dtype, "": not given
+	group       string // --act_group
 	activations trainconfig.Activations
 	gradNorm    float64
 	inductive   bool
@@ -40,9 +41,9 @@ type overrides struct {
 
 func overridesOf(c *cli.Context) overrides {
 	o := overrides{
-		set: map[string]bool{}, features: c.String("feature_dtype"),
+		set: map[string]bool{}, features: c.String("feature_dtype"), group: c.String("act_group"),
 		activations: trainconfig.Activations{
-			Bits: c.Int("n_bits"), KeptFrac: c.Float64("kept_frac"), FP: c.Bool("act_fp"), Group: c.Int("act_group"),
+			Bits: c.Int("n_bits"), KeptFrac: c.Float64("kept_frac"), FP: c.Bool("act_fp"),
 			Stats: c.String("act_stats"), Simulate: c.Bool("simulate"), AMP: c.Bool("amp"),
 		},
 		gradNorm: c.Float64("grad_norm"), inductive: c.Bool("inductive"), whole: c.Bool("transductive"),
@@ -65,7 +66,12 @@ func (o *overrides) apply(c *trainconfig.Config) error {
 	take(o, "n_bits", &a.Bits, o.activations.Bits)
 	take(o, "kept_frac", &a.KeptFrac, o.activations.KeptFrac)
 	take(o, "act_fp", &a.FP, o.activations.FP)
-	take(o, "act_group", &a.Group, o.activations.Group)
+	if o.set["act_group"] {
+		var err error
+		if a.Group, err = trainconfig.ParseGroup(o.group); err != nil {
+			return usagef("--%s", err)
+		}
+	}
 	take(o, "act_stats", &a.Stats, o.activations.Stats)
 	take(o, "simulate", &a.Simulate, o.activations.Simulate)
 	take(o, "amp", &a.AMP, o.activations.AMP)
