@@ -302,16 +302,21 @@ func (r *ring) collect() (any bool, err error) {
 		}
 	}
 	if any {
-		select {
-		case r.freed <- struct{}{}:
-		default:
-		}
+		r.wake()
 	}
 	return any, nil
 }
 
-// reap collects until ctx ends. The client tells nobody that it has given a slot back, so that
-// a batch costs no message; the server looks again after short naps.
+// wake lets room look again.
+func (r *ring) wake() {
+	select {
+	case r.freed <- struct{}{}:
+	default:
+	}
+}
+
+// reap collects until ctx ends or it cannot. The client tells nobody that it has given a slot
+// back, so that a batch costs no message; the server looks again after short naps.
 func (r *ring) reap(ctx context.Context) {
 	pause := firstPause
 	timer := time.NewTimer(pause)
@@ -322,8 +327,13 @@ func (r *ring) reap(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		any, err := r.collect()
+		if err != nil {
+			r.wake() // room finds the error
+			return
+		}
 		pause = min(2*pause, reapPause)
-		if any, err := r.collect(); any || err != nil { // the next publish tells of an error
+		if any {
 			pause = firstPause
 		}
 		timer.Reset(pause)
@@ -458,8 +468,11 @@ func attachRing(folder string, n int) (*attached, error) {
 func (a *attached) take(k int, n int64) ([]byte, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if k < 0 || k >= len(a.slots) || a.slots[k].taken {
+	switch {
+	case k < 0 || k >= len(a.slots) || a.slots[k].taken:
 		return nil, fmt.Errorf("slot %d is not free", k)
+	case n < 0:
+		return nil, fmt.Errorf("slot %d is said to have %d bytes", k, n)
 	}
 	s := &a.slots[k]
 	if int64(len(s.mapped)) < n {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -126,9 +128,12 @@ func ringSurvives(t *testing.T, width int) {
 	if got := featuresOf(t, file); !slices.Equal(got, want) || !slices.Equal(batches[0].Features, want) {
 		t.Error("the client reads other features")
 	}
-	for k, n := range map[int]int64{0: 1, -1: 1, 2: 1, 1: 1} {
-		if _, err := a.take(k, n); err == nil {
-			t.Errorf("take(%d, %d) succeeds", k, n)
+	for _, c := range []struct {
+		k int
+		n int64
+	}{{0, 1}, {-1, 1}, {2, 1}, {1, 1}, {1, -1}, {1, math.MinInt64}} {
+		if _, err := a.take(c.k, c.n); err == nil {
+			t.Errorf("take(%d, %d) succeeds", c.k, c.n)
 		}
 	}
 	if any, err := r.collect(); any || err != nil || released != 0 {
@@ -189,6 +194,38 @@ func TestRingIsFull(t *testing.T) {
 	if released != 2 {
 		t.Errorf("%d batches are released in the end, want 2", released)
 	}
+}
+
+// A client that holds everything and cuts the control file short ends its stream at once.
+func TestRingLosesControl(t *testing.T) {
+	r, err := newRing(t.TempDir(), 1, &budget{Allocator: memory.DefaultAllocator})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	released := 0
+	batches, schema, x := ringBatches(1, 100, 300, &released)
+	if err := r.fill(0, batches[0], schema, x); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.publish(batches[0]); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	waited := make(chan error, 1)
+	go func() { waited <- r.room(ctx, ctx) }()
+	reaped := make(chan struct{})
+	go func() { r.reap(ctx); close(reaped) }()
+	time.Sleep(5 * time.Millisecond) // room waits for the reaper, whichever sees the file first
+	if err := r.control.Truncate(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-waited; !errors.Is(err, io.EOF) {
+		t.Errorf("room = %v, want an error of the control file", err)
+	}
+	cancel()
+	<-reaped
 }
 
 func TestSweep(t *testing.T) {
