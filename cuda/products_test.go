@@ -225,10 +225,10 @@ func TestLibraryTraining(t *testing.T) {
 func TestLimits(t *testing.T) {
 	b := fakeBackend(t, fake.Options{Library: true})
 	b.useLibrary(tensor.MatmulFP32)
-	held := b.Held()
+	held := b.held.Load()
 	l, err := b.Limits()
-	if err != nil || l.CopyBytes <= 0 || b.Held() != held {
-		t.Errorf("Limits = %+v, %v, with %d bytes held, %d before", l, err, b.Held(), held)
+	if err != nil || l.CopyBytes <= 0 || b.held.Load() != held {
+		t.Errorf("Limits = %+v, %v, with %d bytes held, %d before", l, err, b.held.Load(), held)
 	}
 	h100 := driver.Properties{Major: 9, SMs: 132, ClockKHz: 1_830_000}
 	for m, want := range map[tensor.Matmul]float64{tensor.MatmulFP32: 61.8e12, tensor.MatmulTF32: 494.7e12, tensor.MatmulBF16: 989.4e12} {
