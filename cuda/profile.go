@@ -41,6 +41,9 @@ func (b *Backend) EndProfile() (Profile, error) {
 	return sum, b.explain(errors.Join(errs...))
 }
 
+// Held returns the bytes of the device that arenas and queues hold.
+func (b *Backend) Held() int64 { return b.held.Load() }
+
 // measured runs a launch, with its time taken if there is a profiler.
 func (p *profiler) measured(d driver.Device, s driver.Stream, launch func() error) error {
 	if p == nil {
