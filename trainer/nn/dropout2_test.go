@@ -31,32 +31,38 @@ func (r *jkRig) run(t *testing.T, train bool, classes int) (out, grad []float32)
 	return out, grad
 }
 
+// scaled returns x times f.
+func scaled(x []float32, f float32) []float32 {
+	y := slices.Clone(x)
+	for i := range y {
+		y[i] *= f
+	}
+	return y
+}
+
 // A layer with dropout2 is one with dropout on 1-p times the input, in training, where what is kept
 // then has the input's values, and in evaluation.
 func TestDropout2(t *testing.T) {
-	const p = 0.25 // of which nothing is rounded
-	times := func(x []float32) []float32 {
-		y := slices.Clone(x)
-		for i := range y {
-			y[i] *= 1 - p
-		}
-		return y
-	}
 	for _, layer := range []string{"high_order", "sage", "gat"} {
-		m := nn.ModelSpec{Layer: layer, In: 5, Classes: 3, Orders: []int{1}, Aggr: "mean", Bias: "bias", Dropout: p, Head: "none", Dim: 3}
-		plain := newJK(t, m)
-		m.Dropout2 = true
-		scaled := newJK(t, m)
-		nntest.Set(plain.q, plain.x, times(nntest.Download(plain.q, plain.x)))
-		for _, train := range []bool{true, false} {
-			want, slope := plain.run(t, train, m.Classes)
-			got, grad := scaled.run(t, train, m.Classes)
-			if !slices.Equal(got, want) {
-				t.Errorf("%s, training %t: output %v, want %v", layer, train, got, want)
-			}
-			if !slices.Equal(grad, times(slope)) {
-				t.Errorf("%s: gradient of the input %v, want %v", layer, grad, times(slope))
-			}
+		t.Run(layer, func(t *testing.T) { testDropout2(t, layer) })
+	}
+}
+
+func testDropout2(t *testing.T, layer string) {
+	const p = 0.25 // of which nothing is rounded
+	m := nn.ModelSpec{Layer: layer, In: 5, Classes: 3, Orders: []int{1}, Aggr: "mean", Bias: "bias", Dropout: p, Head: "none", Dim: 3}
+	plain := newJK(t, m)
+	m.Dropout2 = true
+	second := newJK(t, m)
+	nntest.Set(plain.q, plain.x, scaled(nntest.Download(plain.q, plain.x), 1-p))
+	for _, train := range []bool{true, false} {
+		want, slope := plain.run(t, train, m.Classes)
+		got, grad := second.run(t, train, m.Classes)
+		if !slices.Equal(got, want) {
+			t.Errorf("training %t: output %v, want %v", train, got, want)
+		}
+		if !slices.Equal(grad, scaled(slope, 1-p)) {
+			t.Errorf("gradient of the input %v, want %v", grad, scaled(slope, 1-p))
 		}
 	}
 }
