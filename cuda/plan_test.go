@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/saint-gnn/saint/cuda/internal/fake"
+	"github.com/saint-gnn/saint/formats/synth"
 	"github.com/saint-gnn/saint/trainer"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
@@ -122,6 +123,42 @@ func TestTooLittleMemory(t *testing.T) {
 			t.Errorf("with %d bytes (%+v), Train = %v after %d steps", c.memory, plan, err, steps)
 		}
 		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Evaluations on their own cut their tiles to what the device has left, or say that it has too little.
+func TestEvaluationBound(t *testing.T) {
+	d := generate(t, synth.Preset{
+		Name: "wide", Nodes: 4000, Edges: 8000, Features: 9, Classes: 3, Train: 60, Val: 20, Communities: 3, Within: 0.8, Tail: 30,
+		Cut: 1e-2, MinEdges: 1, Signal: 0.6, ClassShare: 0.5,
+	})
+	config := parse(t, "dim: 64; arch: '1-1-0'; act: relu", "lr: 0.01; dropout: 0", "end: 1; sampler: full_batch")
+	for _, c := range []struct {
+		memory int64
+		fits   bool
+	}{{1 << 30, true}, {1 << 20, false}} {
+		b := fakeBackend(t, fake.Options{Memory: c.memory})
+		b.part = 1 << 16
+		m, err := trainer.NewModel(config, 9, 3, b, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := b.NewArena()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := trainer.NewEvaluator(d.Full, d.Features, b, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = e.BoundByDevice(m, 0)
+		var few *tensor.OutOfMemoryError
+		if c.fits != (err == nil) || !c.fits && (!errors.As(err, &few) || few.Asked <= few.Free) {
+			t.Errorf("with %d bytes, BoundByDevice = %v", c.memory, err)
+		}
+		if err := errors.Join(e.Close(), a.Close(), m.Close()); err != nil {
 			t.Error(err)
 		}
 	}

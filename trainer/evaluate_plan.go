@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/saint-gnn/saint/formats"
@@ -285,3 +286,24 @@ func (e *Evaluator) elementBytes() int64 {
 // cannot be done in so little memory ends in a *MemoryError, as do layers that are not separable
 // if they need more: their tiles stay as they are.
 func (e *Evaluator) Bound(bytes int64) { e.most = bytes }
+
+// BoundByDevice is Bound by what evaluations of m can have of a device whose memory is planned: what
+// nobody has of it, and the bytes that the evaluator's arena has already. Its error is a
+// *tensor.OutOfMemoryError where that is too little.
+func (e *Evaluator) BoundByDevice(m *Model, arena int64) error {
+	p, ok := e.b.(tensor.Planner)
+	if !ok {
+		return nil
+	}
+	free, err := p.Free()
+	if err != nil {
+		return err
+	}
+	e.Bound(max(arena+free-free/16, 1)) // the rest is for what operations need beside tensors
+	var few *MemoryError
+	if err := e.Check(m); !errors.As(err, &few) {
+		return err
+	}
+	held, _ := p.HeldBytes()
+	return &tensor.OutOfMemoryError{Device: e.b.Name(), Asked: few.Least, Held: held, Free: free, Total: e.b.Caps().TotalBytes, Err: few}
+}

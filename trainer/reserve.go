@@ -230,7 +230,7 @@ func (r *run) reserve(ctx context.Context, c loader.Config, norm *samplers.Norm)
 	if err := r.stepper.reserve(res); err != nil {
 		return fmt.Errorf("a step of %d nodes and %d edges: %w", size.Nodes, size.Edges, err)
 	}
-	if err := r.boundEvaluation(p, res.step); err != nil {
+	if err := r.boundEvaluation(res.step); err != nil {
 		return err
 	}
 	r.taken = true
@@ -263,24 +263,13 @@ func (r *run) largest(ctx context.Context, c loader.Config) (size Size, repeats 
 	return size, repeats, nil
 }
 
-// boundEvaluation lets evaluations have what the steps have and what nobody has: tiles get as small as
-// that needs. It fails if that cannot be.
-func (r *run) boundEvaluation(p tensor.Planner, step int64) error {
+// boundEvaluation lets evaluations have what the steps have and what nobody has.
+func (r *run) boundEvaluation(step int64) error {
 	if r.eval == nil || r.EvalMemory > 0 {
 		return nil
 	}
-	free, err := p.Free()
-	if err != nil {
-		return err
+	if err := r.eval.BoundByDevice(r.model, step); err != nil {
+		return fmt.Errorf("evaluation: %w", err)
 	}
-	most := step + free - free/16 // the rest is for what operations need beside tensors
-	r.eval.Bound(max(most, 1))
-	var few *MemoryError
-	if err := r.eval.Check(r.model); !errors.As(err, &few) {
-		return err
-	}
-	held, _ := p.HeldBytes()
-	return fmt.Errorf("evaluation: %w", &tensor.OutOfMemoryError{
-		Device: r.Backend.Name(), Asked: few.Least, Held: held, Free: free, Total: r.Backend.Caps().TotalBytes, Err: few,
-	})
+	return nil
 }

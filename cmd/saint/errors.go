@@ -44,10 +44,13 @@ func exitCode(err error) int {
 		busy     *rundir.BusyError
 		input    *formats.InputError
 		memory   *trainer.MemoryError
+		few      *tensor.OutOfMemoryError
 	)
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &few):
+		return exitFailure // the bound of an evaluation may be the device's, which nobody gave
 	case errors.Is(err, trainer.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &mismatch), errors.As(err, &exists), errors.As(err, &busy), errors.As(err, &memory):
@@ -74,6 +77,19 @@ func advise(err error, dir *rundir.Dir) error {
 			next = "what was saved is intact, go on with: saint train --resume " + shellQuote(dir.Path)
 		}
 		return fmt.Errorf("%w; %s", err, next)
+	}
+	return err
+}
+
+// adviseEvaluation says what to do about a device that failed an evaluation.
+func adviseEvaluation(err error) error {
+	var few *tensor.OutOfMemoryError
+	var lost *tensor.LostError
+	switch {
+	case errors.As(err, &few):
+		return fmt.Errorf("%w; less is taken with --eval_memory, and --gpu -1 uses the CPU", few)
+	case errors.As(err, &lost):
+		return fmt.Errorf("%w; run it again", lost)
 	}
 	return err
 }

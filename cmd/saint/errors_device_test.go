@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/saint-gnn/saint/trainer"
 	"github.com/saint-gnn/saint/trainer/rundir"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
@@ -31,12 +32,19 @@ func TestAdvice(t *testing.T) {
 			t.Errorf("exitCode(%v) = %d, want %d", got, code, exitFailure)
 		}
 	}
+	check(&tensor.OutOfMemoryError{Device: "cuda:0", Err: &trainer.MemoryError{Bound: 1, Least: 2}}, "out of memory on cuda:0", "--eval_memory")
 	check(few, "1024 MiB asked for", "--cpu_eval", "--features host", "smaller subgraphs", "--n_bits", "--gpu -1")
 	check(lost, "cuda:0 is lost: CUDA error 700", "run it again")
 	if err := os.WriteFile(dir.StatePath(), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	check(lost, "saint train --resume "+dir.Path)
+	if got, want := adviseEvaluation(few).Error(), "--eval_memory, and --gpu -1 uses the CPU"; !strings.Contains(got, want) || strings.Contains(got, "--n_bits") {
+		t.Errorf("adviseEvaluation(%v) = %q, want it to end in %q", few, got, want)
+	}
+	if got, want := adviseEvaluation(lost).Error(), "cuda:0 is lost: CUDA error 700; run it again"; !strings.HasSuffix(got, want) {
+		t.Errorf("adviseEvaluation(%v) = %q, want it to end in %q", lost, got, want)
+	}
 }
 
 // Validating on the CPU is what training on the CPU does anyway.

@@ -24,7 +24,7 @@ func newEvalCommand(e *env) *cli.Command {
 			}
 			ev, err := scorer.Evaluate(c.Context, s.model)
 			if err != nil {
-				return err
+				return adviseEvaluation(err)
 			}
 			return printEvaluation(e, ev, auc, c.Bool("report"))
 		},

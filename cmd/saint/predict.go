@@ -103,7 +103,7 @@ func runPredict(ctx context.Context, o predictOptions, s *saved, e *env) error {
 		return s.eval.Logits(ctx, s.model, upTo, p.tile)
 	})
 	if err != nil {
-		return err
+		return adviseEvaluation(err)
 	}
 	if e.json {
 		return e.printJSON(predictLine{"predict", o.out, p.shape.rows, p.shape.cols})

@@ -88,9 +88,12 @@ func openSaved(c *cli.Context, e *env) (_ *saved, err error) {
 		return nil, err
 	}
 	if err := s.load(c.Context, e, src.data, src.edgeWeight); err != nil {
-		return s, err
+		return s, adviseEvaluation(err)
 	}
 	s.eval.Bound(bound)
+	if bound == 0 {
+		return s, adviseEvaluation(s.eval.BoundByDevice(s.model, 0))
+	}
 	return s, s.eval.Check(s.model)
 }
 
