@@ -126,7 +126,7 @@ func (j *job) readConfig(resumed *rundir.Dir) (err error) {
 	if err := setPrecision(j.config, j.DType, resumed); err != nil {
 		return err
 	}
-	if resumed == nil && len(j.Others) > 0 && j.config.Params.Accumulate == 1 {
+	if resumed == nil && len(j.Others) > 0 && j.config.Params.Accumulate == 1 && !j.Over.set["accumulate"] {
 		j.config.Params.Accumulate = 1 + len(j.Others)
 	}
 	if resumed != nil && j.config.Hash() != resumed.Info.ConfigHash {
@@ -202,6 +202,9 @@ func (j *job) openDevices() (err error) {
 			return err
 		}
 		j.others = append(j.others, b)
+	}
+	if n := 1 + len(j.others); c.Params.Accumulate%n != 0 {
+		return usagef("accumulate is %d, want a multiple of %d, the GPUs that train together", c.Params.Accumulate, n)
 	}
 	j.beside, err = evaluator(j.backend, j.CPUEval)
 	return err
