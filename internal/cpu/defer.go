@@ -127,6 +127,12 @@ func (e extent) clashes(f extent) bool {
 	return e.rows != f.rows || e.stride != f.stride || f.lo-e.lo+f.row > e.stride
 }
 
+// disturbs is clashes for one that reads and one that writes: a vector is read by everybody for
+// every row, and written when all rows are done.
+func (e extent) disturbs(f extent) bool {
+	return e.clashes(f) || e.rows == 1 && e.overlaps(f)
+}
+
 // any reports whether one of list is so to e.
 func (e extent) any(list []extent, so func(e, f extent) bool) bool {
 	for _, f := range list {
@@ -174,12 +180,12 @@ func (q *Queue) joins(x tensor.Tensor, sums bool, reads, writes []tensor.Tensor)
 	}
 	for _, t := range writes {
 		e := extentOf(t)
-		if e.any(p.reads, extent.overlaps) || e.clashes(p.left) || e.clashes(c) || e.any(p.reads2, extent.clashes) || e.any(p.writes, extent.clashes) {
+		if e.any(p.reads, extent.overlaps) || e.clashes(p.left) || e.clashes(c) || e.any(p.reads2, extent.disturbs) || e.any(p.writes, extent.clashes) {
 			return false
 		}
 	}
 	for _, t := range reads {
-		if e := extentOf(t); e.clashes(c) || e.any(p.writes, extent.clashes) {
+		if e := extentOf(t); e.clashes(c) || e.any(p.writes, extent.disturbs) {
 			return false
 		}
 	}

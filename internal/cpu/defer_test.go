@@ -70,6 +70,12 @@ func (l *layer) hop(i int, t tensor.Tensor) tensor.Tensor {
 	return t.ColRange(i*layerDim, (i+1)*layerDim)
 }
 
+// gathered returns rows of src in another order, made when they are read.
+func (l *layer) gathered(src tensor.Tensor) (rows tensor.Tensor) {
+	l.q.Gathered(src, l.adj.Indices, tensor.Drop{}, &rows)
+	return rows
+}
+
 // forward is a layer of two hops.
 func (l *layer) forward() {
 	l.q.Gemm(false, false, 1, l.x, l.w, 0, l.all)
@@ -175,6 +181,28 @@ func TestDeferWaits(t *testing.T) {
 		}},
 		{"of something else", false, func(l *layer) {
 			l.q.BiasActNorm(tensor.ReLU, none, none, none, l.z, tensor.Drop{}, l.dz, none, none)
+		}},
+		{"of a vector that a follower adds to", false, func(l *layer) {
+			l.q.BiasActNormBackward(tensor.ReLU, l.scale, none, none, none, l.dz, l.hop(1, l.all), tensor.Drop{}, l.z, l.bias, none, none)
+			l.q.BiasActNorm(tensor.ReLU, l.bias, none, none, l.hop(0, l.all), tensor.Drop{}, l.hop(0, l.y), none, none)
+		}},
+		{"to a vector that a follower adds to", true, func(l *layer) {
+			l.q.BiasActNormBackward(tensor.ReLU, l.scale, none, none, none, l.dz, l.hop(1, l.all), tensor.Drop{}, l.z, l.bias, none, none)
+			l.q.BiasActNormBackward(tensor.ReLU, l.scale, none, none, none, l.dz, l.hop(0, l.all), tensor.Drop{}, l.dz, l.bias, none, none)
+		}},
+		{"of gathered rows of what a follower makes", false, func(l *layer) {
+			l.q.BiasActNorm(tensor.ReLU, none, none, none, l.hop(1, l.all), tensor.Drop{}, l.z, none, none)
+			rows := l.gathered(l.z)
+			l.q.BiasActNormBackward(tensor.ReLU, none, none, none, none, rows, l.hop(0, l.all), tensor.Drop{}, l.dz, none, none, none)
+		}},
+		{"over what rows are gathered of", false, func(l *layer) {
+			rows := l.gathered(l.z)
+			l.q.BiasActNormBackward(tensor.ReLU, none, none, none, none, rows, l.hop(0, l.all), tensor.Drop{}, l.dz, none, none, none)
+			l.q.BiasActNorm(tensor.ReLU, none, none, none, l.hop(1, l.all), tensor.Drop{}, l.z, none, none)
+		}},
+		{"of rows gathered elsewhere", true, func(l *layer) {
+			rows := l.gathered(l.z)
+			l.q.BiasActNormBackward(tensor.ReLU, none, none, none, none, rows, l.hop(0, l.all), tensor.Drop{}, l.dz, none, none, none)
 		}},
 		{"another operation", false, func(l *layer) { l.q.Fill(0, l.dz) }},
 		{"nothing", true, func(*layer) {}},

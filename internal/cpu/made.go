@@ -173,6 +173,15 @@ func (q *Queue) Decoded(h tensor.Quant, bias, signs, codes, stats tensor.Tensor,
 	makeRows(rows, cols, m, t)
 }
 
+// oneRow returns the memory of t as one row: of operands of which any row may be read at any time.
+func oneRow(t tensor.Tensor) tensor.Tensor {
+	if t.Rows > 1 && t.Cols > 0 {
+		t.Cols += (t.Rows - 1) * t.Stride
+		t.Rows, t.Stride = 1, t.Cols
+	}
+	return t
+}
+
 // Gathered makes *t what GatherRows would write.
 func (q *Queue) Gathered(src, idx tensor.Tensor, drop tensor.Drop, t *tensor.Tensor) {
 	const op = "Gathered"
@@ -187,7 +196,7 @@ func (q *Queue) Gathered(src, idx tensor.Tensor, drop tensor.Drop, t *tensor.Ten
 		*t = x
 		return
 	}
-	m := made{of: [4]tensor.Tensor{src, idx}, idx: view[int32](idx), drop: drops}
+	m := made{of: [4]tensor.Tensor{oneRow(src), idx}, idx: view[int32](idx), drop: drops}
 	if halves {
 		m.halves = view[uint16](src)
 	} else {
