@@ -4,10 +4,14 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/saint-gnn/saint/internal/pageend"
 )
 
-// operands are slices cut out of guarded memory at an odd offset.
+// operands are slices cut out of guarded memory at an odd offset, or ones that end where memory
+// does.
 type operands struct {
+	ends bool
 	t    *testing.T
 	r    *rand.Rand
 	n    int
@@ -24,6 +28,9 @@ func (o *operands) next() []float32 {
 	}
 	off := 1 + len(o.all)%7
 	v := s[off : off+o.n : off+o.n]
+	if o.ends {
+		v = pageend.Make[float32](o.t, o.n)
+	}
 	for i := range v {
 		v[i] = float32(o.r.NormFloat64())
 	}
@@ -73,6 +80,22 @@ func TestTwins(t *testing.T) {
 		o = &operands{t: t, r: rand.New(rand.NewPCG(uint64(n), 10)), n: n}
 		twinsOfUpdates(o)
 		o.guards()
+	}
+}
+
+// No kernel touches memory behind its operands at any length.
+func TestOperandsEndWhereMemoryEnds(t *testing.T) {
+	for n := range 70 {
+		for act := Identity; act <= Leaky; act++ {
+			o := &operands{t: t, r: rand.New(rand.NewPCG(uint64(n), uint64(act))), n: n, ends: true}
+			twinsOfAct(o, act)
+			testBack(o, act, false, false)
+			testBack(o, act, true, true)
+			testWhole(o, act, false)
+		}
+		o := &operands{t: t, r: rand.New(rand.NewPCG(uint64(n), 9)), n: n, ends: true}
+		twins(o)
+		twinsOfUpdates(o)
 	}
 }
 
