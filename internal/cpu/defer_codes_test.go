@@ -12,7 +12,7 @@ import (
 
 // encode makes codes of a product's rows and then overwrites these with what follows. It returns
 // all that came of it, and whether the product waited for the codes.
-func encode(t *testing.T, threads, rows, cols int, signs, later bool) (out [][]byte, waited bool) {
+func encode(t *testing.T, threads, rows, cols, group int, signs, later bool) (out [][]byte, waited bool) {
 	t.Helper()
 	l := newLayer(t, threads, rows, 2)
 	a, err := cpu.NewArena(64 << 20)
@@ -26,8 +26,9 @@ func encode(t *testing.T, threads, rows, cols int, signs, later bool) (out [][]b
 			cpu.F32(m)[i] = float32(i%17) - 8.5
 		}
 	}
-	h := tensor.Quant{Bits: 2, Key: tensor.RandKey{Seed: 3}, Act: tensor.ReLU}
-	codes, stats := a.Alloc(tensor.U8, 1, h.CodeBytes(rows, cols)), a.Alloc(tensor.I32, rows, 1)
+	h := tensor.Quant{Bits: 2, Group: group, Key: tensor.RandKey{Seed: 3}, Act: tensor.ReLU}
+	groups, _ := h.Groups(rows, cols)
+	codes, stats := a.Alloc(tensor.U8, 1, h.CodeBytes(rows, cols)), a.Alloc(tensor.I32, groups, 1)
 	var none, bits, added tensor.Tensor
 	if signs {
 		bits, added = a.Alloc(tensor.U8, rows, tensor.SignBytes(cols)), bias
@@ -55,19 +56,23 @@ func encode(t *testing.T, threads, rows, cols int, signs, later bool) (out [][]b
 func TestDeferCodes(t *testing.T) {
 	for _, cols := range []int{48, 256} {
 		for _, rows := range []int{2, 70, 900} {
-			for _, signs := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%dx%d/signs=%t", rows, cols, signs), func(t *testing.T) { testDeferCodes(t, rows, cols, signs) })
+			for _, group := range []int{0, 24, 64, 128} { // 64 and 128 cross rows of 48
+				for _, signs := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%dx%d/group=%d/signs=%t", rows, cols, group, signs), func(t *testing.T) {
+						testDeferCodes(t, rows, cols, group, signs)
+					})
+				}
 			}
 		}
 	}
 }
 
-func testDeferCodes(t *testing.T, rows, cols int, signs bool) {
+func testDeferCodes(t *testing.T, rows, cols, group int, signs bool) {
 	t.Helper()
-	want, _ := encode(t, 1, rows, cols, signs, false)
+	want, _ := encode(t, 1, rows, cols, group, signs, false)
 	for _, threads := range []int{1, 3} {
-		got, waited := encode(t, threads, rows, cols, signs, true)
-		if waited == invariants.Enabled {
+		got, waited := encode(t, threads, rows, cols, group, signs, true)
+		if inRows := group == 0 || cols%group == 0; waited != (inRows && !invariants.Enabled) {
 			t.Errorf("%d threads: the product waited: %t", threads, waited)
 		}
 		for i := range want {

@@ -17,7 +17,6 @@ type made struct {
 	of   [4]tensor.Tensor // what the rows are made of
 
 	groups groups // of the codes
-	ofRow  int    // groups in a row
 	coded  bool
 	bias   []float32
 	signs  matrix[uint8]
@@ -52,12 +51,10 @@ func (m *made) row(i int, x []float32) {
 		copy(x, m.src.row(k))
 		return
 	}
-	if !m.coded {
+	if m.coded {
+		m.groups.unpackRow(i, x)
+	} else {
 		clear(x)
-	}
-	width := m.groups.width
-	for g := range m.ofRow {
-		m.groups.unpack(i*m.ofRow+g, x[g*width:(g+1)*width])
 	}
 	if m.signed {
 		quant.Unstage(m.bias, m.signs.row(i), x)
@@ -161,9 +158,7 @@ func (q *Queue) Decoded(h tensor.Quant, bias, signs, codes, stats tensor.Tensor,
 		return
 	}
 	m := made{of: [4]tensor.Tensor{bias, signs, codes, stats}, coded: codes.Present(), signed: signs.Present(), signs: view[uint8](signs)}
-	if m.groups = newGroups(h, x, codes, stats); m.coded && cols > 0 {
-		m.ofRow = cols / m.groups.width
-	}
+	m.groups = newGroups(h, x, codes, stats)
 	if m.signed {
 		m.bias = q.zeroRow(cols)
 		if bias.Present() {

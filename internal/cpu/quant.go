@@ -21,6 +21,7 @@ func (*Queue) KeepsBF16() {}
 type groups struct {
 	x            matrix[float32]
 	n, width     int
+	inRow        int // groups of a row; 0: they cross rows
 	bits, bytes  int // of a code; of a whole group's codes
 	words        uint64
 	key          uint64
@@ -28,7 +29,7 @@ type groups struct {
 	stats        []float32 // zero and step; nil: packed has them
 	packed       []int32
 	statsStride  int
-	groupsOfTask int
+	groupsOfTask int // or rows, where a pass goes over these
 }
 
 func newGroups(h tensor.Quant, x, codes, stats tensor.Tensor) groups {
@@ -37,6 +38,9 @@ func newGroups(h tensor.Quant, x, codes, stats tensor.Tensor) groups {
 		g.x = view[float32](x)
 	}
 	g.n, g.width = h.Groups(x.Rows, x.Cols)
+	if g.width > 0 && x.Cols%g.width == 0 {
+		g.inRow = x.Cols / g.width
+	}
 	g.groupsOfTask = max(1, flatBlock/max(1, g.width))
 	if !codes.Present() {
 		return g
@@ -76,8 +80,8 @@ func (g *groups) copy(i int, buf []float32, back bool) {
 func (g *groups) direct(i int) []float32 {
 	lo, hi := g.span(i)
 	switch {
-	case g.width == g.x.cols:
-		return g.x.row(i)
+	case g.inRow > 0:
+		return g.x.row(i / g.inRow)[i%g.inRow*g.width:][:g.width]
 	case g.x.stride == g.x.cols || g.x.rows == 1:
 		return g.x.s[lo:hi:hi]
 	}
@@ -126,6 +130,23 @@ func (g *groups) unpack(i int, x []float32) {
 	quant.Unpack(g.bits, zero, step, g.codes[i*g.bytes:], x)
 }
 
+// few reports whether the groups are of the size and form that kernels do side by side.
+func (g *groups) few() bool {
+	return g.width == quant.Few && g.inRow > 0 && g.bits != tensor.BF16Bits && g.packed != nil && g.statsStride == 1
+}
+
+// unpackRow writes row i, whose groups do not cross rows, to x.
+func (g *groups) unpackRow(i int, x []float32) {
+	first := i * g.inRow
+	if g.few() {
+		quant.UnpackGroups(g.bits, g.packed[first:first+g.inRow], g.codes[first*g.bytes:(first+g.inRow)*g.bytes], x)
+		return
+	}
+	for k := range g.inRow {
+		g.unpack(first+k, x[k*g.width:][:g.width])
+	}
+}
+
 // quantJob is one pass of Quantize or Dequantize.
 type quantJob struct {
 	groups
@@ -134,9 +155,10 @@ type quantJob struct {
 	signs    matrix[uint8]
 	act      tensor.Act
 	back     bool
-	rows     bool // the pass goes over rows, for signs, else over groups
-	restored bool // of going back over rows: codes gave x its values
-	several  int  // rows that are encoded together
+	signed   bool // the pass does signs
+	byRow    bool // it goes over rows, else over groups
+	restored bool // of going back: codes gave x its values
+	several  int  // rows that are encoded together; 0: none are
 }
 
 // RunTask does a few groups, or rows.
@@ -147,7 +169,7 @@ func (j *quantJob) RunTask(worker, task int) {
 
 // block does groups or rows [lo,hi).
 func (j *quantJob) block(worker, lo, hi int) {
-	if j.several > 1 {
+	if j.several > 0 {
 		for ; lo < hi; lo += j.several {
 			j.encodeRows(lo, min(lo+j.several, hi), hi, j.scratch[worker])
 		}
@@ -155,12 +177,16 @@ func (j *quantJob) block(worker, lo, hi int) {
 	}
 	for i := lo; i < hi; i++ {
 		switch {
-		case j.back && j.rows:
+		case j.back && j.byRow:
 			j.restore(i)
 		case j.back:
 			j.decode(i, j.scratch[worker])
-		case j.rows:
+		case j.signed:
 			j.stage(i, j.scratch[worker])
+		case j.byRow:
+			for k := range j.inRow {
+				j.encode(i*j.inRow+k, j.scratch[worker])
+			}
 		default:
 			j.encode(i, j.scratch[worker])
 		}
@@ -172,39 +198,55 @@ const valuesTogether = 4096
 
 // together returns how many rows can be encoded by one call of the kernel.
 func (j *quantJob) together() int {
-	if j.back || j.codes == nil || j.bits == tensor.BF16Bits || j.width != j.x.cols || j.width%quant.Unit != 0 || !j.rows && j.bias != nil {
-		return 1
+	if j.back || !j.byRow || j.codes == nil || j.bits == tensor.BF16Bits || j.inRow == 0 || j.width%quant.Unit != 0 && !j.few() {
+		return 0
 	}
-	return max(1, valuesTogether/j.width)
+	return max(1, valuesTogether/j.x.cols)
 }
 
-// encodeRows does rows [lo,hi), whose groups they are, and asks for those up to end.
+// encodeRows does rows [lo,hi), whose groups do not cross rows, and asks for those up to end.
 func (j *quantJob) encodeRows(lo, hi, end int, buf []float32) {
-	width, units := j.width, j.width/quant.Unit
-	y := buf[:(hi-lo)*width]
-	zeros := buf[j.several*width:][:(hi-lo)*units]
-	invs := buf[j.several*(width+units):][:(hi-lo)*units]
-	inPlace := !j.rows && j.x.stride == width
+	cols, few := j.x.cols, j.few()
+	y, scratch := buf[:(hi-lo)*cols], buf[j.several*cols:]
+	inPlace := !j.signed && j.x.stride == cols
+	if inPlace {
+		y = j.x.s[lo*cols : hi*cols]
+	}
+	units := len(y) / quant.Unit
+	zeros, invs := scratch[:units], scratch[units:2*units]
 	for i := lo; i < hi; i++ {
-		x, to := j.x.row(i), y[(i-lo)*width:][:width]
+		x, to := j.x.row(i), y[(i-lo)*cols:][:cols]
 		var least, most float32
-		if j.rows {
+		switch {
+		case j.signed:
 			least, most = quant.Stage(x, j.bias, j.act == tensor.ReLU, to, j.signs.row(i))
-		} else if least, most = quant.Range(x); !inPlace {
+		case !inPlace:
 			copy(to, x)
 		}
-		zero, inv := j.describe(i, least, most)
-		for u := (i - lo) * units; u < (i-lo+1)*units; u++ {
-			zeros[u], invs[u] = zero, inv
+		if few {
+			continue
+		}
+		for k := range j.inRow {
+			if j.inRow > 1 || !j.signed {
+				least, most = quant.Range(to[k*j.width:][:j.width])
+			}
+			zero, inv := j.describe(i*j.inRow+k, least, most)
+			for u := range j.width / quant.Unit {
+				at := ((i-lo)*cols+k*j.width)/quant.Unit + u
+				zeros[at], invs[at] = zero, inv
+			}
 		}
 	}
 	for i := hi; i < min(hi+j.several, end); i++ {
 		rows.Fetch(j.x.row(i))
 	}
-	if inPlace {
-		y = j.x.s[lo*width : hi*width]
+	first, last := lo*j.inRow, hi*j.inRow
+	codes, word := j.codes[first*j.bytes:last*j.bytes], uint64(first)*j.words
+	if few {
+		quant.PackGroups(j.bits, j.key, word, y, j.packed[first:last], scratch, codes)
+	} else {
+		quant.PackAll(j.bits, zeros, invs, j.key, word, y, codes)
 	}
-	quant.PackAll(j.bits, zeros, invs, j.key, uint64(lo)*j.words, y, j.codes[lo*j.bytes:hi*j.bytes])
 }
 
 // stage writes the signs of row i and, where rows are the groups, its codes.
@@ -212,8 +254,16 @@ func (j *quantJob) stage(i int, buf []float32) {
 	x := j.x.row(i)
 	buf = buf[:len(x)]
 	lo, hi := quant.Stage(x, j.bias, j.act == tensor.ReLU, buf, j.signs.row(i))
-	if j.codes != nil {
+	switch {
+	case j.codes == nil:
+	case j.inRow == 1:
 		j.pack(i, buf, lo, hi)
+	default:
+		for k := range j.inRow {
+			y := buf[k*j.width:][:j.width]
+			lo, hi = quant.Range(y)
+			j.pack(i*j.inRow+k, y, lo, hi)
+		}
 	}
 }
 
@@ -260,16 +310,18 @@ func (j *quantJob) decode(i int, buf []float32) {
 	j.copy(i, x, true)
 }
 
-// restore gives row i the signs it had.
+// restore gives row i its values and the signs it had.
 func (j *quantJob) restore(i int) {
 	x := j.x.row(i)
 	switch {
 	case j.codes != nil:
-		j.unpack(i, x)
+		j.unpackRow(i, x)
 	case !j.restored:
 		clear(x)
 	}
-	quant.Unstage(j.bias, j.signs.row(i), x)
+	if j.signed {
+		quant.Unstage(j.bias, j.signs.row(i), x)
+	}
 }
 
 // Quantize writes signs = (x + bias > 0), codes and stats = those of act(x + bias).
@@ -279,10 +331,10 @@ func (q *Queue) Quantize(h tensor.Quant, bias, x, signs, codes, stats tensor.Ten
 	if !q.usable(bias, x, signs, codes, stats) || x.Rows == 0 || x.Cols == 0 {
 		return
 	}
-	if h.Group == 0 && q.joins(x, false, []tensor.Tensor{bias}, []tensor.Tensor{signs, codes, stats}) {
+	if inRows(h, x) && q.joins(x, false, []tensor.Tensor{bias}, []tensor.Tensor{signs, codes, stats}) {
 		j := q.put.quant()
-		*j = quantJob{act: h.Act, signs: view[uint8](signs), scratch: j.scratch, rows: signs.Present()}
-		if j.rows {
+		*j = quantJob{act: h.Act, signs: view[uint8](signs), scratch: j.scratch, signed: signs.Present(), byRow: true}
+		if j.signed {
 			j.bias = q.biasOf(bias, x.Cols)
 		}
 		j.groups = newGroups(h, x, codes, stats)
@@ -292,6 +344,12 @@ func (q *Queue) Quantize(h tensor.Quant, bias, x, signs, codes, stats tensor.Ten
 	}
 	q.flush()
 	q.quantPasses(h, bias, x, signs, codes, stats, false)
+}
+
+// inRows reports whether groups of x do not cross rows.
+func inRows(h tensor.Quant, x tensor.Tensor) bool {
+	_, width := h.Groups(x.Rows, x.Cols)
+	return width > 0 && x.Cols%width == 0
 }
 
 // biasOf returns the elements of a bias, zeros if it is absent.
@@ -311,40 +369,43 @@ func (q *Queue) Dequantize(h tensor.Quant, bias, signs, codes, stats, x tensor.T
 	}
 }
 
-// quantPasses goes over rows, over groups, or over both where they differ.
+// quantPasses goes over rows, over groups that cross them, or over both.
 func (q *Queue) quantPasses(h tensor.Quant, bias, x, signs, codes, stats tensor.Tensor, back bool) {
 	if x.Rows == 0 || x.Cols == 0 {
 		return
 	}
 	j := &q.quant
 	*j = quantJob{act: h.Act, back: back, signs: view[uint8](signs), scratch: j.scratch}
-	byRow := h.Group == 0
 	if signs.Present() {
 		j.bias = q.biasOf(bias, x.Cols)
-		rowCodes := codes
-		if !byRow {
-			rowCodes = tensor.Tensor{}
-		}
-		if back && codes.Present() && !byRow {
-			j.groups = newGroups(h, x, codes, stats)
-			q.runQuant(false)
-			j.restored = true
-		}
+	}
+	if inRows(h, x) {
+		j.groups = newGroups(h, x, codes, stats)
+		q.runQuant(signs.Present(), true)
+		return
+	}
+	pass := func() {
+		j.groups = newGroups(h, x, codes, stats)
+		q.runQuant(false, false)
+	}
+	if back && codes.Present() {
+		pass()
+		j.restored = true
+	}
+	if signs.Present() {
 		whole := h
 		whole.Group = 0
-		j.groups = newGroups(whole, x, rowCodes, stats)
-		q.runQuant(true)
-		if byRow || back || !codes.Present() {
-			return
-		}
+		j.groups = newGroups(whole, x, tensor.Tensor{}, stats)
+		q.runQuant(true, true)
 	}
-	j.groups = newGroups(h, x, codes, stats)
-	q.runQuant(false)
+	if !back && codes.Present() {
+		pass()
+	}
 }
 
-func (q *Queue) runQuant(rows bool) {
+func (q *Queue) runQuant(signed, byRow bool) {
 	j := &q.quant
-	j.rows = rows
+	j.signed, j.byRow = signed, byRow
 	j.prepare(q)
 	j.alone(q)
 }
@@ -356,8 +417,12 @@ func (j *quantJob) prepare(q *Queue) {
 	}
 	j.several = j.together()
 	need := j.width
-	if j.several > 1 {
-		need = j.several * (j.width + 2*j.width/quant.Unit)
+	if j.byRow {
+		need = j.x.cols
+		j.groupsOfTask = max(1, flatBlock/need)
+	}
+	if j.several > 0 {
+		need = j.several * (need + 2*need/quant.Few)
 	}
 	for i, s := range j.scratch {
 		if len(s) < need {
@@ -373,7 +438,7 @@ func (*quantJob) done(*Queue) {}
 
 // count returns the number of groups or rows.
 func (j *quantJob) count() int {
-	if j.rows {
+	if j.byRow {
 		return j.x.rows
 	}
 	return j.n

@@ -20,6 +20,16 @@ DATA blockOrderAVX512<>+48(SB)/8, $0x0000000000000003
 DATA blockOrderAVX512<>+56(SB)/8, $0x0000000000000007
 GLOBL blockOrderAVX512<>(SB), RODATA|NOPTR, $64
 
+DATA groupOrder<>+0(SB)/8, $0x0000000000000000
+DATA groupOrder<>+8(SB)/8, $0x0000000000000008
+DATA groupOrder<>+16(SB)/8, $0x0000000000000001
+DATA groupOrder<>+24(SB)/8, $0x0000000000000009
+DATA groupOrder<>+32(SB)/8, $0x0000000000000002
+DATA groupOrder<>+40(SB)/8, $0x000000000000000a
+DATA groupOrder<>+48(SB)/8, $0x0000000000000003
+DATA groupOrder<>+56(SB)/8, $0x000000000000000b
+GLOBL groupOrder<>(SB), RODATA|NOPTR, $64
+
 DATA bitOfLane<>+0(SB)/4, $0x00000001
 DATA bitOfLane<>+4(SB)/4, $0x00000002
 DATA bitOfLane<>+8(SB)/4, $0x00000004
@@ -1548,6 +1558,546 @@ unpack2AVX2_loop:
 	VZEROUPPER
 	RET
 
+// func packGroups2AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+// Requires: AVX, AVX2
+TEXT ·packGroups2AVX2(SB), NOSPLIT, $640-72
+	MOVQ         n+0(FP), AX
+	MOVQ         x+56(FP), CX
+	MOVQ         dst+64(FP), DX
+	MOVQ         zero+24(FP), BX
+	MOVQ         inv+32(FP), SI
+	MOVQ         step+40(FP), DI
+	VBROADCASTSS limit+48(FP), Y2
+	MOVQ         key+16(FP), R8
+	MOVL         R8, R9
+	SHRQ         $0x20, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, (SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 32(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 64(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 96(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 128(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 160(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 192(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 224(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 256(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 288(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 320(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 352(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 384(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 416(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 448(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 480(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 512(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 544(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 576(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 608(SP)
+	ADDL         $0xbb67ae85, R8
+	MOVQ         $0x00000000d2511f53, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y3
+	MOVQ         $0x00000000cd9e8d57, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y4
+	MOVQ         $0x0000000000000004, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y0
+	VPBROADCASTQ ctr+8(FP), Y5
+	VPADDQ       blockOrderAVX2<>+0(SB), Y5, Y5
+	MOVQ         $0x0000000000000008, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y6
+
+packGroups2AVX2_loop:
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VMOVAPS      Y5, Y7
+	VPSRLQ       $0x20, Y5, Y8
+	VPMULUDQ     Y3, Y7, Y7
+	VPMULUDQ     Y4, Y9, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y8, Y12, Y12
+	VPXOR        (SP), Y12, Y12
+	VPXOR        Y10, Y11, Y11
+	VPXOR        32(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        64(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        96(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        128(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        160(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        192(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        224(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        256(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        288(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        320(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        352(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        384(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        416(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        448(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        480(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        512(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        544(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        576(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        608(SP), Y11, Y11
+	VPADDQ       Y6, Y5, Y5
+	VPSLLQ       $0x20, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y12, Y7
+	VPSLLQ       $0x20, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y11, Y8
+	VPUNPCKLQDQ  Y8, Y7, Y9
+	VPUNPCKHQDQ  Y8, Y7, Y7
+	VMOVUPS      (CX), Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise0<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VMOVUPS      32(CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise0<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VMOVUPS      64(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y9, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x02, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VMOVUPS      96(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y7, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x02, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VMOVUPS      128(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise2<>+0(SB), Y9, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VMOVUPS      160(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise2<>+0(SB), Y7, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VMOVUPS      192(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise3<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x06, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VMOVUPS      224(CX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y0
+	VPADDD       Y0, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x06, Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X0
+	VPACKUSWB    X0, X8, X8
+	VMOVDQU      X8, (DX)
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VMOVAPS      Y5, Y7
+	VPSRLQ       $0x20, Y5, Y8
+	VPMULUDQ     Y3, Y7, Y7
+	VPMULUDQ     Y4, Y9, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y8, Y12, Y12
+	VPXOR        (SP), Y12, Y12
+	VPXOR        Y10, Y11, Y11
+	VPXOR        32(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        64(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        96(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        128(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        160(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        192(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        224(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        256(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        288(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        320(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        352(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        384(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        416(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        448(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        480(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        512(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        544(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        576(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        608(SP), Y11, Y11
+	VPADDQ       Y6, Y5, Y5
+	VPSLLQ       $0x20, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y12, Y7
+	VPSLLQ       $0x20, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y11, Y8
+	VPUNPCKLQDQ  Y8, Y7, Y9
+	VPUNPCKHQDQ  Y8, Y7, Y7
+	VMOVUPS      256(CX), Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise0<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VMOVUPS      288(CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise0<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VMOVUPS      320(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y9, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x02, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VMOVUPS      352(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y7, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x02, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VMOVUPS      384(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise2<>+0(SB), Y9, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VMOVUPS      416(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise2<>+0(SB), Y7, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VMOVUPS      448(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise3<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x06, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VMOVUPS      480(CX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y0
+	VPADDD       Y0, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x06, Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X0
+	VPACKUSWB    X0, X8, X8
+	VMOVDQU      X8, 16(DX)
+	ADDQ         $0x00000200, CX
+	ADDQ         $0x20, DX
+	SUBQ         $0x00000080, AX
+	JNZ          packGroups2AVX2_loop
+	VZEROUPPER
+	RET
+
+// func unpackGroups2AVX2(n int, stats *int32, src *byte, x *float32)
+// Requires: AVX, AVX2
+TEXT ·unpackGroups2AVX2(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         stats+8(FP), CX
+	MOVQ         src+16(FP), DX
+	MOVQ         x+24(FP), BX
+	MOVL         $0x00000003, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0xffff0000, SI
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Y1
+
+unpackGroups2AVX2_loop:
+	VPBROADCASTD (CX), Y3
+	VPSLLD       $0x10, Y3, Y2
+	VPAND        Y1, Y3, Y3
+	VPMOVZXBD    (DX), Y4
+	VPAND        Y0, Y4, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, (BX)
+	VPSRLD       $0x02, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, 64(BX)
+	VPSRLD       $0x04, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, 128(BX)
+	VPSRLD       $0x06, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VADDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 192(BX)
+	VPMOVZXBD    8(DX), Y4
+	VPAND        Y0, Y4, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, 32(BX)
+	VPSRLD       $0x02, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, 96(BX)
+	VPSRLD       $0x04, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, 160(BX)
+	VPSRLD       $0x06, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VADDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 224(BX)
+	ADDQ         $0x04, CX
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x10, DX
+	SUBQ         $0x00000040, AX
+	JNZ          unpackGroups2AVX2_loop
+	VZEROUPPER
+	RET
+
 // func pack4AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 // Requires: AVX, AVX2
 TEXT ·pack4AVX2(SB), NOSPLIT, $640-72
@@ -2127,6 +2677,546 @@ unpack4AVX2_loop:
 	VZEROUPPER
 	RET
 
+// func packGroups4AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+// Requires: AVX, AVX2
+TEXT ·packGroups4AVX2(SB), NOSPLIT, $640-72
+	MOVQ         n+0(FP), AX
+	MOVQ         x+56(FP), CX
+	MOVQ         dst+64(FP), DX
+	MOVQ         zero+24(FP), BX
+	MOVQ         inv+32(FP), SI
+	MOVQ         step+40(FP), DI
+	VBROADCASTSS limit+48(FP), Y2
+	MOVQ         key+16(FP), R8
+	MOVL         R8, R9
+	SHRQ         $0x20, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, (SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 32(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 64(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 96(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 128(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 160(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 192(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 224(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 256(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 288(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 320(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 352(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 384(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 416(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 448(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 480(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 512(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 544(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 576(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 608(SP)
+	ADDL         $0xbb67ae85, R8
+	MOVQ         $0x00000000d2511f53, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y3
+	MOVQ         $0x00000000cd9e8d57, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y4
+	MOVQ         $0x0000000000000004, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y0
+	VPBROADCASTQ ctr+8(FP), Y5
+	VPADDQ       blockOrderAVX2<>+0(SB), Y5, Y5
+	MOVQ         $0x0000000000000008, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y6
+
+packGroups4AVX2_loop:
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VMOVAPS      Y5, Y7
+	VPSRLQ       $0x20, Y5, Y8
+	VPMULUDQ     Y3, Y7, Y7
+	VPMULUDQ     Y4, Y9, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y8, Y12, Y12
+	VPXOR        (SP), Y12, Y12
+	VPXOR        Y10, Y11, Y11
+	VPXOR        32(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        64(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        96(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        128(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        160(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        192(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        224(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        256(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        288(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        320(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        352(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        384(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        416(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        448(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        480(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        512(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        544(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        576(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        608(SP), Y11, Y11
+	VPADDQ       Y6, Y5, Y5
+	VPSLLQ       $0x20, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y12, Y7
+	VPSLLQ       $0x20, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y11, Y8
+	VPUNPCKLQDQ  Y8, Y7, Y9
+	VPUNPCKHQDQ  Y8, Y7, Y7
+	VMOVUPS      (CX), Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise0<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VMOVUPS      32(CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise0<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VMOVUPS      64(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y9, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VMOVUPS      96(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y7, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, (DX)
+	VMOVUPS      128(CX), Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise2<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VMOVUPS      160(CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise2<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VMOVUPS      192(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise3<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VMOVUPS      224(CX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y0
+	VPADDD       Y0, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x04, Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X0
+	VPACKUSWB    X0, X8, X8
+	VMOVDQU      X8, 16(DX)
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VMOVAPS      Y5, Y7
+	VPSRLQ       $0x20, Y5, Y8
+	VPMULUDQ     Y3, Y7, Y7
+	VPMULUDQ     Y4, Y9, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y8, Y12, Y12
+	VPXOR        (SP), Y12, Y12
+	VPXOR        Y10, Y11, Y11
+	VPXOR        32(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        64(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        96(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        128(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        160(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        192(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        224(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        256(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        288(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        320(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        352(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        384(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        416(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        448(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        480(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        512(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        544(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        576(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        608(SP), Y11, Y11
+	VPADDQ       Y6, Y5, Y5
+	VPSLLQ       $0x20, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y12, Y7
+	VPSLLQ       $0x20, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y11, Y8
+	VPUNPCKLQDQ  Y8, Y7, Y9
+	VPUNPCKHQDQ  Y8, Y7, Y7
+	VMOVUPS      256(CX), Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise0<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VMOVUPS      288(CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise0<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VMOVUPS      320(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y9, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VMOVUPS      352(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y7, Y12
+	VPADDD       Y12, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, 32(DX)
+	VMOVUPS      384(CX), Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise2<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VMOVUPS      416(CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise2<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VMOVUPS      448(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise3<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VMOVUPS      480(CX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y0
+	VPADDD       Y0, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x04, Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X0
+	VPACKUSWB    X0, X8, X8
+	VMOVDQU      X8, 48(DX)
+	ADDQ         $0x00000200, CX
+	ADDQ         $0x40, DX
+	SUBQ         $0x00000080, AX
+	JNZ          packGroups4AVX2_loop
+	VZEROUPPER
+	RET
+
+// func unpackGroups4AVX2(n int, stats *int32, src *byte, x *float32)
+// Requires: AVX, AVX2
+TEXT ·unpackGroups4AVX2(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         stats+8(FP), CX
+	MOVQ         src+16(FP), DX
+	MOVQ         x+24(FP), BX
+	MOVL         $0x0000000f, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0xffff0000, SI
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Y1
+
+unpackGroups4AVX2_loop:
+	VPBROADCASTD (CX), Y3
+	VPSLLD       $0x10, Y3, Y2
+	VPAND        Y1, Y3, Y3
+	VPMOVZXBD    (DX), Y4
+	VPAND        Y0, Y4, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, (BX)
+	VPSRLD       $0x04, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VADDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 64(BX)
+	VPMOVZXBD    8(DX), Y4
+	VPAND        Y0, Y4, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, 32(BX)
+	VPSRLD       $0x04, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VADDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 96(BX)
+	VPMOVZXBD    16(DX), Y4
+	VPAND        Y0, Y4, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, 128(BX)
+	VPSRLD       $0x04, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VADDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 192(BX)
+	VPMOVZXBD    24(DX), Y4
+	VPAND        Y0, Y4, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, 160(BX)
+	VPSRLD       $0x04, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VADDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 224(BX)
+	ADDQ         $0x04, CX
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x20, DX
+	SUBQ         $0x00000040, AX
+	JNZ          unpackGroups4AVX2_loop
+	VZEROUPPER
+	RET
+
 // func pack8AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 // Requires: AVX, AVX2
 TEXT ·pack8AVX2(SB), NOSPLIT, $640-72
@@ -2691,6 +3781,822 @@ unpack8AVX2_loop:
 	ADDQ      $0x80, CX
 	SUBQ      $0x00000080, AX
 	JNZ       unpack8AVX2_loop
+	VZEROUPPER
+	RET
+
+// func packGroups8AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+// Requires: AVX, AVX2
+TEXT ·packGroups8AVX2(SB), NOSPLIT, $640-72
+	MOVQ         n+0(FP), AX
+	MOVQ         x+56(FP), CX
+	MOVQ         dst+64(FP), DX
+	MOVQ         zero+24(FP), BX
+	MOVQ         inv+32(FP), SI
+	MOVQ         step+40(FP), DI
+	VBROADCASTSS limit+48(FP), Y2
+	MOVQ         key+16(FP), R8
+	MOVL         R8, R9
+	SHRQ         $0x20, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, (SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 32(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 64(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 96(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 128(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 160(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 192(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 224(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 256(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 288(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 320(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 352(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 384(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 416(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 448(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 480(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 512(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 544(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 576(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 608(SP)
+	ADDL         $0xbb67ae85, R8
+	MOVQ         $0x00000000d2511f53, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y3
+	MOVQ         $0x00000000cd9e8d57, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y4
+	MOVQ         $0x0000000000000004, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y0
+	VPBROADCASTQ ctr+8(FP), Y5
+	VPADDQ       blockOrderAVX2<>+0(SB), Y5, Y5
+	MOVQ         $0x0000000000000008, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y6
+
+packGroups8AVX2_loop:
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VMOVAPS      Y5, Y7
+	VPSRLQ       $0x20, Y5, Y8
+	VPMULUDQ     Y3, Y7, Y7
+	VPMULUDQ     Y4, Y9, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y8, Y12, Y12
+	VPXOR        (SP), Y12, Y12
+	VPXOR        Y10, Y11, Y11
+	VPXOR        32(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        64(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        96(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        128(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        160(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        192(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        224(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        256(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        288(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        320(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        352(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        384(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        416(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        448(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        480(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        512(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        544(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        576(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        608(SP), Y11, Y11
+	VPADDQ       Y6, Y5, Y5
+	VPSLLQ       $0x20, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y12, Y7
+	VPSLLQ       $0x20, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y11, Y8
+	VPUNPCKLQDQ  Y8, Y7, Y9
+	VPUNPCKHQDQ  Y8, Y7, Y7
+	VMOVUPS      (CX), Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise0<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VMOVUPS      32(CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise0<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, (DX)
+	VMOVUPS      64(CX), Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise1<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VMOVUPS      96(CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise1<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, 16(DX)
+	VMOVUPS      128(CX), Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise2<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VMOVUPS      160(CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise2<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, 32(DX)
+	VMOVUPS      192(CX), Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise3<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VMOVUPS      224(CX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y0
+	VPADDD       Y0, Y9, Y9
+	VPSRLD       $0x10, Y9, Y0
+	VPACKUSDW    Y0, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X0
+	VPACKUSWB    X0, X8, X8
+	VMOVDQU      X8, 48(DX)
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VMOVAPS      Y5, Y7
+	VPSRLQ       $0x20, Y5, Y8
+	VPMULUDQ     Y3, Y7, Y7
+	VPMULUDQ     Y4, Y9, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y8, Y12, Y12
+	VPXOR        (SP), Y12, Y12
+	VPXOR        Y10, Y11, Y11
+	VPXOR        32(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        64(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        96(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        128(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        160(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        192(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        224(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        256(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        288(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        320(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        352(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        384(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        416(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        448(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        480(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y7
+	VPMULUDQ     Y4, Y11, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPSRLQ       $0x20, Y7, Y11
+	VPXOR        Y10, Y12, Y12
+	VPXOR        512(SP), Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        544(SP), Y11, Y11
+	VPMULUDQ     Y3, Y12, Y8
+	VPMULUDQ     Y4, Y11, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y9, Y12, Y12
+	VPXOR        576(SP), Y12, Y12
+	VPXOR        Y7, Y11, Y11
+	VPXOR        608(SP), Y11, Y11
+	VPADDQ       Y6, Y5, Y5
+	VPSLLQ       $0x20, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y12, Y7
+	VPSLLQ       $0x20, Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y11, Y8
+	VPUNPCKLQDQ  Y8, Y7, Y9
+	VPUNPCKHQDQ  Y8, Y7, Y7
+	VMOVUPS      256(CX), Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise0<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VMOVUPS      288(CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise0<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, 64(DX)
+	VMOVUPS      320(CX), Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise1<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VMOVUPS      352(CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise1<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, 80(DX)
+	VMOVUPS      384(CX), Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise2<>+0(SB), Y9, Y10
+	VPADDD       Y10, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VMOVUPS      416(CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPMINUD      Y2, Y10, Y10
+	VPSHUFB      noise2<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VPACKUSDW    Y10, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X10
+	VPACKUSWB    X10, X8, X8
+	VMOVDQU      X8, 96(DX)
+	VMOVUPS      448(CX), Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise3<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VMOVUPS      480(CX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y7, Y0
+	VPADDD       Y0, Y9, Y9
+	VPSRLD       $0x10, Y9, Y0
+	VPACKUSDW    Y0, Y8, Y8
+	VPERMQ       $0xd8, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X0
+	VPACKUSWB    X0, X8, X8
+	VMOVDQU      X8, 112(DX)
+	ADDQ         $0x00000200, CX
+	ADDQ         $0x80, DX
+	SUBQ         $0x00000080, AX
+	JNZ          packGroups8AVX2_loop
+	VZEROUPPER
+	RET
+
+// func unpackGroups8AVX2(n int, stats *int32, src *byte, x *float32)
+// Requires: AVX, AVX2
+TEXT ·unpackGroups8AVX2(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         stats+8(FP), CX
+	MOVQ         src+16(FP), DX
+	MOVQ         x+24(FP), BX
+	MOVL         $0x000000ff, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0xffff0000, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+
+unpackGroups8AVX2_loop:
+	VPBROADCASTD (CX), Y2
+	VPSLLD       $0x10, Y2, Y1
+	VPAND        Y0, Y2, Y2
+	VPMOVZXBD    (DX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VADDPS       Y1, Y3, Y3
+	VMOVUPS      Y3, (BX)
+	VPMOVZXBD    8(DX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VADDPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 32(BX)
+	VPMOVZXBD    16(DX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VADDPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 64(BX)
+	VPMOVZXBD    24(DX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VADDPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 96(BX)
+	VPMOVZXBD    32(DX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VADDPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 128(BX)
+	VPMOVZXBD    40(DX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VADDPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 160(BX)
+	VPMOVZXBD    48(DX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VADDPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 192(BX)
+	VPMOVZXBD    56(DX), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VADDPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 224(BX)
+	ADDQ         $0x04, CX
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x40, DX
+	SUBQ         $0x00000040, AX
+	JNZ          unpackGroups8AVX2_loop
+	VZEROUPPER
+	RET
+
+// func describeAVX2(n int, levels float32, x *float32, stats *int32, zero *float32, inv *float32)
+// Requires: AVX, AVX2
+TEXT ·describeAVX2(SB), NOSPLIT, $0-48
+	MOVQ         n+0(FP), AX
+	MOVQ         x+16(FP), CX
+	MOVQ         stats+24(FP), DX
+	MOVQ         zero+32(FP), BX
+	MOVQ         inv+40(FP), SI
+	VBROADCASTSS levels+8(FP), Y0
+	MOVL         $0x00000000, DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x80000000, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Y3
+	MOVL         $0x47800000, DI
+	VMOVD        DI, X4
+	VPBROADCASTD X4, Y4
+	MOVL         $0x7f7fffff, DI
+	VMOVD        DI, X5
+	VPBROADCASTD X5, Y5
+
+describeAVX2_loop:
+	VMOVUPS    (CX), Y6
+	VMOVUPS    32(CX), Y7
+	VMINPS     Y7, Y6, Y8
+	VMAXPS     Y7, Y6, Y6
+	VMOVUPS    64(CX), Y7
+	VMINPS     Y7, Y8, Y8
+	VMAXPS     Y7, Y6, Y6
+	VMOVUPS    96(CX), Y7
+	VMINPS     Y7, Y8, Y8
+	VMAXPS     Y7, Y6, Y6
+	VMOVUPS    128(CX), Y7
+	VMINPS     Y7, Y8, Y8
+	VMAXPS     Y7, Y6, Y6
+	VMOVUPS    160(CX), Y7
+	VMINPS     Y7, Y8, Y8
+	VMAXPS     Y7, Y6, Y6
+	VMOVUPS    192(CX), Y7
+	VMINPS     Y7, Y8, Y8
+	VMAXPS     Y7, Y6, Y6
+	VMOVUPS    224(CX), Y7
+	VMINPS     Y7, Y8, Y8
+	VMAXPS     Y7, Y6, Y6
+	VMOVUPS    256(CX), Y7
+	VMOVUPS    288(CX), Y9
+	VMINPS     Y9, Y7, Y10
+	VMAXPS     Y9, Y7, Y7
+	VMOVUPS    320(CX), Y9
+	VMINPS     Y9, Y10, Y10
+	VMAXPS     Y9, Y7, Y7
+	VMOVUPS    352(CX), Y9
+	VMINPS     Y9, Y10, Y10
+	VMAXPS     Y9, Y7, Y7
+	VMOVUPS    384(CX), Y9
+	VMINPS     Y9, Y10, Y10
+	VMAXPS     Y9, Y7, Y7
+	VMOVUPS    416(CX), Y9
+	VMINPS     Y9, Y10, Y10
+	VMAXPS     Y9, Y7, Y7
+	VMOVUPS    448(CX), Y9
+	VMINPS     Y9, Y10, Y10
+	VMAXPS     Y9, Y7, Y7
+	VMOVUPS    480(CX), Y9
+	VMINPS     Y9, Y10, Y10
+	VMAXPS     Y9, Y7, Y7
+	VUNPCKLPS  Y10, Y8, Y9
+	VUNPCKHPS  Y10, Y8, Y8
+	VMINPS     Y8, Y9, Y9
+	VUNPCKLPS  Y7, Y6, Y8
+	VUNPCKHPS  Y7, Y6, Y6
+	VMAXPS     Y6, Y8, Y8
+	VMOVUPS    512(CX), Y6
+	VMOVUPS    544(CX), Y7
+	VMINPS     Y7, Y6, Y10
+	VMAXPS     Y7, Y6, Y6
+	VMOVUPS    576(CX), Y7
+	VMINPS     Y7, Y10, Y10
+	VMAXPS     Y7, Y6, Y6
+	VMOVUPS    608(CX), Y7
+	VMINPS     Y7, Y10, Y10
+	VMAXPS     Y7, Y6, Y6
+	VMOVUPS    640(CX), Y7
+	VMINPS     Y7, Y10, Y10
+	VMAXPS     Y7, Y6, Y6
+	VMOVUPS    672(CX), Y7
+	VMINPS     Y7, Y10, Y10
+	VMAXPS     Y7, Y6, Y6
+	VMOVUPS    704(CX), Y7
+	VMINPS     Y7, Y10, Y10
+	VMAXPS     Y7, Y6, Y6
+	VMOVUPS    736(CX), Y7
+	VMINPS     Y7, Y10, Y10
+	VMAXPS     Y7, Y6, Y6
+	VMOVUPS    768(CX), Y7
+	VMOVUPS    800(CX), Y11
+	VMINPS     Y11, Y7, Y12
+	VMAXPS     Y11, Y7, Y7
+	VMOVUPS    832(CX), Y11
+	VMINPS     Y11, Y12, Y12
+	VMAXPS     Y11, Y7, Y7
+	VMOVUPS    864(CX), Y11
+	VMINPS     Y11, Y12, Y12
+	VMAXPS     Y11, Y7, Y7
+	VMOVUPS    896(CX), Y11
+	VMINPS     Y11, Y12, Y12
+	VMAXPS     Y11, Y7, Y7
+	VMOVUPS    928(CX), Y11
+	VMINPS     Y11, Y12, Y12
+	VMAXPS     Y11, Y7, Y7
+	VMOVUPS    960(CX), Y11
+	VMINPS     Y11, Y12, Y12
+	VMAXPS     Y11, Y7, Y7
+	VMOVUPS    992(CX), Y11
+	VMINPS     Y11, Y12, Y12
+	VMAXPS     Y11, Y7, Y7
+	VUNPCKLPS  Y12, Y10, Y11
+	VUNPCKHPS  Y12, Y10, Y10
+	VMINPS     Y10, Y11, Y11
+	VUNPCKLPS  Y7, Y6, Y10
+	VUNPCKHPS  Y7, Y6, Y6
+	VMAXPS     Y6, Y10, Y10
+	VUNPCKLPD  Y11, Y9, Y6
+	VUNPCKHPD  Y11, Y9, Y7
+	VMINPS     Y7, Y6, Y6
+	VUNPCKLPD  Y10, Y8, Y7
+	VUNPCKHPD  Y10, Y8, Y8
+	VMAXPS     Y8, Y7, Y7
+	VMOVUPS    1024(CX), Y8
+	VMOVUPS    1056(CX), Y9
+	VMINPS     Y9, Y8, Y10
+	VMAXPS     Y9, Y8, Y8
+	VMOVUPS    1088(CX), Y9
+	VMINPS     Y9, Y10, Y10
+	VMAXPS     Y9, Y8, Y8
+	VMOVUPS    1120(CX), Y9
+	VMINPS     Y9, Y10, Y10
+	VMAXPS     Y9, Y8, Y8
+	VMOVUPS    1152(CX), Y9
+	VMINPS     Y9, Y10, Y10
+	VMAXPS     Y9, Y8, Y8
+	VMOVUPS    1184(CX), Y9
+	VMINPS     Y9, Y10, Y10
+	VMAXPS     Y9, Y8, Y8
+	VMOVUPS    1216(CX), Y9
+	VMINPS     Y9, Y10, Y10
+	VMAXPS     Y9, Y8, Y8
+	VMOVUPS    1248(CX), Y9
+	VMINPS     Y9, Y10, Y10
+	VMAXPS     Y9, Y8, Y8
+	VMOVUPS    1280(CX), Y9
+	VMOVUPS    1312(CX), Y11
+	VMINPS     Y11, Y9, Y12
+	VMAXPS     Y11, Y9, Y9
+	VMOVUPS    1344(CX), Y11
+	VMINPS     Y11, Y12, Y12
+	VMAXPS     Y11, Y9, Y9
+	VMOVUPS    1376(CX), Y11
+	VMINPS     Y11, Y12, Y12
+	VMAXPS     Y11, Y9, Y9
+	VMOVUPS    1408(CX), Y11
+	VMINPS     Y11, Y12, Y12
+	VMAXPS     Y11, Y9, Y9
+	VMOVUPS    1440(CX), Y11
+	VMINPS     Y11, Y12, Y12
+	VMAXPS     Y11, Y9, Y9
+	VMOVUPS    1472(CX), Y11
+	VMINPS     Y11, Y12, Y12
+	VMAXPS     Y11, Y9, Y9
+	VMOVUPS    1504(CX), Y11
+	VMINPS     Y11, Y12, Y12
+	VMAXPS     Y11, Y9, Y9
+	VUNPCKLPS  Y12, Y10, Y11
+	VUNPCKHPS  Y12, Y10, Y10
+	VMINPS     Y10, Y11, Y11
+	VUNPCKLPS  Y9, Y8, Y10
+	VUNPCKHPS  Y9, Y8, Y8
+	VMAXPS     Y8, Y10, Y10
+	VMOVUPS    1536(CX), Y8
+	VMOVUPS    1568(CX), Y9
+	VMINPS     Y9, Y8, Y12
+	VMAXPS     Y9, Y8, Y8
+	VMOVUPS    1600(CX), Y9
+	VMINPS     Y9, Y12, Y12
+	VMAXPS     Y9, Y8, Y8
+	VMOVUPS    1632(CX), Y9
+	VMINPS     Y9, Y12, Y12
+	VMAXPS     Y9, Y8, Y8
+	VMOVUPS    1664(CX), Y9
+	VMINPS     Y9, Y12, Y12
+	VMAXPS     Y9, Y8, Y8
+	VMOVUPS    1696(CX), Y9
+	VMINPS     Y9, Y12, Y12
+	VMAXPS     Y9, Y8, Y8
+	VMOVUPS    1728(CX), Y9
+	VMINPS     Y9, Y12, Y12
+	VMAXPS     Y9, Y8, Y8
+	VMOVUPS    1760(CX), Y9
+	VMINPS     Y9, Y12, Y12
+	VMAXPS     Y9, Y8, Y8
+	VMOVUPS    1792(CX), Y9
+	VMOVUPS    1824(CX), Y13
+	VMINPS     Y13, Y9, Y14
+	VMAXPS     Y13, Y9, Y9
+	VMOVUPS    1856(CX), Y13
+	VMINPS     Y13, Y14, Y14
+	VMAXPS     Y13, Y9, Y9
+	VMOVUPS    1888(CX), Y13
+	VMINPS     Y13, Y14, Y14
+	VMAXPS     Y13, Y9, Y9
+	VMOVUPS    1920(CX), Y13
+	VMINPS     Y13, Y14, Y14
+	VMAXPS     Y13, Y9, Y9
+	VMOVUPS    1952(CX), Y13
+	VMINPS     Y13, Y14, Y14
+	VMAXPS     Y13, Y9, Y9
+	VMOVUPS    1984(CX), Y13
+	VMINPS     Y13, Y14, Y14
+	VMAXPS     Y13, Y9, Y9
+	VMOVUPS    2016(CX), Y13
+	VMINPS     Y13, Y14, Y14
+	VMAXPS     Y13, Y9, Y9
+	VUNPCKLPS  Y14, Y12, Y13
+	VUNPCKHPS  Y14, Y12, Y12
+	VMINPS     Y12, Y13, Y13
+	VUNPCKLPS  Y9, Y8, Y12
+	VUNPCKHPS  Y9, Y8, Y8
+	VMAXPS     Y8, Y12, Y12
+	VUNPCKLPD  Y13, Y11, Y8
+	VUNPCKHPD  Y13, Y11, Y9
+	VMINPS     Y9, Y8, Y8
+	VUNPCKLPD  Y12, Y10, Y9
+	VUNPCKHPD  Y12, Y10, Y10
+	VMAXPS     Y10, Y9, Y9
+	VPERM2F128 $0x20, Y8, Y6, Y10
+	VPERM2F128 $0x31, Y8, Y6, Y6
+	VMINPS     Y6, Y10, Y10
+	VPERM2F128 $0x20, Y9, Y7, Y6
+	VPERM2F128 $0x31, Y9, Y7, Y7
+	VMAXPS     Y7, Y6, Y6
+	VADDPS     Y1, Y10, Y10
+	VADDPS     Y1, Y6, Y6
+	VPSRAD     $0x1f, Y10, Y7
+	VPSRLD     $0x10, Y7, Y7
+	VPADDD     Y7, Y10, Y8
+	VPAND      Y3, Y8, Y8
+	VSUBPS     Y8, Y6, Y6
+	VDIVPS     Y0, Y6, Y6
+	VPXOR      Y2, Y6, Y6
+	VPSRAD     $0x1f, Y6, Y7
+	VPSRLD     $0x10, Y7, Y7
+	VPADDD     Y7, Y6, Y6
+	VPAND      Y3, Y6, Y6
+	VPXOR      Y2, Y6, Y6
+	VDIVPS     Y6, Y4, Y7
+	VMINPS     Y7, Y5, Y7
+	VCMPPS     $0x00, Y1, Y6, Y9
+	VANDNPS    Y7, Y9, Y7
+	VMOVUPS    Y8, (BX)
+	VMOVUPS    Y7, (SI)
+	VPSRLD     $0x10, Y8, Y8
+	VPOR       Y8, Y6, Y6
+	VMOVDQU    Y6, (DX)
+	ADDQ       $0x00000800, CX
+	ADDQ       $0x20, DX
+	ADDQ       $0x20, BX
+	ADDQ       $0x20, SI
+	SUBQ       $0x00000200, AX
+	JNZ        describeAVX2_loop
 	VZEROUPPER
 	RET
 
@@ -3557,6 +5463,299 @@ unpack2AVX512_loop:
 	VZEROUPPER
 	RET
 
+// func packGroups2AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·packGroups2AVX512(SB), NOSPLIT, $80-72
+	MOVQ            n+0(FP), AX
+	MOVQ            x+56(FP), CX
+	MOVQ            dst+64(FP), DX
+	MOVQ            zero+24(FP), BX
+	MOVQ            inv+32(FP), SI
+	MOVQ            step+40(FP), DI
+	VBROADCASTSS    limit+48(FP), Z2
+	VBROADCASTI32X4 noise0<>+0(SB), Z3
+	VBROADCASTI32X4 noise1<>+0(SB), Z4
+	VBROADCASTI32X4 noise2<>+0(SB), Z5
+	VBROADCASTI32X4 noise3<>+0(SB), Z6
+	MOVL            $0x00000003, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z0
+	MOVL            $0x0000000c, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z7
+	MOVL            $0x00000030, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z8
+	MOVL            $0x000000c0, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z9
+	MOVQ            key+16(FP), R8
+	MOVL            R8, R9
+	SHRQ            $0x20, R8
+	MOVL            R9, (SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 4(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 8(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 12(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 16(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 20(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 24(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 28(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 32(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 36(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 40(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 44(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 48(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 52(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 56(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 60(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 64(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 68(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 72(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 76(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVQ            $0x00000000d2511f53, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z10
+	MOVQ            $0x00000000cd9e8d57, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z11
+	MOVQ            $0x0000000000000008, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z0
+	VPBROADCASTQ    ctr+8(FP), Z12
+	VPADDQ          groupOrder<>+0(SB), Z12, Z12
+	MOVL            $0x0000aaaa, R8
+	KMOVW           R8, K1
+	MOVQ            ctr+8(FP), R8
+	SHRQ            $0x20, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z0
+	VPXORD.BCST     (SP), Z0, Z0
+	VPXORD          Z13, Z13, Z13
+	VPXORD.BCST     4(SP), Z13, Z13
+	VPMULUDQ        Z10, Z0, Z14
+	VPSHUFD         $0xf5, Z14, Z15
+	VPXORD.BCST     12(SP), Z15, Z15
+	MOVQ            $0x0000000000000010, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z16
+
+packGroups2AVX512_loop:
+	VBROADCASTSS    (BX), Z0
+	VBROADCASTSS    (SI), Z1
+	ADDQ            DI, BX
+	ADDQ            DI, SI
+	VPMULUDQ        Z10, Z12, Z17
+	VPSHUFD         $0xf5, Z17, Z18
+	VPXORD          Z13, Z18, Z18
+	VPMULUDQ        Z11, Z18, Z18
+	VPSHUFD         $0xf5, Z18, Z19
+	VPXORD.BCST     8(SP), Z19, Z19
+	VPXORD          Z15, Z17, Z17
+	VPADDQ          Z16, Z12, Z12
+	VPMULUDQ        Z10, Z19, Z19
+	VPMULUDQ        Z11, Z17, Z17
+	VPSHUFD         $0xf5, Z17, Z21
+	VPSHUFD         $0xf5, Z19, Z20
+	VPTERNLOGD.BCST $0x96, 16(SP), Z18, Z21
+	VPTERNLOGD.BCST $0x96, 20(SP), Z14, Z20
+	VPMULUDQ        Z10, Z21, Z18
+	VPMULUDQ        Z11, Z20, Z20
+	VPSHUFD         $0xf5, Z20, Z22
+	VPSHUFD         $0xf5, Z18, Z21
+	VPTERNLOGD.BCST $0x96, 24(SP), Z17, Z22
+	VPTERNLOGD.BCST $0x96, 28(SP), Z19, Z21
+	VPMULUDQ        Z10, Z22, Z17
+	VPMULUDQ        Z11, Z21, Z19
+	VPSHUFD         $0xf5, Z19, Z22
+	VPSHUFD         $0xf5, Z17, Z21
+	VPTERNLOGD.BCST $0x96, 32(SP), Z20, Z22
+	VPTERNLOGD.BCST $0x96, 36(SP), Z18, Z21
+	VPMULUDQ        Z10, Z22, Z18
+	VPMULUDQ        Z11, Z21, Z20
+	VPSHUFD         $0xf5, Z20, Z22
+	VPSHUFD         $0xf5, Z18, Z21
+	VPTERNLOGD.BCST $0x96, 40(SP), Z19, Z22
+	VPTERNLOGD.BCST $0x96, 44(SP), Z17, Z21
+	VPMULUDQ        Z10, Z22, Z17
+	VPMULUDQ        Z11, Z21, Z19
+	VPSHUFD         $0xf5, Z19, Z22
+	VPSHUFD         $0xf5, Z17, Z21
+	VPTERNLOGD.BCST $0x96, 48(SP), Z20, Z22
+	VPTERNLOGD.BCST $0x96, 52(SP), Z18, Z21
+	VPMULUDQ        Z10, Z22, Z18
+	VPMULUDQ        Z11, Z21, Z20
+	VPSHUFD         $0xf5, Z20, Z22
+	VPSHUFD         $0xf5, Z18, Z21
+	VPTERNLOGD.BCST $0x96, 56(SP), Z19, Z22
+	VPTERNLOGD.BCST $0x96, 60(SP), Z17, Z21
+	VPMULUDQ        Z10, Z22, Z17
+	VPMULUDQ        Z11, Z21, Z19
+	VPSHUFD         $0xf5, Z19, Z22
+	VPSHUFD         $0xf5, Z17, Z21
+	VPTERNLOGD.BCST $0x96, 64(SP), Z20, Z22
+	VPTERNLOGD.BCST $0x96, 68(SP), Z18, Z21
+	VPMULUDQ        Z10, Z22, Z18
+	VPMULUDQ        Z11, Z21, Z20
+	VPSHUFD         $0xf5, Z20, Z22
+	VPSHUFD         $0xf5, Z18, Z21
+	VPTERNLOGD.BCST $0x96, 72(SP), Z19, Z22
+	VPTERNLOGD.BCST $0x96, 76(SP), Z17, Z21
+	VPSHUFD         $0xa0, Z20, K1, Z22
+	VPSHUFD         $0xa0, Z18, K1, Z21
+	VPUNPCKLQDQ     Z21, Z22, Z17
+	VPUNPCKHQDQ     Z21, Z22, Z18
+	VMOVUPS         (CX), Z19
+	VSUBPS          Z0, Z19, Z19
+	VMULPS          Z1, Z19, Z19
+	VCVTPS2DQ       Z19, Z19
+	VPMINUD         Z2, Z19, Z19
+	VPSHUFB         Z3, Z17, Z20
+	VPADDD          Z20, Z19, Z19
+	VPSRLD          $0x10, Z19, Z19
+	VMOVUPS         64(CX), Z20
+	VSUBPS          Z0, Z20, Z20
+	VMULPS          Z1, Z20, Z20
+	VCVTPS2DQ       Z20, Z20
+	VPMINUD         Z2, Z20, Z20
+	VPSHUFB         Z4, Z17, Z21
+	VPADDD          Z21, Z20, Z20
+	VPSRLD          $0x0e, Z20, Z20
+	VPTERNLOGD      $0xf8, Z7, Z20, Z19
+	VMOVUPS         128(CX), Z20
+	VSUBPS          Z0, Z20, Z20
+	VMULPS          Z1, Z20, Z20
+	VCVTPS2DQ       Z20, Z20
+	VPMINUD         Z2, Z20, Z20
+	VPSHUFB         Z5, Z17, Z21
+	VPADDD          Z21, Z20, Z20
+	VPSRLD          $0x0c, Z20, Z20
+	VPTERNLOGD      $0xf8, Z8, Z20, Z19
+	VMOVUPS         192(CX), Z20
+	VSUBPS          Z0, Z20, Z20
+	VMULPS          Z1, Z20, Z20
+	VCVTPS2DQ       Z20, Z20
+	VPMINUD         Z2, Z20, Z20
+	VPSHUFB         Z6, Z17, Z0
+	VPADDD          Z0, Z20, Z20
+	VPSRLD          $0x0a, Z20, Z20
+	VPTERNLOGD      $0xf8, Z9, Z20, Z19
+	VPMOVDB         Z19, (DX)
+	VBROADCASTSS    (BX), Z0
+	VBROADCASTSS    (SI), Z1
+	ADDQ            DI, BX
+	ADDQ            DI, SI
+	VMOVUPS         256(CX), Z17
+	VSUBPS          Z0, Z17, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z3, Z18, Z19
+	VPADDD          Z19, Z17, Z17
+	VPSRLD          $0x10, Z17, Z17
+	VMOVUPS         320(CX), Z19
+	VSUBPS          Z0, Z19, Z19
+	VMULPS          Z1, Z19, Z19
+	VCVTPS2DQ       Z19, Z19
+	VPMINUD         Z2, Z19, Z19
+	VPSHUFB         Z4, Z18, Z20
+	VPADDD          Z20, Z19, Z19
+	VPSRLD          $0x0e, Z19, Z19
+	VPTERNLOGD      $0xf8, Z7, Z19, Z17
+	VMOVUPS         384(CX), Z19
+	VSUBPS          Z0, Z19, Z19
+	VMULPS          Z1, Z19, Z19
+	VCVTPS2DQ       Z19, Z19
+	VPMINUD         Z2, Z19, Z19
+	VPSHUFB         Z5, Z18, Z20
+	VPADDD          Z20, Z19, Z19
+	VPSRLD          $0x0c, Z19, Z19
+	VPTERNLOGD      $0xf8, Z8, Z19, Z17
+	VMOVUPS         448(CX), Z19
+	VSUBPS          Z0, Z19, Z19
+	VMULPS          Z1, Z19, Z19
+	VCVTPS2DQ       Z19, Z19
+	VPMINUD         Z2, Z19, Z19
+	VPSHUFB         Z6, Z18, Z0
+	VPADDD          Z0, Z19, Z19
+	VPSRLD          $0x0a, Z19, Z19
+	VPTERNLOGD      $0xf8, Z9, Z19, Z17
+	VPMOVDB         Z17, 16(DX)
+	ADDQ            $0x00000200, CX
+	ADDQ            $0x20, DX
+	SUBQ            $0x00000080, AX
+	JNZ             packGroups2AVX512_loop
+	VZEROUPPER
+	RET
+
+// func unpackGroups2AVX512(n int, stats *int32, src *byte, x *float32)
+// Requires: AVX, AVX512F
+TEXT ·unpackGroups2AVX512(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         stats+8(FP), CX
+	MOVQ         src+16(FP), DX
+	MOVQ         x+24(FP), BX
+	MOVL         $0x00000003, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0xffff0000, SI
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Z1
+
+unpackGroups2AVX512_loop:
+	VPBROADCASTD (CX), Z3
+	VPSLLD       $0x10, Z3, Z2
+	VPANDD       Z1, Z3, Z3
+	VPMOVZXBD    (DX), Z4
+	VPANDD       Z0, Z4, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z3, Z5, Z5
+	VADDPS       Z2, Z5, Z5
+	VMOVUPS      Z5, (BX)
+	VPSRLD       $0x02, Z4, Z5
+	VPANDD       Z0, Z5, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z3, Z5, Z5
+	VADDPS       Z2, Z5, Z5
+	VMOVUPS      Z5, 64(BX)
+	VPSRLD       $0x04, Z4, Z5
+	VPANDD       Z0, Z5, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z3, Z5, Z5
+	VADDPS       Z2, Z5, Z5
+	VMOVUPS      Z5, 128(BX)
+	VPSRLD       $0x06, Z4, Z4
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z3, Z4, Z4
+	VADDPS       Z2, Z4, Z4
+	VMOVUPS      Z4, 192(BX)
+	ADDQ         $0x04, CX
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x10, DX
+	SUBQ         $0x00000040, AX
+	JNZ          unpackGroups2AVX512_loop
+	VZEROUPPER
+	RET
+
 // func pack4AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·pack4AVX512(SB), NOSPLIT, $80-72
@@ -3856,6 +6055,292 @@ unpack4AVX512_loop:
 	VZEROUPPER
 	RET
 
+// func packGroups4AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·packGroups4AVX512(SB), NOSPLIT, $80-72
+	MOVQ            n+0(FP), AX
+	MOVQ            x+56(FP), CX
+	MOVQ            dst+64(FP), DX
+	MOVQ            zero+24(FP), BX
+	MOVQ            inv+32(FP), SI
+	MOVQ            step+40(FP), DI
+	VBROADCASTSS    limit+48(FP), Z2
+	VBROADCASTI32X4 noise0<>+0(SB), Z3
+	VBROADCASTI32X4 noise1<>+0(SB), Z4
+	VBROADCASTI32X4 noise2<>+0(SB), Z5
+	VBROADCASTI32X4 noise3<>+0(SB), Z6
+	MOVL            $0x0000000f, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z0
+	MOVL            $0x000000f0, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z7
+	MOVQ            key+16(FP), R8
+	MOVL            R8, R9
+	SHRQ            $0x20, R8
+	MOVL            R9, (SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 4(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 8(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 12(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 16(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 20(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 24(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 28(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 32(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 36(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 40(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 44(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 48(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 52(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 56(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 60(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 64(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 68(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 72(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 76(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVQ            $0x00000000d2511f53, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z8
+	MOVQ            $0x00000000cd9e8d57, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z9
+	MOVQ            $0x0000000000000008, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z0
+	VPBROADCASTQ    ctr+8(FP), Z10
+	VPADDQ          groupOrder<>+0(SB), Z10, Z10
+	MOVL            $0x0000aaaa, R8
+	KMOVW           R8, K1
+	MOVQ            ctr+8(FP), R8
+	SHRQ            $0x20, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z0
+	VPXORD.BCST     (SP), Z0, Z0
+	VPXORD          Z11, Z11, Z11
+	VPXORD.BCST     4(SP), Z11, Z11
+	VPMULUDQ        Z8, Z0, Z12
+	VPSHUFD         $0xf5, Z12, Z13
+	VPXORD.BCST     12(SP), Z13, Z13
+	MOVQ            $0x0000000000000010, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z14
+
+packGroups4AVX512_loop:
+	VBROADCASTSS    (BX), Z0
+	VBROADCASTSS    (SI), Z1
+	ADDQ            DI, BX
+	ADDQ            DI, SI
+	VPMULUDQ        Z8, Z10, Z15
+	VPSHUFD         $0xf5, Z15, Z16
+	VPXORD          Z11, Z16, Z16
+	VPMULUDQ        Z9, Z16, Z16
+	VPSHUFD         $0xf5, Z16, Z17
+	VPXORD.BCST     8(SP), Z17, Z17
+	VPXORD          Z13, Z15, Z15
+	VPADDQ          Z14, Z10, Z10
+	VPMULUDQ        Z8, Z17, Z17
+	VPMULUDQ        Z9, Z15, Z15
+	VPSHUFD         $0xf5, Z15, Z19
+	VPSHUFD         $0xf5, Z17, Z18
+	VPTERNLOGD.BCST $0x96, 16(SP), Z16, Z19
+	VPTERNLOGD.BCST $0x96, 20(SP), Z12, Z18
+	VPMULUDQ        Z8, Z19, Z16
+	VPMULUDQ        Z9, Z18, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z16, Z19
+	VPTERNLOGD.BCST $0x96, 24(SP), Z15, Z20
+	VPTERNLOGD.BCST $0x96, 28(SP), Z17, Z19
+	VPMULUDQ        Z8, Z20, Z15
+	VPMULUDQ        Z9, Z19, Z17
+	VPSHUFD         $0xf5, Z17, Z20
+	VPSHUFD         $0xf5, Z15, Z19
+	VPTERNLOGD.BCST $0x96, 32(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 36(SP), Z16, Z19
+	VPMULUDQ        Z8, Z20, Z16
+	VPMULUDQ        Z9, Z19, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z16, Z19
+	VPTERNLOGD.BCST $0x96, 40(SP), Z17, Z20
+	VPTERNLOGD.BCST $0x96, 44(SP), Z15, Z19
+	VPMULUDQ        Z8, Z20, Z15
+	VPMULUDQ        Z9, Z19, Z17
+	VPSHUFD         $0xf5, Z17, Z20
+	VPSHUFD         $0xf5, Z15, Z19
+	VPTERNLOGD.BCST $0x96, 48(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 52(SP), Z16, Z19
+	VPMULUDQ        Z8, Z20, Z16
+	VPMULUDQ        Z9, Z19, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z16, Z19
+	VPTERNLOGD.BCST $0x96, 56(SP), Z17, Z20
+	VPTERNLOGD.BCST $0x96, 60(SP), Z15, Z19
+	VPMULUDQ        Z8, Z20, Z15
+	VPMULUDQ        Z9, Z19, Z17
+	VPSHUFD         $0xf5, Z17, Z20
+	VPSHUFD         $0xf5, Z15, Z19
+	VPTERNLOGD.BCST $0x96, 64(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 68(SP), Z16, Z19
+	VPMULUDQ        Z8, Z20, Z16
+	VPMULUDQ        Z9, Z19, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z16, Z19
+	VPTERNLOGD.BCST $0x96, 72(SP), Z17, Z20
+	VPTERNLOGD.BCST $0x96, 76(SP), Z15, Z19
+	VPSHUFD         $0xa0, Z18, K1, Z20
+	VPSHUFD         $0xa0, Z16, K1, Z19
+	VPUNPCKLQDQ     Z19, Z20, Z15
+	VPUNPCKHQDQ     Z19, Z20, Z16
+	VMOVUPS         (CX), Z17
+	VSUBPS          Z0, Z17, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z3, Z15, Z18
+	VPADDD          Z18, Z17, Z17
+	VPSRLD          $0x10, Z17, Z17
+	VMOVUPS         64(CX), Z18
+	VSUBPS          Z0, Z18, Z18
+	VMULPS          Z1, Z18, Z18
+	VCVTPS2DQ       Z18, Z18
+	VPMINUD         Z2, Z18, Z18
+	VPSHUFB         Z4, Z15, Z19
+	VPADDD          Z19, Z18, Z18
+	VPSRLD          $0x0c, Z18, Z18
+	VPTERNLOGD      $0xf8, Z7, Z18, Z17
+	VPMOVDB         Z17, (DX)
+	VMOVUPS         128(CX), Z17
+	VSUBPS          Z0, Z17, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z5, Z15, Z18
+	VPADDD          Z18, Z17, Z17
+	VPSRLD          $0x10, Z17, Z17
+	VMOVUPS         192(CX), Z18
+	VSUBPS          Z0, Z18, Z18
+	VMULPS          Z1, Z18, Z18
+	VCVTPS2DQ       Z18, Z18
+	VPMINUD         Z2, Z18, Z18
+	VPSHUFB         Z6, Z15, Z0
+	VPADDD          Z0, Z18, Z18
+	VPSRLD          $0x0c, Z18, Z18
+	VPTERNLOGD      $0xf8, Z7, Z18, Z17
+	VPMOVDB         Z17, 16(DX)
+	VBROADCASTSS    (BX), Z0
+	VBROADCASTSS    (SI), Z1
+	ADDQ            DI, BX
+	ADDQ            DI, SI
+	VMOVUPS         256(CX), Z15
+	VSUBPS          Z0, Z15, Z15
+	VMULPS          Z1, Z15, Z15
+	VCVTPS2DQ       Z15, Z15
+	VPMINUD         Z2, Z15, Z15
+	VPSHUFB         Z3, Z16, Z17
+	VPADDD          Z17, Z15, Z15
+	VPSRLD          $0x10, Z15, Z15
+	VMOVUPS         320(CX), Z17
+	VSUBPS          Z0, Z17, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z4, Z16, Z18
+	VPADDD          Z18, Z17, Z17
+	VPSRLD          $0x0c, Z17, Z17
+	VPTERNLOGD      $0xf8, Z7, Z17, Z15
+	VPMOVDB         Z15, 32(DX)
+	VMOVUPS         384(CX), Z15
+	VSUBPS          Z0, Z15, Z15
+	VMULPS          Z1, Z15, Z15
+	VCVTPS2DQ       Z15, Z15
+	VPMINUD         Z2, Z15, Z15
+	VPSHUFB         Z5, Z16, Z17
+	VPADDD          Z17, Z15, Z15
+	VPSRLD          $0x10, Z15, Z15
+	VMOVUPS         448(CX), Z17
+	VSUBPS          Z0, Z17, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z6, Z16, Z0
+	VPADDD          Z0, Z17, Z17
+	VPSRLD          $0x0c, Z17, Z17
+	VPTERNLOGD      $0xf8, Z7, Z17, Z15
+	VPMOVDB         Z15, 48(DX)
+	ADDQ            $0x00000200, CX
+	ADDQ            $0x40, DX
+	SUBQ            $0x00000080, AX
+	JNZ             packGroups4AVX512_loop
+	VZEROUPPER
+	RET
+
+// func unpackGroups4AVX512(n int, stats *int32, src *byte, x *float32)
+// Requires: AVX, AVX512F
+TEXT ·unpackGroups4AVX512(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         stats+8(FP), CX
+	MOVQ         src+16(FP), DX
+	MOVQ         x+24(FP), BX
+	MOVL         $0x0000000f, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0xffff0000, SI
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Z1
+
+unpackGroups4AVX512_loop:
+	VPBROADCASTD (CX), Z3
+	VPSLLD       $0x10, Z3, Z2
+	VPANDD       Z1, Z3, Z3
+	VPMOVZXBD    (DX), Z4
+	VPANDD       Z0, Z4, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z3, Z5, Z5
+	VADDPS       Z2, Z5, Z5
+	VMOVUPS      Z5, (BX)
+	VPSRLD       $0x04, Z4, Z4
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z3, Z4, Z4
+	VADDPS       Z2, Z4, Z4
+	VMOVUPS      Z4, 64(BX)
+	VPMOVZXBD    16(DX), Z4
+	VPANDD       Z0, Z4, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z3, Z5, Z5
+	VADDPS       Z2, Z5, Z5
+	VMOVUPS      Z5, 128(BX)
+	VPSRLD       $0x04, Z4, Z4
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z3, Z4, Z4
+	VADDPS       Z2, Z4, Z4
+	VMOVUPS      Z4, 192(BX)
+	ADDQ         $0x04, CX
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x20, DX
+	SUBQ         $0x00000040, AX
+	JNZ          unpackGroups4AVX512_loop
+	VZEROUPPER
+	RET
+
 // func pack8AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·pack8AVX512(SB), NOSPLIT, $80-72
@@ -4141,5 +6626,498 @@ unpack8AVX512_loop:
 	ADDQ      $0x80, CX
 	SUBQ      $0x00000080, AX
 	JNZ       unpack8AVX512_loop
+	VZEROUPPER
+	RET
+
+// func packGroups8AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·packGroups8AVX512(SB), NOSPLIT, $80-72
+	MOVQ            n+0(FP), AX
+	MOVQ            x+56(FP), CX
+	MOVQ            dst+64(FP), DX
+	MOVQ            zero+24(FP), BX
+	MOVQ            inv+32(FP), SI
+	MOVQ            step+40(FP), DI
+	VBROADCASTSS    limit+48(FP), Z2
+	VBROADCASTI32X4 noise0<>+0(SB), Z3
+	VBROADCASTI32X4 noise1<>+0(SB), Z4
+	VBROADCASTI32X4 noise2<>+0(SB), Z5
+	VBROADCASTI32X4 noise3<>+0(SB), Z6
+	MOVL            $0x000000ff, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z0
+	MOVQ            key+16(FP), R8
+	MOVL            R8, R9
+	SHRQ            $0x20, R8
+	MOVL            R9, (SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 4(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 8(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 12(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 16(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 20(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 24(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 28(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 32(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 36(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 40(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 44(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 48(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 52(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 56(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 60(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 64(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 68(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 72(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 76(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVQ            $0x00000000d2511f53, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z7
+	MOVQ            $0x00000000cd9e8d57, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z8
+	MOVQ            $0x0000000000000008, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z0
+	VPBROADCASTQ    ctr+8(FP), Z9
+	VPADDQ          groupOrder<>+0(SB), Z9, Z9
+	MOVL            $0x0000aaaa, R8
+	KMOVW           R8, K1
+	MOVQ            ctr+8(FP), R8
+	SHRQ            $0x20, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z0
+	VPXORD.BCST     (SP), Z0, Z0
+	VPXORD          Z10, Z10, Z10
+	VPXORD.BCST     4(SP), Z10, Z10
+	VPMULUDQ        Z7, Z0, Z11
+	VPSHUFD         $0xf5, Z11, Z12
+	VPXORD.BCST     12(SP), Z12, Z12
+	MOVQ            $0x0000000000000010, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z13
+
+packGroups8AVX512_loop:
+	VBROADCASTSS    (BX), Z0
+	VBROADCASTSS    (SI), Z1
+	ADDQ            DI, BX
+	ADDQ            DI, SI
+	VPMULUDQ        Z7, Z9, Z14
+	VPSHUFD         $0xf5, Z14, Z15
+	VPXORD          Z10, Z15, Z15
+	VPMULUDQ        Z8, Z15, Z15
+	VPSHUFD         $0xf5, Z15, Z16
+	VPXORD.BCST     8(SP), Z16, Z16
+	VPXORD          Z12, Z14, Z14
+	VPADDQ          Z13, Z9, Z9
+	VPMULUDQ        Z7, Z16, Z16
+	VPMULUDQ        Z8, Z14, Z14
+	VPSHUFD         $0xf5, Z14, Z18
+	VPSHUFD         $0xf5, Z16, Z17
+	VPTERNLOGD.BCST $0x96, 16(SP), Z15, Z18
+	VPTERNLOGD.BCST $0x96, 20(SP), Z11, Z17
+	VPMULUDQ        Z7, Z18, Z15
+	VPMULUDQ        Z8, Z17, Z17
+	VPSHUFD         $0xf5, Z17, Z19
+	VPSHUFD         $0xf5, Z15, Z18
+	VPTERNLOGD.BCST $0x96, 24(SP), Z14, Z19
+	VPTERNLOGD.BCST $0x96, 28(SP), Z16, Z18
+	VPMULUDQ        Z7, Z19, Z14
+	VPMULUDQ        Z8, Z18, Z16
+	VPSHUFD         $0xf5, Z16, Z19
+	VPSHUFD         $0xf5, Z14, Z18
+	VPTERNLOGD.BCST $0x96, 32(SP), Z17, Z19
+	VPTERNLOGD.BCST $0x96, 36(SP), Z15, Z18
+	VPMULUDQ        Z7, Z19, Z15
+	VPMULUDQ        Z8, Z18, Z17
+	VPSHUFD         $0xf5, Z17, Z19
+	VPSHUFD         $0xf5, Z15, Z18
+	VPTERNLOGD.BCST $0x96, 40(SP), Z16, Z19
+	VPTERNLOGD.BCST $0x96, 44(SP), Z14, Z18
+	VPMULUDQ        Z7, Z19, Z14
+	VPMULUDQ        Z8, Z18, Z16
+	VPSHUFD         $0xf5, Z16, Z19
+	VPSHUFD         $0xf5, Z14, Z18
+	VPTERNLOGD.BCST $0x96, 48(SP), Z17, Z19
+	VPTERNLOGD.BCST $0x96, 52(SP), Z15, Z18
+	VPMULUDQ        Z7, Z19, Z15
+	VPMULUDQ        Z8, Z18, Z17
+	VPSHUFD         $0xf5, Z17, Z19
+	VPSHUFD         $0xf5, Z15, Z18
+	VPTERNLOGD.BCST $0x96, 56(SP), Z16, Z19
+	VPTERNLOGD.BCST $0x96, 60(SP), Z14, Z18
+	VPMULUDQ        Z7, Z19, Z14
+	VPMULUDQ        Z8, Z18, Z16
+	VPSHUFD         $0xf5, Z16, Z19
+	VPSHUFD         $0xf5, Z14, Z18
+	VPTERNLOGD.BCST $0x96, 64(SP), Z17, Z19
+	VPTERNLOGD.BCST $0x96, 68(SP), Z15, Z18
+	VPMULUDQ        Z7, Z19, Z15
+	VPMULUDQ        Z8, Z18, Z17
+	VPSHUFD         $0xf5, Z17, Z19
+	VPSHUFD         $0xf5, Z15, Z18
+	VPTERNLOGD.BCST $0x96, 72(SP), Z16, Z19
+	VPTERNLOGD.BCST $0x96, 76(SP), Z14, Z18
+	VPSHUFD         $0xa0, Z17, K1, Z19
+	VPSHUFD         $0xa0, Z15, K1, Z18
+	VPUNPCKLQDQ     Z18, Z19, Z14
+	VPUNPCKHQDQ     Z18, Z19, Z15
+	VMOVUPS         (CX), Z16
+	VSUBPS          Z0, Z16, Z16
+	VMULPS          Z1, Z16, Z16
+	VCVTPS2DQ       Z16, Z16
+	VPMINUD         Z2, Z16, Z16
+	VPSHUFB         Z3, Z14, Z17
+	VPADDD          Z17, Z16, Z16
+	VPSRLD          $0x10, Z16, Z16
+	VPMOVDB         Z16, (DX)
+	VMOVUPS         64(CX), Z16
+	VSUBPS          Z0, Z16, Z16
+	VMULPS          Z1, Z16, Z16
+	VCVTPS2DQ       Z16, Z16
+	VPMINUD         Z2, Z16, Z16
+	VPSHUFB         Z4, Z14, Z17
+	VPADDD          Z17, Z16, Z16
+	VPSRLD          $0x10, Z16, Z16
+	VPMOVDB         Z16, 16(DX)
+	VMOVUPS         128(CX), Z16
+	VSUBPS          Z0, Z16, Z16
+	VMULPS          Z1, Z16, Z16
+	VCVTPS2DQ       Z16, Z16
+	VPMINUD         Z2, Z16, Z16
+	VPSHUFB         Z5, Z14, Z17
+	VPADDD          Z17, Z16, Z16
+	VPSRLD          $0x10, Z16, Z16
+	VPMOVDB         Z16, 32(DX)
+	VMOVUPS         192(CX), Z16
+	VSUBPS          Z0, Z16, Z16
+	VMULPS          Z1, Z16, Z16
+	VCVTPS2DQ       Z16, Z16
+	VPMINUD         Z2, Z16, Z16
+	VPSHUFB         Z6, Z14, Z0
+	VPADDD          Z0, Z16, Z16
+	VPSRLD          $0x10, Z16, Z0
+	VPMOVDB         Z0, 48(DX)
+	VBROADCASTSS    (BX), Z0
+	VBROADCASTSS    (SI), Z1
+	ADDQ            DI, BX
+	ADDQ            DI, SI
+	VMOVUPS         256(CX), Z14
+	VSUBPS          Z0, Z14, Z14
+	VMULPS          Z1, Z14, Z14
+	VCVTPS2DQ       Z14, Z14
+	VPMINUD         Z2, Z14, Z14
+	VPSHUFB         Z3, Z15, Z16
+	VPADDD          Z16, Z14, Z14
+	VPSRLD          $0x10, Z14, Z14
+	VPMOVDB         Z14, 64(DX)
+	VMOVUPS         320(CX), Z14
+	VSUBPS          Z0, Z14, Z14
+	VMULPS          Z1, Z14, Z14
+	VCVTPS2DQ       Z14, Z14
+	VPMINUD         Z2, Z14, Z14
+	VPSHUFB         Z4, Z15, Z16
+	VPADDD          Z16, Z14, Z14
+	VPSRLD          $0x10, Z14, Z14
+	VPMOVDB         Z14, 80(DX)
+	VMOVUPS         384(CX), Z14
+	VSUBPS          Z0, Z14, Z14
+	VMULPS          Z1, Z14, Z14
+	VCVTPS2DQ       Z14, Z14
+	VPMINUD         Z2, Z14, Z14
+	VPSHUFB         Z5, Z15, Z16
+	VPADDD          Z16, Z14, Z14
+	VPSRLD          $0x10, Z14, Z14
+	VPMOVDB         Z14, 96(DX)
+	VMOVUPS         448(CX), Z14
+	VSUBPS          Z0, Z14, Z14
+	VMULPS          Z1, Z14, Z14
+	VCVTPS2DQ       Z14, Z14
+	VPMINUD         Z2, Z14, Z14
+	VPSHUFB         Z6, Z15, Z0
+	VPADDD          Z0, Z14, Z14
+	VPSRLD          $0x10, Z14, Z0
+	VPMOVDB         Z0, 112(DX)
+	ADDQ            $0x00000200, CX
+	ADDQ            $0x80, DX
+	SUBQ            $0x00000080, AX
+	JNZ             packGroups8AVX512_loop
+	VZEROUPPER
+	RET
+
+// func unpackGroups8AVX512(n int, stats *int32, src *byte, x *float32)
+// Requires: AVX, AVX512F
+TEXT ·unpackGroups8AVX512(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         stats+8(FP), CX
+	MOVQ         src+16(FP), DX
+	MOVQ         x+24(FP), BX
+	MOVL         $0x000000ff, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0xffff0000, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Z0
+
+unpackGroups8AVX512_loop:
+	VPBROADCASTD (CX), Z2
+	VPSLLD       $0x10, Z2, Z1
+	VPANDD       Z0, Z2, Z2
+	VPMOVZXBD    (DX), Z3
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z2, Z3, Z3
+	VADDPS       Z1, Z3, Z3
+	VMOVUPS      Z3, (BX)
+	VPMOVZXBD    16(DX), Z3
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z2, Z3, Z3
+	VADDPS       Z1, Z3, Z3
+	VMOVUPS      Z3, 64(BX)
+	VPMOVZXBD    32(DX), Z3
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z2, Z3, Z3
+	VADDPS       Z1, Z3, Z3
+	VMOVUPS      Z3, 128(BX)
+	VPMOVZXBD    48(DX), Z3
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z2, Z3, Z3
+	VADDPS       Z1, Z3, Z3
+	VMOVUPS      Z3, 192(BX)
+	ADDQ         $0x04, CX
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x40, DX
+	SUBQ         $0x00000040, AX
+	JNZ          unpackGroups8AVX512_loop
+	VZEROUPPER
+	RET
+
+// func describeAVX512(n int, levels float32, x *float32, stats *int32, zero *float32, inv *float32)
+// Requires: AVX, AVX2, AVX512F
+TEXT ·describeAVX512(SB), NOSPLIT, $0-48
+	MOVQ         n+0(FP), AX
+	MOVQ         x+16(FP), CX
+	MOVQ         stats+24(FP), DX
+	MOVQ         zero+32(FP), BX
+	MOVQ         inv+40(FP), SI
+	VBROADCASTSS levels+8(FP), Y0
+	MOVL         $0x00000000, DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x80000000, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Y3
+	MOVL         $0x47800000, DI
+	VMOVD        DI, X4
+	VPBROADCASTD X4, Y4
+	MOVL         $0x7f7fffff, DI
+	VMOVD        DI, X5
+	VPBROADCASTD X5, Y5
+
+describeAVX512_loop:
+	VMOVUPS       (CX), Z6
+	VMOVUPS       64(CX), Z7
+	VMINPS        Z7, Z6, Z8
+	VMAXPS        Z7, Z6, Z6
+	VMOVUPS       128(CX), Z7
+	VMINPS        Z7, Z8, Z8
+	VMAXPS        Z7, Z6, Z6
+	VMOVUPS       192(CX), Z7
+	VMINPS        Z7, Z8, Z8
+	VMAXPS        Z7, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z8, Y7
+	VMINPS        Y7, Y8, Y7
+	VEXTRACTF64X4 $0x01, Z6, Y8
+	VMAXPS        Y8, Y6, Y8
+	VMOVUPS       256(CX), Z6
+	VMOVUPS       320(CX), Z9
+	VMINPS        Z9, Z6, Z10
+	VMAXPS        Z9, Z6, Z6
+	VMOVUPS       384(CX), Z9
+	VMINPS        Z9, Z10, Z10
+	VMAXPS        Z9, Z6, Z6
+	VMOVUPS       448(CX), Z9
+	VMINPS        Z9, Z10, Z10
+	VMAXPS        Z9, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z10, Y9
+	VMINPS        Y9, Y10, Y9
+	VEXTRACTF64X4 $0x01, Z6, Y10
+	VMAXPS        Y10, Y6, Y10
+	VUNPCKLPS     Y9, Y7, Y6
+	VUNPCKHPS     Y9, Y7, Y7
+	VMINPS        Y7, Y6, Y6
+	VUNPCKLPS     Y10, Y8, Y7
+	VUNPCKHPS     Y10, Y8, Y8
+	VMAXPS        Y8, Y7, Y7
+	VMOVUPS       512(CX), Z8
+	VMOVUPS       576(CX), Z9
+	VMINPS        Z9, Z8, Z10
+	VMAXPS        Z9, Z8, Z8
+	VMOVUPS       640(CX), Z9
+	VMINPS        Z9, Z10, Z10
+	VMAXPS        Z9, Z8, Z8
+	VMOVUPS       704(CX), Z9
+	VMINPS        Z9, Z10, Z10
+	VMAXPS        Z9, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z10, Y9
+	VMINPS        Y9, Y10, Y9
+	VEXTRACTF64X4 $0x01, Z8, Y10
+	VMAXPS        Y10, Y8, Y10
+	VMOVUPS       768(CX), Z8
+	VMOVUPS       832(CX), Z11
+	VMINPS        Z11, Z8, Z12
+	VMAXPS        Z11, Z8, Z8
+	VMOVUPS       896(CX), Z11
+	VMINPS        Z11, Z12, Z12
+	VMAXPS        Z11, Z8, Z8
+	VMOVUPS       960(CX), Z11
+	VMINPS        Z11, Z12, Z12
+	VMAXPS        Z11, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z12, Y11
+	VMINPS        Y11, Y12, Y11
+	VEXTRACTF64X4 $0x01, Z8, Y12
+	VMAXPS        Y12, Y8, Y12
+	VUNPCKLPS     Y11, Y9, Y8
+	VUNPCKHPS     Y11, Y9, Y9
+	VMINPS        Y9, Y8, Y8
+	VUNPCKLPS     Y12, Y10, Y9
+	VUNPCKHPS     Y12, Y10, Y10
+	VMAXPS        Y10, Y9, Y9
+	VUNPCKLPD     Y8, Y6, Y10
+	VUNPCKHPD     Y8, Y6, Y6
+	VMINPS        Y6, Y10, Y10
+	VUNPCKLPD     Y9, Y7, Y6
+	VUNPCKHPD     Y9, Y7, Y7
+	VMAXPS        Y7, Y6, Y6
+	VMOVUPS       1024(CX), Z7
+	VMOVUPS       1088(CX), Z8
+	VMINPS        Z8, Z7, Z9
+	VMAXPS        Z8, Z7, Z7
+	VMOVUPS       1152(CX), Z8
+	VMINPS        Z8, Z9, Z9
+	VMAXPS        Z8, Z7, Z7
+	VMOVUPS       1216(CX), Z8
+	VMINPS        Z8, Z9, Z9
+	VMAXPS        Z8, Z7, Z7
+	VEXTRACTF64X4 $0x01, Z9, Y8
+	VMINPS        Y8, Y9, Y8
+	VEXTRACTF64X4 $0x01, Z7, Y9
+	VMAXPS        Y9, Y7, Y9
+	VMOVUPS       1280(CX), Z7
+	VMOVUPS       1344(CX), Z11
+	VMINPS        Z11, Z7, Z12
+	VMAXPS        Z11, Z7, Z7
+	VMOVUPS       1408(CX), Z11
+	VMINPS        Z11, Z12, Z12
+	VMAXPS        Z11, Z7, Z7
+	VMOVUPS       1472(CX), Z11
+	VMINPS        Z11, Z12, Z12
+	VMAXPS        Z11, Z7, Z7
+	VEXTRACTF64X4 $0x01, Z12, Y11
+	VMINPS        Y11, Y12, Y11
+	VEXTRACTF64X4 $0x01, Z7, Y12
+	VMAXPS        Y12, Y7, Y12
+	VUNPCKLPS     Y11, Y8, Y7
+	VUNPCKHPS     Y11, Y8, Y8
+	VMINPS        Y8, Y7, Y7
+	VUNPCKLPS     Y12, Y9, Y8
+	VUNPCKHPS     Y12, Y9, Y9
+	VMAXPS        Y9, Y8, Y8
+	VMOVUPS       1536(CX), Z9
+	VMOVUPS       1600(CX), Z11
+	VMINPS        Z11, Z9, Z12
+	VMAXPS        Z11, Z9, Z9
+	VMOVUPS       1664(CX), Z11
+	VMINPS        Z11, Z12, Z12
+	VMAXPS        Z11, Z9, Z9
+	VMOVUPS       1728(CX), Z11
+	VMINPS        Z11, Z12, Z12
+	VMAXPS        Z11, Z9, Z9
+	VEXTRACTF64X4 $0x01, Z12, Y11
+	VMINPS        Y11, Y12, Y11
+	VEXTRACTF64X4 $0x01, Z9, Y12
+	VMAXPS        Y12, Y9, Y12
+	VMOVUPS       1792(CX), Z9
+	VMOVUPS       1856(CX), Z13
+	VMINPS        Z13, Z9, Z14
+	VMAXPS        Z13, Z9, Z9
+	VMOVUPS       1920(CX), Z13
+	VMINPS        Z13, Z14, Z14
+	VMAXPS        Z13, Z9, Z9
+	VMOVUPS       1984(CX), Z13
+	VMINPS        Z13, Z14, Z14
+	VMAXPS        Z13, Z9, Z9
+	VEXTRACTF64X4 $0x01, Z14, Y13
+	VMINPS        Y13, Y14, Y13
+	VEXTRACTF64X4 $0x01, Z9, Y14
+	VMAXPS        Y14, Y9, Y14
+	VUNPCKLPS     Y13, Y11, Y9
+	VUNPCKHPS     Y13, Y11, Y11
+	VMINPS        Y11, Y9, Y9
+	VUNPCKLPS     Y14, Y12, Y11
+	VUNPCKHPS     Y14, Y12, Y12
+	VMAXPS        Y12, Y11, Y11
+	VUNPCKLPD     Y9, Y7, Y12
+	VUNPCKHPD     Y9, Y7, Y7
+	VMINPS        Y7, Y12, Y12
+	VUNPCKLPD     Y11, Y8, Y7
+	VUNPCKHPD     Y11, Y8, Y8
+	VMAXPS        Y8, Y7, Y7
+	VPERM2F128    $0x20, Y12, Y10, Y8
+	VPERM2F128    $0x31, Y12, Y10, Y9
+	VMINPS        Y9, Y8, Y8
+	VPERM2F128    $0x20, Y7, Y6, Y9
+	VPERM2F128    $0x31, Y7, Y6, Y6
+	VMAXPS        Y6, Y9, Y9
+	VADDPS        Y1, Y8, Y8
+	VADDPS        Y1, Y9, Y9
+	VPSRAD        $0x1f, Y8, Y6
+	VPSRLD        $0x10, Y6, Y6
+	VPADDD        Y6, Y8, Y7
+	VPAND         Y3, Y7, Y7
+	VSUBPS        Y7, Y9, Y8
+	VDIVPS        Y0, Y8, Y8
+	VPXOR         Y2, Y8, Y8
+	VPSRAD        $0x1f, Y8, Y6
+	VPSRLD        $0x10, Y6, Y6
+	VPADDD        Y6, Y8, Y8
+	VPAND         Y3, Y8, Y8
+	VPXOR         Y2, Y8, Y8
+	VDIVPS        Y8, Y4, Y6
+	VMINPS        Y6, Y5, Y6
+	VCMPPS        $0x00, Y1, Y8, Y9
+	VANDNPS       Y6, Y9, Y6
+	VMOVUPS       Y7, (BX)
+	VMOVUPS       Y6, (SI)
+	VPSRLD        $0x10, Y7, Y7
+	VPOR          Y7, Y8, Y8
+	VMOVDQU       Y8, (DX)
+	ADDQ          $0x00000800, CX
+	ADDQ          $0x20, DX
+	ADDQ          $0x20, BX
+	ADDQ          $0x20, SI
+	SUBQ          $0x00000200, AX
+	JNZ           describeAVX512_loop
 	VZEROUPPER
 	RET

@@ -31,6 +31,16 @@ func TestAssembly(t *testing.T) {
 	}
 }
 
+func TestGroupsByISA(t *testing.T) {
+	defer func(l cpufeat.Level) { level = l }(level)
+	for _, isa := range []cpufeat.Level{cpufeat.Generic, cpufeat.AVX2} {
+		if isa <= cpufeat.Best() {
+			level = isa
+			t.Run(isa.String(), TestGroups)
+		}
+	}
+}
+
 // testCase holds operands between guards.
 type testCase struct{ x, bias []float32 }
 

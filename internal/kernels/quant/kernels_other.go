@@ -20,3 +20,9 @@ func widenASM([]byte, []float32) int { return 0 }
 func unpack(bits int, zero, step float32, src []byte, x []float32) {
 	unpackGo(bits, zero, step, src, x)
 }
+
+func describeASM(int, []float32, []int32, []float32, []float32) int { return 0 }
+
+func packGroupsASM(int, []float32, []float32, uint64, uint64, []float32, []byte) int { return 0 }
+
+func unpackGroupsASM(int, []int32, []byte, []float32) int { return 0 }

@@ -49,6 +49,16 @@ func pack2AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step 
 //go:noescape
 func unpack2AVX2(n int, zero float32, step float32, src *byte, x *float32)
 
+// packGroups2AVX2 writes codes of 2 bits, with the words of blocks from ctr on. zero and inv are those of 64 values each. n is a multiple of 128 and at least that.
+//
+//go:noescape
+func packGroups2AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+
+// unpackGroups2AVX2 computes x = zero + code step for codes of 2 bits of groups of 64 values. n is a multiple of 64 and at least that.
+//
+//go:noescape
+func unpackGroups2AVX2(n int, stats *int32, src *byte, x *float32)
+
 // pack4AVX2 writes codes of 4 bits, with the words of blocks from ctr on. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
@@ -59,6 +69,16 @@ func pack4AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step 
 //go:noescape
 func unpack4AVX2(n int, zero float32, step float32, src *byte, x *float32)
 
+// packGroups4AVX2 writes codes of 4 bits, with the words of blocks from ctr on. zero and inv are those of 64 values each. n is a multiple of 128 and at least that.
+//
+//go:noescape
+func packGroups4AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+
+// unpackGroups4AVX2 computes x = zero + code step for codes of 4 bits of groups of 64 values. n is a multiple of 64 and at least that.
+//
+//go:noescape
+func unpackGroups4AVX2(n int, stats *int32, src *byte, x *float32)
+
 // pack8AVX2 writes codes of 8 bits, with the words of blocks from ctr on. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
@@ -68,6 +88,21 @@ func pack8AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step 
 //
 //go:noescape
 func unpack8AVX2(n int, zero float32, step float32, src *byte, x *float32)
+
+// packGroups8AVX2 writes codes of 8 bits, with the words of blocks from ctr on. zero and inv are those of 64 values each. n is a multiple of 128 and at least that.
+//
+//go:noescape
+func packGroups8AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+
+// unpackGroups8AVX2 computes x = zero + code step for codes of 8 bits of groups of 64 values. n is a multiple of 64 and at least that.
+//
+//go:noescape
+func unpackGroups8AVX2(n int, stats *int32, src *byte, x *float32)
+
+// describeAVX2 computes what Stats16 and Inverse do of groups of 64 values. n is a multiple of 512 and at least that.
+//
+//go:noescape
+func describeAVX2(n int, levels float32, x *float32, stats *int32, zero *float32, inv *float32)
 
 // rangeAVX512 writes the least and the largest of x. n is a multiple of 32 and at least that.
 //
@@ -114,6 +149,16 @@ func pack2AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, ste
 //go:noescape
 func unpack2AVX512(n int, zero float32, step float32, src *byte, x *float32)
 
+// packGroups2AVX512 writes codes of 2 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of 64 values each. n is a multiple of 128 and at least that.
+//
+//go:noescape
+func packGroups2AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+
+// unpackGroups2AVX512 computes x = zero + code step for codes of 2 bits of groups of 64 values. n is a multiple of 64 and at least that.
+//
+//go:noescape
+func unpackGroups2AVX512(n int, stats *int32, src *byte, x *float32)
+
 // pack4AVX512 writes codes of 4 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
@@ -124,6 +169,16 @@ func pack4AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, ste
 //go:noescape
 func unpack4AVX512(n int, zero float32, step float32, src *byte, x *float32)
 
+// packGroups4AVX512 writes codes of 4 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of 64 values each. n is a multiple of 128 and at least that.
+//
+//go:noescape
+func packGroups4AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+
+// unpackGroups4AVX512 computes x = zero + code step for codes of 4 bits of groups of 64 values. n is a multiple of 64 and at least that.
+//
+//go:noescape
+func unpackGroups4AVX512(n int, stats *int32, src *byte, x *float32)
+
 // pack8AVX512 writes codes of 8 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
@@ -133,3 +188,18 @@ func pack8AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, ste
 //
 //go:noescape
 func unpack8AVX512(n int, zero float32, step float32, src *byte, x *float32)
+
+// packGroups8AVX512 writes codes of 8 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of 64 values each. n is a multiple of 128 and at least that.
+//
+//go:noescape
+func packGroups8AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+
+// unpackGroups8AVX512 computes x = zero + code step for codes of 8 bits of groups of 64 values. n is a multiple of 64 and at least that.
+//
+//go:noescape
+func unpackGroups8AVX512(n int, stats *int32, src *byte, x *float32)
+
+// describeAVX512 computes what Stats16 and Inverse do of groups of 64 values. n is a multiple of 512 and at least that.
+//
+//go:noescape
+func describeAVX512(n int, levels float32, x *float32, stats *int32, zero *float32, inv *float32)

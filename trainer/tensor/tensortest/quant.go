@@ -11,8 +11,8 @@ import (
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
-// quantShapes: short and long rows, more than one block, one row of many groups.
-var quantShapes = []shape{{0, 5, false}, {5, 0, false}, {1, 1, false}, {7, 5, true}, {33, 130, true}, {65, 300, false}, {1, 5000, false}}
+// quantShapes: short and long rows, more than one block, several groups to a row, one row of many groups.
+var quantShapes = []shape{{0, 5, false}, {5, 0, false}, {1, 1, false}, {7, 5, true}, {33, 130, true}, {65, 300, false}, {37, 192, false}, {9, 256, true}, {1, 5000, false}}
 
 // quantCase is one way of encoding a matrix.
 type quantCase struct {
@@ -28,7 +28,7 @@ func quantCases() []quantCase {
 	key := tensor.RandKey{Seed: 5, Step: 1 << 33, Layer: 2, Slot: 1 << 31}
 	var cs []quantCase
 	for _, bits := range []int{1, 2, 4, 8} {
-		for _, group := range []int{0, 48, 1000} {
+		for _, group := range []int{0, 48, 64, 128, 1000} {
 			for _, packed := range []bool{false, true} {
 				h := tensor.Quant{Bits: bits, Group: group, Key: key}
 				cs = append(cs, quantCase{h, packed, false, false, true})

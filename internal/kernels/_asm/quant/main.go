@@ -12,10 +12,13 @@ import (
 	"github.com/saint-gnn/saint/internal/kernels/asm/stream"
 )
 
-// step is what a round of range, stage and unstage takes, unit what one of pack and unpack does.
+// step is what a round of range, stage and unstage takes, unit what one of pack and unpack does;
+// group is the size of groups that have kernels, together how many of them describe takes.
 const (
-	step = 32
-	unit = 128
+	step     = 32
+	unit     = 128
+	group    = 64
+	together = 8
 )
 
 type vec = reg.VecVirtual
@@ -32,6 +35,7 @@ func main() {
 	for _, width = range []int{256, 512} {
 		orders[width] = stream.Order(width)
 	}
+	groupOrders := map[int]Mem{256: orders[256], 512: groupOrder()}
 	bitOfLane := GLOBL("bitOfLane", RODATA|NOPTR)
 	for i := range 8 {
 		DATA(4*i, U32(1<<i))
@@ -45,9 +49,14 @@ func main() {
 		brief()
 		widen()
 		for _, bits := range []int{1, 2, 4, 8} {
-			pack(bits, orders[width], noise)
+			pack(bits, orders[width], noise, false)
 			unpack(bits)
+			if bits > 1 { // groups then have blocks of 16 bytes
+				pack(bits, groupOrders[width], noise, true)
+				unpackGroups(bits)
+			}
 		}
+		describe()
 	}
 	Generate()
 }
@@ -62,6 +71,15 @@ func noiseBytes() (list [4]Mem) {
 		}
 	}
 	return list
+}
+
+// groupOrder is stream.Order for the first halves of the blocks of two groups.
+func groupOrder() Mem {
+	m := GLOBL("groupOrder", RODATA|NOPTR)
+	for i, v := range []uint64{0, 8, 1, 9, 2, 10, 3, 11} {
+		DATA(8*i, U64(v))
+	}
+	return m
 }
 
 func begin(name, sig, doc string, multiple int) reg.Register {
@@ -364,36 +382,35 @@ func (p *packer) place(code, sum vec, k int) {
 	VPOR(code, sum, sum)
 }
 
-// pack writes blocks of 16 lanes; with AVX2 a lane's vector is two registers.
-func pack(bits int, order Mem, noise [4]Mem) {
-	name := fmt.Sprintf("pack%d", bits)
+// pack writes blocks of 16 lanes; with AVX2 a lane's vector is two registers. Groups have a block of
+// noise each, of which they use the first half.
+func pack(bits int, order Mem, noise [4]Mem, groups bool) {
+	name, run := fmt.Sprintf("pack%d", bits), "the first 128 values, those of the next step bytes behind"
+	if groups {
+		name, run = fmt.Sprintf("packGroups%d", bits), "64 values each"
+	}
 	doc := "writes codes of %d bits, with the words of blocks from ctr on"
 	if width == 512 {
 		doc += ", which agree in the high word of their counter"
 	}
-	n := begin(name, "func(n int, ctr, key uint64, zero, inv *float32, step int, limit uint32, x *float32, dst *byte)",
-		fmt.Sprintf(doc+". zero and inv are those of the first 128 values, those of the next step bytes behind.", bits), unit)
+	sig := "func(n int, ctr, key uint64, zero, inv *float32, step int, limit uint32, x *float32, dst *byte)"
+	n := begin(name, sig, fmt.Sprintf(doc+". zero and inv are those of %s.", bits, run), unit)
 	x, dst := Load(Param("x"), GP64()), Load(Param("dst"), GP64())
 	zero, inv, step := Load(Param("zero"), GP64()), Load(Param("inv"), GP64()), Load(Param("step"), GP64())
 	p := newPacker(bits, noise)
-	next := func() []vec { return nil }
-	if width == 512 {
-		g := stream.NewNear(width, order)
-		next = func() []vec { return g.Streams(1) }
-	} else {
-		g := stream.New(width, order)
-		next = func() []vec { first, second := g.Next(); return []vec{first, second} }
-	}
+	next := newNoise(order, groups)
 	parts := 16 / lanes() // registers of a vector
 	per := 8 / bits
 	loop(name, n, unit, func() {
-		VBROADCASTSS(Mem{Base: zero}, p.zero)
-		VBROADCASTSS(Mem{Base: inv}, p.inv)
-		ADDQ(step, zero)
-		ADDQ(step, inv)
 		sum := make([]vec, parts)
 		var words []vec
 		for v := range 8 {
+			if v == 0 || groups && v == 4 {
+				VBROADCASTSS(Mem{Base: zero}, p.zero)
+				VBROADCASTSS(Mem{Base: inv}, p.inv)
+				ADDQ(step, zero)
+				ADDQ(step, inv)
+			}
 			if v%4 == 0 && len(words) == 0 {
 				words = next()
 			}
@@ -415,6 +432,22 @@ func pack(bits int, order Mem, noise [4]Mem) {
 		ADDQ(Imm(uint64(16*bits)), dst)
 	})
 	end()
+}
+
+// newNoise returns what makes the next two vectors of words.
+func newNoise(order Mem, groups bool) func() []vec {
+	if width == 512 {
+		g := stream.NewNear(width, order)
+		if groups {
+			g.Spaced(16)
+		}
+		return func() []vec { return g.Streams(1) }
+	}
+	g := stream.New(width, order)
+	if groups {
+		g.Spaced(8)
+	}
+	return func() []vec { first, second := g.Next(); return []vec{first, second} }
 }
 
 // narrow stores the low bytes of 16 lanes.
@@ -469,4 +502,163 @@ func unpack(bits int) {
 		ADDQ(Imm(uint64(16*bits)), src)
 	})
 	end()
+}
+
+// unpackGroups goes back from groups of 64 values.
+func unpackGroups(bits int) {
+	name := fmt.Sprintf("unpackGroups%d", bits)
+	n := begin(name, "func(n int, stats *int32, src *byte, x *float32)",
+		fmt.Sprintf("computes x = zero + code step for codes of %d bits of groups of 64 values.", bits), group)
+	stats, src, x := Load(Param("stats"), GP64()), Load(Param("src"), GP64()), Load(Param("x"), GP64())
+	mask, high := word(1<<bits-1), word(0xffff0000)
+	per := 8 / bits
+	loop(name, n, group, func() {
+		zero, step := newVec(), newVec()
+		VPBROADCASTD(Mem{Base: stats}, step)
+		VPSLLD(Imm(16), step, zero)
+		and(high, step, step)
+		for block := range bits / 2 {
+			for i := range 16 / lanes() {
+				b := newVec()
+				VPMOVZXBD(Mem{Base: src, Disp: 16*block + i*lanes()}, b)
+				for k := range per {
+					v := newVec()
+					from := b
+					if k > 0 {
+						VPSRLD(Imm(uint64(k*bits)), b, v)
+						from = v
+					}
+					if bits < 8 && k < per-1 { // else nothing else is there
+						and(mask, from, v)
+						from = v
+					}
+					VCVTDQ2PS(from, v)
+					VMULPS(step, v, v)
+					VADDPS(zero, v, v)
+					VMOVUPS(v, Mem{Base: x, Disp: 64*(block*per+k) + i*bytes()})
+				}
+			}
+		}
+		ADDQ(Imm(4), stats)
+		ADDQ(U32(4*group), x)
+		ADDQ(Imm(uint64(group/8*bits)), src)
+	})
+	end()
+}
+
+func and(x, y, z vec) {
+	if width == 512 {
+		VPANDD(x, y, z)
+		return
+	}
+	VPAND(x, y, z)
+}
+
+// extreme is a minimum or a maximum.
+type extreme func(ops ...Op)
+
+// describe finds the statistics of groups, those of several side by side.
+func describe() {
+	n := begin("describe", "func(n int, levels float32, x *float32, stats *int32, zero, inv *float32)",
+		"computes what Stats16 and Inverse do of groups of 64 values.", together*group)
+	x, stats := Load(Param("x"), GP64()), Load(Param("stats"), GP64())
+	zeros, invs := Load(Param("zero"), GP64()), Load(Param("inv"), GP64())
+	levels := YMM()
+	VBROADCASTSS(stream.Address("levels"), levels)
+	none, sign, high, one, most := half(0), half(1<<31), half(0xffff0000), half(math.Float32bits(1<<16)), half(math.Float32bits(math.MaxFloat32))
+	loop("describe", n, together*group, func() {
+		b := extremesOf(x, 0, together)
+		lo, hi := b[0], b[1]
+		VADDPS(none, lo, lo) // -0 becomes 0
+		VADDPS(none, hi, hi)
+		zero, step, inv, ahead, same := YMM(), YMM(), YMM(), YMM(), YMM()
+		VPSRAD(Imm(31), lo, ahead) // down
+		VPSRLD(Imm(16), ahead, ahead)
+		VPADDD(ahead, lo, zero)
+		VPAND(high, zero, zero)
+		VSUBPS(zero, hi, step)
+		VDIVPS(levels, step, step)
+		VPXOR(sign, step, step) // up
+		VPSRAD(Imm(31), step, ahead)
+		VPSRLD(Imm(16), ahead, ahead)
+		VPADDD(ahead, step, step)
+		VPAND(high, step, step)
+		VPXOR(sign, step, step)
+		VDIVPS(step, one, inv)
+		VMINPS(inv, most, inv)
+		VCMPPS(Imm(0), none, step, same)
+		VANDNPS(inv, same, inv)
+		VMOVUPS(zero, Mem{Base: zeros})
+		VMOVUPS(inv, Mem{Base: invs})
+		VPSRLD(Imm(16), zero, zero)
+		VPOR(zero, step, step)
+		VMOVDQU(step, Mem{Base: stats})
+		ADDQ(U32(4*together*group), x)
+		for _, p := range []reg.Register{stats, zeros, invs} {
+			ADDQ(Imm(4*together), p)
+		}
+	})
+	end()
+}
+
+// half returns 256 bits of one 32-bit number.
+func half(x uint32) vec {
+	was := width
+	defer func() { width = was }()
+	width = 256
+	return word(x)
+}
+
+// extremesOf returns the least and the largest values of n groups from group i of x on: of eight
+// groups a lane each; of fewer more lanes each, still to be joined.
+func extremesOf(x reg.Register, i, n int) (b [2]vec) {
+	if n == 1 {
+		return extremesOfOne(Mem{Base: x, Disp: 4 * group * i})
+	}
+	left, right := extremesOf(x, i, n/2), extremesOf(x, i+n/2, n/2)
+	for k, join := range []extreme{VMINPS, VMAXPS} {
+		first, second := YMM(), YMM()
+		switch n {
+		case 2:
+			VUNPCKLPS(right[k], left[k], first)
+			VUNPCKHPS(right[k], left[k], second)
+		case 4:
+			VUNPCKLPD(right[k], left[k], first)
+			VUNPCKHPD(right[k], left[k], second)
+		case 8:
+			VPERM2F128(Imm(0x20), right[k], left[k], first)
+			VPERM2F128(Imm(0x31), right[k], left[k], second)
+		}
+		join(second, first, first)
+		b[k] = first
+	}
+	return b
+}
+
+// extremesOfOne returns eight lanes, the least and the largest of which are those of a group.
+func extremesOfOne(x Mem) (b [2]vec) {
+	var v []vec
+	for i := range 2 {
+		v = append(v, newVec())
+		VMOVUPS(x.Offset(i*bytes()), v[i])
+	}
+	for k, join := range []extreme{VMINPS, VMAXPS} {
+		b[k] = newVec()
+		join(v[1], v[0], b[k])
+	}
+	for i := 2; i < group/lanes(); i++ {
+		w := newVec()
+		VMOVUPS(x.Offset(i*bytes()), w)
+		VMINPS(w, b[0], b[0])
+		VMAXPS(w, b[1], b[1])
+	}
+	if width == 512 {
+		for k, join := range []extreme{VMINPS, VMAXPS} {
+			upper := YMM()
+			VEXTRACTF64X4(Imm(1), b[k], upper)
+			join(upper, b[k].AsY(), upper)
+			b[k] = upper
+		}
+	}
+	return b
 }

@@ -76,6 +76,9 @@ func NewNear(bits int, order Mem) *Generator {
 	return g
 }
 
+// Spaced lets the blocks of one vector begin so many behind those of the last.
+func (g *Generator) Spaced(blocks uint32) { g.step = quad(g.bits, blocks) }
+
 // Next returns two vectors of words.
 func (g *Generator) Next() (first, second reg.VecVirtual) {
 	c := [4]reg.VecVirtual{Vec(g.bits), Vec(g.bits), g.zero(), g.zero()}
