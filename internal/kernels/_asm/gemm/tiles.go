@@ -182,15 +182,7 @@ func transposeTile() {
 				ADDQ(ld4, p)
 			}
 		}
-		t0, t1, t2, t3 := ZMM(), ZMM(), ZMM(), ZMM()
-		VUNPCKLPS(z[1], z[0], t0)
-		VUNPCKHPS(z[1], z[0], t1)
-		VUNPCKLPS(z[3], z[2], t2)
-		VUNPCKHPS(z[3], z[2], t3)
-		VUNPCKLPD(t2, t0, z[0])
-		VUNPCKHPD(t2, t0, z[1])
-		VUNPCKLPD(t3, t1, z[2])
-		VUNPCKHPD(t3, t1, z[3])
+		transposeLanes(&z)
 		VMOVUPS(z[0], Mem{Base: out})
 		VMOVUPS(z[1], Mem{Base: out, Index: step, Scale: 1})
 		VMOVUPS(z[2], Mem{Base: out, Index: step, Scale: 2})
@@ -208,6 +200,19 @@ func transposeTile() {
 	JNZ(LabelRef(name + "_block"))
 	VZEROUPPER()
 	RET()
+}
+
+// transposeLanes makes element c of z[j] in every lane element j of z[c].
+func transposeLanes(z *[4]reg.VecVirtual) {
+	t0, t1, t2, t3 := ZMM(), ZMM(), ZMM(), ZMM()
+	VUNPCKLPS(z[1], z[0], t0)
+	VUNPCKHPS(z[1], z[0], t1)
+	VUNPCKLPS(z[3], z[2], t2)
+	VUNPCKHPS(z[3], z[2], t3)
+	VUNPCKLPD(t2, t0, z[0])
+	VUNPCKHPD(t2, t0, z[1])
+	VUNPCKLPD(t3, t1, z[2])
+	VUNPCKHPD(t3, t1, z[3])
 }
 
 // Registers of multiply.
@@ -392,115 +397,4 @@ func fetch(name string, off int) {
 	MOVQ(tempReg, field(tilingReg, off+offAt))
 	MOVQ(temp2Reg, field(tilingReg, off+offLeft))
 	Label(multiplyLabel(name))
-}
-
-// finish writes the function that takes products from where multiply leaves them.
-func finish() {
-	const name = "finishAVX512"
-	TEXT(name, NOSPLIT, "func(rows, panels int, p *float32, c *float32, ldc int, mask uint32, alpha, beta float32, out *[16]float32)")
-	Doc(name + " computes c = alpha p + beta c for rows of panels of 32 elements, of the last panel those of mask; ldc is the bytes from row to row of c. out is that of finiteAVX512 for p.")
-	Pragma("noescape")
-	rows := Load(Param("rows"), GP64())
-	panels := Load(Param("panels"), GP64())
-	p := Load(Param("p"), GP64())
-	c := Load(Param("c"), GP64())
-	ldc := Load(Param("ldc"), GP64())
-	mask := Load(Param("mask"), GP32())
-	k := [2]reg.OpmaskVirtual{K(), K()}
-	KMOVW(mask, k[0])
-	SHRL(Imm(16), mask)
-	KMOVW(mask, k[1])
-	alpha, beta, nought := ZMM(), ZMM(), ZMM()
-	sums := [2]reg.VecVirtual{ZMM(), ZMM()}
-	zero(nought)
-	zero(sums[0])
-	zero(sums[1])
-	al, _ := Param("alpha").Resolve()
-	be, _ := Param("beta").Resolve()
-	VBROADCASTSS(al.Addr, alpha)
-	VBROADCASTSS(be.Addr, beta)
-	DECQ(panels)
-	bits := GP32()
-	MOVL(be.Addr, bits)
-	ADDL(bits, bits) // the sign of zero does not count
-	from, to, n := GP64(), GP64(), GP64()
-	vector := func(j int, add, masked bool) {
-		v, at := ZMM(), Mem{Base: to, Disp: 64 * j}
-		VMOVUPS(Mem{Base: from, Disp: 64 * j}, v)
-		VFMADD231PS(v, nought, sums[j])
-		VMULPS(v, alpha, v)
-		switch {
-		case add && masked:
-			VFMADD231PS(at, beta, k[j], v)
-		case add:
-			VFMADD231PS(at, beta, v)
-		}
-		if masked {
-			VMOVUPS(v, k[j], at)
-		} else {
-			VMOVUPS(v, at)
-		}
-	}
-	walkRows := func(label string, add bool) {
-		Label(label + "_row")
-		MOVQ(p, from)
-		MOVQ(c, to)
-		MOVQ(panels, n)
-		TESTQ(n, n)
-		JZ(LabelRef(label + "_last"))
-		Label(label + "_panel")
-		vector(0, add, false)
-		vector(1, add, false)
-		ADDQ(U32(productBytes), from)
-		ADDQ(U32(productStride), to)
-		DECQ(n)
-		JNZ(LabelRef(label + "_panel"))
-		Label(label + "_last")
-		vector(0, add, true)
-		vector(1, add, true)
-		ADDQ(U32(productStride), p)
-		ADDQ(ldc, c)
-		DECQ(rows)
-		JNZ(LabelRef(label + "_row"))
-	}
-	JZ(LabelRef("finish_plain_row"))
-	walkRows("finish_add", true)
-	JMP(LabelRef("finish_out"))
-	walkRows("finish_plain", false)
-	Label("finish_out")
-	out := Load(Param("out"), GP64())
-	VADDPS(sums[0], sums[1], sums[1])
-	VMOVUPS(sums[1], Mem{Base: out})
-	VZEROUPPER()
-	RET()
-}
-
-// finite writes the function that looks for numbers that tiles could not hold.
-func finite() {
-	TEXT("finiteAVX512", NOSPLIT, "func(n int, x *float32, out *[16]float32)")
-	Doc("finiteAVX512 writes zeros if all of n elements are finite, and else a NaN among them; n is a multiple of 64 and at least that.")
-	Pragma("noescape")
-	n := Load(Param("n"), GP64())
-	x := Load(Param("x"), GP64())
-	out := Load(Param("out"), GP64())
-	nought := ZMM()
-	zero(nought)
-	var acc [4]reg.VecVirtual
-	for i := range acc {
-		acc[i] = ZMM()
-		zero(acc[i])
-	}
-	Label("finite_loop")
-	for i, r := range acc {
-		VFMADD231PS(Mem{Base: x, Disp: 64 * i}, nought, r)
-	}
-	ADDQ(U32(256), x)
-	SUBQ(Imm(64), n)
-	JNZ(LabelRef("finite_loop"))
-	VADDPS(acc[0], acc[1], acc[1])
-	VADDPS(acc[2], acc[3], acc[3])
-	VADDPS(acc[1], acc[3], acc[3])
-	VMOVUPS(acc[3], Mem{Base: out})
-	VZEROUPPER()
-	RET()
 }
