@@ -61,6 +61,14 @@ func testGroups(t *testing.T, bits, n int, word uint64, x []float32) {
 	}
 }
 
+const guard = 0x5A
+
+// room returns memory with a guard on either side.
+func room(n int) (all, inner []byte) {
+	all = bytes.Repeat([]byte{guard}, n+2)
+	return all, all[1 : n+1 : n+1]
+}
+
 func BenchmarkGroups(b *testing.B) {
 	const n = (1 << 12) / Few
 	codes, y, stats, scratch := make([]byte, 1<<12), make([]float32, 1<<12), make([]int32, n), make([]float32, 2*n)

@@ -61,19 +61,12 @@ func newCase(n int) testCase {
 	return c
 }
 
-const guard = 0x5A
-
-// floats and room return memory with a guard on either side.
+// floats returns memory with a guard on either side.
 func floats(n int) (all, inner []float32) {
 	all = make([]float32, n+2)
 	for i := range all {
 		all[i] = guard
 	}
-	return all, all[1 : n+1 : n+1]
-}
-
-func room(n int) (all, inner []byte) {
-	all = bytes.Repeat([]byte{guard}, n+2)
 	return all, all[1 : n+1 : n+1]
 }
 
