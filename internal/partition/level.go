@@ -158,6 +158,11 @@ func groups(coarse []int32, n int) (start, member []int32) {
 // contractRows returns the rows lo to hi-1 of c and leaves their lengths in xadj and their
 // weights in vw. where holds -1 for every coarse node, and does so again afterwards.
 func (l *level) contractRows(c *level, start, member, where []int32, lo, hi int) (adj, ew []int32) {
+	entries := int64(0)
+	for _, v := range member[start[lo]:start[hi]] {
+		entries += int64(l.degree(v))
+	}
+	adj, ew = make([]int32, 0, entries), make([]int32, 0, entries)
 	for i := lo; i < hi; i++ {
 		first := len(adj)
 		weight := int64(0)

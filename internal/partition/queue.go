@@ -25,6 +25,14 @@ func (q *queue) clear() {
 	q.node, q.gain = q.node[:0], q.gain[:0]
 }
 
+// gainOf returns the gain of v if it is in the queue.
+func (q *queue) gainOf(v int32) (gain int64, ok bool) {
+	if i := q.at[v]; i >= 0 {
+		return q.gain[i], true
+	}
+	return 0, false
+}
+
 // set puts v into the queue or changes its gain.
 func (q *queue) set(v int32, gain int64) {
 	i := int(q.at[v])

@@ -1,10 +1,14 @@
 package partition
 
+import "math"
+
 // Refinement.
 const (
 	refinePasses  = 10
-	patienceLeast = 200 // moves in a row that win nothing before a pass ends
-	patienceMost  = 20000
+	worthwhile    = 0.0005 // a pass that takes a smaller share off the cut is the last
+	patienceLeast = 200    // moves in a row that win nothing before a pass ends
+	patienceShare = 20     // … on a large graph, one of so many nodes
+	listCost      = 2      // places in a row of all parts that cost as much as one in a list
 )
 
 // refiner moves nodes between parts.
@@ -16,11 +20,14 @@ type refiner struct {
 	weight []int64 // of parts
 	count  []int32 // nodes of parts
 
-	// The parts around each node, in no order: those of v are at[v] to at[v]+have[v]-1.
+	// The weights of the edges from each node to the parts. Those of v begin at at[v]. A row of
+	// as many places as there are parts has each part's in its place. A shorter one is a list,
+	// in no order, of the have[v] parts around v and their weights.
 	at   []int64
-	have []int32
-	to   []int32 // part
-	sum  []int64 // weight of the edges to it
+	have []int32 // parts around the node
+	to   []int32 // part; of lists only
+	sum  []int64
+	cut  int64
 
 	queue *queue
 	light *queue // parts, the lightest first; only while balancing
@@ -39,45 +46,71 @@ func newRefiner(s *solver, l *level, part []int32, most int64) *refiner {
 	for v := range int32(l.n) {
 		k.weight[part[v]] += l.nodeWeight(v)
 		k.count[part[v]]++
-		k.at[v+1] = k.at[v] + int64(min(l.degree(v), s.parts))
+		places := l.degree(v)
+		if places*listCost >= s.parts {
+			places = s.parts
+		}
+		k.at[v+1] = k.at[v] + int64(places)
 	}
 	k.to, k.sum = make([]int32, k.at[l.n]), make([]int64, k.at[l.n])
 	const chunk = 4096
-	share((l.n+chunk-1)/chunk, s.threads, func() func(int) {
+	outer := make([]int64, (l.n+chunk-1)/chunk)
+	share(len(outer), s.threads, func() func(int) {
 		slot := make([]int32, s.parts) // position of a part in the node's list, plus 1
 		return func(i int) {
 			for v := int32(i * chunk); v < int32(min((i+1)*chunk, l.n)); v++ {
-				k.gather(v, slot)
+				outer[i] += k.gather(v, slot)
 			}
 		}
 	})
+	for _, w := range outer {
+		k.cut += w
+	}
+	k.cut /= 2
 	return k
 }
 
-// gather makes the list of v. slot holds zeros.
-func (k *refiner) gather(v int32, slot []int32) {
-	base := k.at[v]
-	n := int32(0)
+// dense reports whether the row of v has a place for every part.
+func (k *refiner) dense(v int32) bool { return k.at[v+1]-k.at[v] == int64(k.s.parts) }
+
+// gather makes the row of v and returns the weight of its edges to other parts. slot holds zeros.
+func (k *refiner) gather(v int32, slot []int32) (outer int64) {
+	own := k.part[v]
+	parts, sums := k.to[k.at[v]:k.at[v+1]], k.sum[k.at[v]:k.at[v+1]]
+	n, dense := int32(0), k.dense(v)
 	for e := k.xadj[v]; e < k.xadj[v+1]; e++ {
-		p := k.part[k.adj[e]]
-		if slot[p] == 0 {
-			k.to[base+int64(n)], k.sum[base+int64(n)] = p, 0
+		p, w := k.part[k.adj[e]], k.edgeWeight(e)
+		if p != own {
+			outer += w
+		}
+		switch {
+		case dense:
+			if sums[p] == 0 {
+				n++
+			}
+			sums[p] += w
+		case slot[p] == 0:
+			parts[n], sums[n] = p, w
 			n++
 			slot[p] = n
+		default:
+			sums[slot[p]-1] += w
 		}
-		k.sum[base+int64(slot[p])-1] += k.edgeWeight(e)
 	}
 	k.have[v] = n
-	for _, p := range k.to[base : base+int64(n)] {
-		slot[p] = 0
+	if !dense {
+		for _, p := range parts[:n] {
+			slot[p] = 0
+		}
 	}
+	return outer
 }
 
 // refine lowers the cut and leaves no part too heavy, if that can be done.
 func (k *refiner) refine() {
 	k.balance()
 	for range refinePasses {
-		if k.s.ctx.Err() != nil || k.pass() == 0 {
+		if k.s.ctx.Err() != nil || float64(k.pass()) <= worthwhile*float64(k.cut) {
 			break
 		}
 	}
@@ -91,8 +124,22 @@ func (k *refiner) best(v int32) (to int32, gain int64, ok bool) {
 	if k.count[from] == 1 {
 		return 0, 0, false
 	}
-	own, most := int64(0), int64(-1)
-	lo, hi := k.at[v], k.at[v]+int64(k.have[v])
+	own, most := int64(0), int64(0)
+	lo, hi := k.at[v], k.at[v+1]
+	if k.dense(v) {
+		sums, weights := k.sum[lo:hi], k.weight
+		own = sums[from]
+		for p, sum := range sums {
+			if sum < most || sum == 0 || int32(p) == from || weights[p]+w > k.most {
+				continue
+			}
+			if sum > most || weights[p] < weights[to] {
+				to, most = int32(p), sum
+			}
+		}
+		return to, most - own, most > 0
+	}
+	hi = lo + int64(k.have[v])
 	parts, sums := k.to[lo:hi], k.sum[lo:hi]
 	for i, p := range parts {
 		switch sum := sums[i]; {
@@ -103,7 +150,7 @@ func (k *refiner) best(v int32) (to int32, gain int64, ok bool) {
 			to, most = p, sum
 		}
 	}
-	return to, most - own, most >= 0
+	return to, most - own, most > 0
 }
 
 // move puts v into another part and corrects the lists of its neighbours.
@@ -118,23 +165,48 @@ func (k *refiner) move(v, to int32) {
 		k.light.set(from, -k.weight[from])
 		k.light.set(to, -k.weight[to])
 	}
+	k.cut -= k.sumTo(v, to) - k.sumTo(v, from)
 	for e := k.xadj[v]; e < k.xadj[v+1]; e++ {
 		k.shift(k.adj[e], from, to, k.edgeWeight(e))
 	}
 }
 
-// shift moves weight w in the list of u from one part to another.
+// sumTo returns the weight of the edges between v and part p.
+func (k *refiner) sumTo(v, p int32) int64 {
+	lo, hi := k.at[v], k.at[v]+int64(k.have[v])
+	if k.dense(v) {
+		return k.sum[lo+int64(p)]
+	}
+	for i, q := range k.to[lo:hi] {
+		if q == p {
+			return k.sum[lo+int64(i)]
+		}
+	}
+	return 0
+}
+
+// shift moves weight w in the row of u from one part to another.
 func (k *refiner) shift(u, from, to int32, w int64) {
-	base := k.at[u]
 	n := int64(k.have[u])
-	parts, sums := k.to[base:k.at[u+1]], k.sum[base:k.at[u+1]]
+	parts, sums := k.to[k.at[u]:k.at[u+1]], k.sum[k.at[u]:k.at[u+1]]
+	if len(sums) == k.s.parts {
+		if sums[to] == 0 {
+			k.have[u]++
+		}
+		if sums[from] == w {
+			k.have[u]--
+		}
+		sums[from] -= w
+		sums[to] += w
+		return
+	}
 	i, j := int64(-1), int64(-1)
-	for x, p := range parts[:n] {
-		switch p {
+	for x := int64(0); x < n && (i < 0 || j < 0); x++ {
+		switch parts[x] {
 		case from:
-			i = int64(x)
+			i = x
 		case to:
-			j = int64(x)
+			j = x
 		}
 	}
 	sums[i] -= w
@@ -161,7 +233,7 @@ func (k *refiner) pass() int64 {
 		k.consider(v)
 	}
 	won, most, best := int64(0), int64(0), 0
-	patience := min(max(k.n/10, patienceLeast), patienceMost)
+	patience := max(k.n/patienceShare, patienceLeast)
 	k.log = k.log[:0]
 	for len(k.log)-best <= patience {
 		v, to, gain := k.next()
@@ -171,13 +243,14 @@ func (k *refiner) pass() int64 {
 		k.queue.remove(v)
 		k.done[v] = true
 		k.log = append(k.log, step{v, k.part[v]})
+		from := k.part[v]
 		k.move(v, to)
 		if won += gain; won > most {
 			most, best = won, len(k.log)
 		}
-		for _, u := range k.adj[k.xadj[v]:k.xadj[v+1]] {
-			if !k.done[u] {
-				k.consider(u)
+		for e := k.xadj[v]; e < k.xadj[v+1]; e++ {
+			if u := k.adj[e]; !k.done[u] {
+				k.reconsider(u, from, to, k.edgeWeight(e))
 			}
 		}
 	}
@@ -200,6 +273,38 @@ func (k *refiner) consider(v int32) {
 		}
 	}
 	k.queue.remove(v)
+}
+
+// reconsider corrects the gain of u in the queue after an edge of weight w at it has moved from one
+// part to another; only these two have become better or got room. The gain may then be too high,
+// which next finds out.
+func (k *refiner) reconsider(u, from, to int32, w int64) {
+	own := k.part[u]
+	was, queued := k.queue.gainOf(u)
+	gain := was
+	switch {
+	case !queued:
+		if k.count[own] == 1 {
+			return
+		}
+		gain = math.MinInt64
+	case own == to:
+		gain -= w
+	case own == from:
+		gain += w
+	}
+	inside, weight := k.sumTo(u, own), k.nodeWeight(u)
+	for _, p := range [2]int32{from, to} {
+		if p == own || k.weight[p]+weight > k.most {
+			continue
+		}
+		if sum := k.sumTo(u, p); sum > 0 {
+			gain = max(gain, sum-inside)
+		}
+	}
+	if gain > math.MinInt64 && (!queued || gain != was) {
+		k.queue.set(u, gain)
+	}
 }
 
 // next returns the node that wins most and where it goes; v is -1 if there is none. What the queue
@@ -226,7 +331,7 @@ func (k *refiner) next() (v, to int32, gain int64) {
 // inner reports whether all neighbours of v are in its part.
 func (k *refiner) inner(v int32) bool {
 	n := k.have[v]
-	return n == 0 || n == 1 && k.to[k.at[v]] == k.part[v]
+	return n == 0 || n == 1 && k.own(v) > 0
 }
 
 // balance makes parts that are too heavy lighter, at the least cost in edges.
@@ -283,12 +388,7 @@ func (k *refiner) away(v int32) (to int32, gain int64) {
 
 // own returns the weight of the edges of v within its part.
 func (k *refiner) own(v int32) int64 {
-	for i := k.at[v]; i < k.at[v]+int64(k.have[v]); i++ {
-		if k.to[i] == k.part[v] {
-			return k.sum[i]
-		}
-	}
-	return 0
+	return k.sumTo(v, k.part[v])
 }
 
 // fill gives every empty part a node that costs little, from a part that has others.
