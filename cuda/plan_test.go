@@ -128,6 +128,21 @@ func TestTooLittleMemory(t *testing.T) {
 	}
 }
 
+// What steps need is taken of every GPU before the first step, where there are several.
+func TestTooLittleMemoryOfOthers(t *testing.T) {
+	config := parse(t, "dim: 64; arch: '1-0'; act: relu", "lr: 0.01; dropout: 0.1; accumulate: 2", "end: 1; sampler: rw; num_root: 16; depth: 1")
+	first, other := fakeBackend(t, fake.Options{}), fakeBackend(t, fake.Options{Memory: 100000})
+	other.part = 1 << 10
+	steps := 0
+	_, err := trainer.Train(context.Background(), trainer.Options{
+		Data: graph(t, false), Config: config, Backend: first, Others: []tensor.Backend{other}, Seed: 1, Workers: 1, OnStep: func(trainer.StepReport) { steps++ },
+	})
+	var few *tensor.OutOfMemoryError
+	if !errors.As(err, &few) || steps > 0 || !strings.Contains(err.Error(), "before the first step") {
+		t.Errorf("with a second GPU of little memory, Train = %v after %d steps", err, steps)
+	}
+}
+
 // Evaluations on their own cut their tiles to what the device has left, or say that it has too little.
 func TestEvaluationBound(t *testing.T) {
 	d := generate(t, synth.Preset{

@@ -227,8 +227,13 @@ func (r *run) reserve(ctx context.Context, c loader.Config, norm *samplers.Norm)
 		return err
 	}
 	r.Log.Debug("memory of a step", "nodes", size.Nodes, "edges", size.Edges, "model", res.model, "step", res.step, "scratch", res.scratch, "copies", 2*res.set)
-	if err := r.stepper.reserve(res); err != nil {
-		return fmt.Errorf("a step of %d nodes and %d edges: %w", size.Nodes, size.Edges, err)
+	for i, m := range r.team.members {
+		if i == 1 {
+			res.step, res.set = res.step+res.set, 0 // others have the arrays of a step among its tensors
+		}
+		if err := m.stepper.reserve(res); err != nil {
+			return fmt.Errorf("a step of %d nodes and %d edges: %w", size.Nodes, size.Edges, err)
+		}
 	}
 	if err := r.boundEvaluation(res.step); err != nil {
 		return err
