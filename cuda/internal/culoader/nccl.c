@@ -6,7 +6,7 @@
 #include "calls.h"
 
 // Numbers of nccl.h.
-enum { FLOAT32 = 7, SUM = 0, ROOT = 0 };
+enum { FLOAT32 = 7, SUM = 0, ROOT = 0, IN_PROGRESS = 7 };
 
 int saint_nccl_version(const saint_nccl *l, int *version) { return l->version(version); }
 
@@ -32,7 +32,7 @@ int saint_nccl_exchange(const saint_nccl *l, int reduce, int devices, void *cons
 
 int saint_nccl_async_error(const saint_nccl *l, void *comm) {
   int error = 0, result = l->async_error(comm, &error);
-  return result ? result : error;
+  return result ? result : error == IN_PROGRESS ? 0 : error;
 }
 
 int saint_nccl_end(const saint_nccl *l, int abort, void *context, void *comm) {

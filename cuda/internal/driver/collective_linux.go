@@ -5,6 +5,7 @@ package driver
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"unsafe"
 
 	"github.com/saint-gnn/saint/cuda/internal/culoader"
@@ -39,7 +40,14 @@ func (d *realDevice) Join(devices []Device) (Collective, error) {
 
 func (c *realCollective) Library() string { return c.lib.Name() }
 
+// exchanging keeps calls that allocate and free memory from coming between the launches of an exchange:
+// its kernel on one device waits for that on another, and such a call may wait for all work of a device
+// and hold back what is launched meanwhile, so that neither would end.
+var exchanging sync.RWMutex
+
 func (c *realCollective) exchange(reduce bool, at [][]Ptr, counts []int, streams []Stream) error {
+	exchanging.Lock()
+	defer exchanging.Unlock()
 	return ofDriver(c.ring.Exchange(reduce, func(i, k int) uint64 { return uint64(at[i][k]) }, counts, func(i int) uint64 { return uint64(streams[i]) }))
 }
 

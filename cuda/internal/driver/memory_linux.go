@@ -10,8 +10,15 @@ import (
 	"github.com/saint-gnn/saint/cuda/internal/culoader"
 )
 
+// allocate is do for calls that may wait for all work of the device.
+func (d *realDevice) allocate(call string, f func() error) error {
+	exchanging.RLock()
+	defer exchanging.RUnlock()
+	return d.do(call, f)
+}
+
 func (d *realDevice) Alloc(bytes int64) (p Ptr, err error) {
-	err = d.do("cuMemAlloc", func() error {
+	err = d.allocate("cuMemAlloc", func() error {
 		at, err := cu.MemAlloc(bytes)
 		p = Ptr(at)
 		return err
@@ -20,7 +27,7 @@ func (d *realDevice) Alloc(bytes int64) (p Ptr, err error) {
 }
 
 func (d *realDevice) Free(p Ptr) error {
-	return d.do("cuMemFree", func() error { return cu.MemFree(cu.DevicePtr(p)) })
+	return d.allocate("cuMemFree", func() error { return cu.MemFree(cu.DevicePtr(p)) })
 }
 
 func (d *realDevice) AllocAsync(bytes int64, s Stream) (p Ptr, err error) {
@@ -37,7 +44,7 @@ func (d *realDevice) FreeAsync(p Ptr, s Stream) error {
 }
 
 func (d *realDevice) AllocHost(bytes int64) (b []byte, err error) {
-	err = d.do("cuMemHostAlloc", func() error {
+	err = d.allocate("cuMemHostAlloc", func() error {
 		p, n := culoader.HostAlloc(bytes)
 		if n == 0 {
 			b = unsafe.Slice((*byte)(p), bytes)
@@ -48,7 +55,7 @@ func (d *realDevice) AllocHost(bytes int64) (b []byte, err error) {
 }
 
 func (d *realDevice) FreeHost(b []byte) error {
-	return d.do("cuMemFreeHost", func() error { return cu.MemFreeHost(unsafe.Pointer(unsafe.SliceData(b))) })
+	return d.allocate("cuMemFreeHost", func() error { return cu.MemFreeHost(unsafe.Pointer(unsafe.SliceData(b))) })
 }
 
 func (d *realDevice) Upload(dst Ptr, src []byte, s Stream) error {
