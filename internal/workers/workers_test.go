@@ -3,6 +3,7 @@ package workers
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -76,6 +77,35 @@ func TestNestedAndConcurrentRuns(t *testing.T) {
 	if got := count.Load(); got != 900 {
 		t.Errorf("%d tasks ran, want 900", got)
 	}
+}
+
+// Calls that follow one another at any pace find helpers awake, falling asleep and asleep, and all
+// of their tasks are done once, also where many groups want the same processors.
+func TestPauses(t *testing.T) {
+	const groups, calls = 6, 400
+	var wg sync.WaitGroup
+	for k := range groups {
+		wg.Go(func() {
+			g := New(2 + k%3)
+			defer g.Close()
+			r := rand.New(rand.NewPCG(uint64(k), 1))
+			done := make([]atomic.Int32, 40)
+			for call := range calls {
+				n := 1 + r.IntN(len(done))
+				g.Run(n, func(task int) { done[task].Add(1) })
+				for task := range done {
+					if got := done[task].Swap(0); (got == 1) != (task < n) || got > 1 {
+						t.Errorf("call %d of %d tasks: task %d was done %d times", call, n, task, got)
+						return
+					}
+				}
+				if pause := time.Duration(r.IntN(3)) * spinTime / 2; pause > 0 {
+					time.Sleep(pause)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 type boom struct{ task int }
