@@ -1,7 +1,7 @@
 // Package gemm multiplies dense float32 matrices: AVX-512 and AVX2 kernels on amd64, plain
 // Go elsewhere, chosen by internal/cpufeat. With AMX, numbers are split into three bfloat16
 // pieces while they are packed, and six products of pieces are summed on tiles: float32
-// accuracy at a multiple of the rate (docs/adr/0019-products-on-bfloat16-tiles.md). Rows of
+// accuracy at a multiple of the rate (docs/adr/0016-products-on-bfloat16-tiles.md). Rows of
 // the result that are not finite are computed again on vectors, so that infinities and NaN
 // come out as without tiles; denormal numbers count as zero.
 //
