@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"time"
@@ -162,6 +163,14 @@ func (b *gpuBencher) calls(call func()) ([]float64, error) {
 	return b.few(round)
 }
 
+// mostFlops are the operations a second that what multiplies could do at most.
+func (b *gpuBencher) mostFlops() float64 {
+	if text, _ := b.gpu.Matmul(); strings.HasPrefix(text, "own") {
+		return b.limits.Flops[tensor.MatmulFP32]
+	}
+	return b.limits.Flops[b.matmul]
+}
+
 // add reports an operation that moves so many bytes, or does so many operations.
 func (b *gpuBencher) add(name, work string, bytes, flops float64, call func()) error {
 	samples, err := b.calls(call)
@@ -171,11 +180,7 @@ func (b *gpuBencher) add(name, work string, bytes, flops float64, call func()) e
 	f := newFigure(name, 1, "ms", samples)
 	f.Work = work
 	if flops > 0 {
-		most := b.limits.Flops[b.matmul]
-		if text, _ := b.gpu.Matmul(); strings.HasPrefix(text, "own") {
-			most = b.limits.Flops[tensor.MatmulFP32]
-		}
-		f.rate(flops/f.Value*1e3, "GFLOP/s", 1e9, most)
+		f.rate(flops/f.Value*1e3, "GFLOP/s", 1e9, b.mostFlops())
 	} else {
 		f.rate(bytes/f.Value*1e3, "GB/s", 1e9, b.limits.CopyBytes)
 	}
@@ -303,14 +308,13 @@ func (b *gpuBencher) spmm(ctx context.Context) error {
 		return err
 	}
 	defer release(batches)
-	sub, full := batches[0], b.set.ds.Full
+	sub, full, width := batches[0], b.set.ds.Full, b.set.config.Network.Dim
+	if err := b.spmmOne("subgraph", sub.Indptr, sub.Indices, width); err != nil || full.NumEdges() > math.MaxInt32 {
+		return err // a graph of more edges is never on the device as a whole
+	}
 	indptr := make([]int32, len(full.Indptr))
 	for i, p := range full.Indptr {
 		indptr[i] = int32(p)
-	}
-	width := b.set.config.Network.Dim
-	if err := b.spmmOne("subgraph", sub.Indptr, sub.Indices, width); err != nil {
-		return err
 	}
 	return b.spmmOne("full graph", indptr, full.Indices, width)
 }
@@ -414,7 +418,7 @@ func (b *gpuBencher) stepFigure(f *figure, batches []*loader.Batch, p cuda.Profi
 		flops += stepFlops(b.set, batch.NumNodes(), batch.NumEdges()) / n
 		nodes, edges = nodes+batch.NumNodes()/len(batches), edges+batch.NumEdges()/len(batches)
 	}
-	f.rate(flops/f.Value*1e3, "GFLOP/s", 1e9, b.limits.Flops[b.matmul])
+	f.rate(flops/f.Value*1e3, "GFLOP/s", 1e9, b.mostFlops())
 	busy := 1e3 * p.Seconds / n
 	f.More = map[string]float64{
 		"launches": float64(p.Launches) / n, "busy_ms": busy, "gap_ms": max(0, f.Value-busy), "device_bytes": float64(b.gpu.Held()),
@@ -448,7 +452,7 @@ func (b *gpuBencher) eval(ctx context.Context) error {
 	}
 	flops := evalFlops(b.set)
 	f := newFigure("eval/"+b.set.label, 1, "ms", samples)
-	f.rate(flops/f.Value*1e3, "GFLOP/s", 1e9, b.limits.Flops[b.matmul])
+	f.rate(flops/f.Value*1e3, "GFLOP/s", 1e9, b.mostFlops())
 	f.More = map[string]float64{"device_bytes": float64(b.gpu.Held())}
 	f.Work = fmt.Sprintf("%d nodes, %d edges, %.1f GFLOP; %d MB of the GPU held", b.set.ds.NumNodes(), b.set.ds.Full.NumEdges(), flops/1e9, b.gpu.Held()/1e6)
 	return b.report.add(f)
