@@ -171,8 +171,10 @@ test-noasm:
 	@$(GO) run ./tools/testsum -tags invariants,noasm ./internal/... ./trainer/nn/...
 
 # The set is chosen before tests start, where go test does not see that the variable was read:
-# without -count 1 it would repeat the result of another set from its cache.
+# without -count 1 it would repeat the result of another set from its cache. Where AMX is the default,
+# AVX-512 is another set, too.
 test-isa:
+	@if grep -qs amx_bf16 /proc/cpuinfo; then SAINT_ISA=avx512 $(GO) run ./tools/testsum -count 1 -tags invariants ./internal/...; fi
 	@SAINT_ISA=avx2 $(GO) run ./tools/testsum -count 1 -tags invariants ./internal/...
 	@SAINT_ISA=generic $(GO) run ./tools/testsum -count 1 -tags invariants ./internal/...
 
