@@ -16,7 +16,7 @@ import (
 // changes no bit of what it or they compute.
 //
 // An operation follows if its input is the product, or what another follower makes of it, or some
-// of the columns of those, if row i of what it writes depends on row i of what it reads alone, and
+// of the columns of those, or has those among its columns, if row i of what it writes depends on row i of what it reads alone, and
 // if what it writes is in nobody's way (see joins). It does so by passing joins and then follow,
 // instead of ready and Group.Do.
 
@@ -175,7 +175,7 @@ func (q *Queue) joins(x tensor.Tensor, sums bool, reads, writes []tensor.Tensor)
 		return false
 	}
 	c, in := extentOf(p.c), extentOf(x)
-	if !in.within(c) && !in.any(p.writes, extent.within) {
+	if !in.within(c) && !in.any(p.writes, extent.within) && !p.partOf(in) {
 		return false
 	}
 	for _, t := range writes {
@@ -197,6 +197,16 @@ func (q *Queue) joins(x tensor.Tensor, sums bool, reads, writes []tensor.Tensor)
 		p.writes = append(p.writes, extentOf(t))
 	}
 	return true
+}
+
+// partOf reports whether the product, or what a follower makes, is some columns of x, the others of
+// which were there before: so ends a concatenation.
+func (p *deferred) partOf(x extent) bool {
+	c := extentOf(p.c)
+	if x.clashes(c) || x.any(p.writes, extent.clashes) {
+		return false
+	}
+	return c.within(x) || x.any(p.writes, func(x, w extent) bool { return w.within(x) })
 }
 
 // quant returns a job for codes that follow.

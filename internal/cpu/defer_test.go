@@ -84,6 +84,7 @@ func (l *layer) forward() {
 	l.q.BiasActNorm(tensor.ReLU, l.bias, l.scale, l.offset, l.z, l.drop.At(layerDim), l.hop(1, l.y), l.mean, l.rstd)
 	l.q.NormalizeRows(l.hop(1, l.y), l.unit, l.length)
 	l.q.Dropout(0.4, tensor.RandKey{Seed: 9}, l.unit, l.dropped)
+	l.q.NormalizeRows(l.y, l.y, l.length)
 }
 
 // backward is what surrounds the product that makes dy: the gradient of one hop goes where the
@@ -178,6 +179,15 @@ func TestDeferWaits(t *testing.T) {
 		{"of what a norm did not make", false, func(l *layer) {
 			l.q.BiasActNorm(tensor.ReLU, none, none, none, l.hop(1, l.all), tensor.Drop{}, l.hop(0, l.y), none, none)
 			l.q.NormalizeRows(l.hop(1, l.y), l.dz, l.mean)
+		}},
+		{"of a matrix that has what a norm made among its columns", true, func(l *layer) {
+			l.q.BiasActNorm(tensor.ReLU, none, none, none, l.hop(1, l.all), tensor.Drop{}, l.hop(1, l.y), none, none)
+			l.q.NormalizeRows(l.y, l.y, l.mean)
+		}},
+		{"of a matrix that has some rows of what a norm made among its columns", false, func(l *layer) {
+			n := l.y.Rows
+			l.q.BiasActNorm(tensor.ReLU, none, none, none, l.hop(1, l.all), tensor.Drop{}, l.hop(1, l.y), none, none)
+			l.q.NormalizeRows(l.y.RowRange(0, n-1), l.y.RowRange(0, n-1), l.mean.RowRange(0, n-1))
 		}},
 		{"of something else", false, func(l *layer) {
 			l.q.BiasActNorm(tensor.ReLU, none, none, none, l.z, tensor.Drop{}, l.dz, none, none)

@@ -159,6 +159,7 @@ type quantJob struct {
 	byRow    bool // it goes over rows, else over groups
 	restored bool // of going back: codes gave x its values
 	several  int  // rows that are encoded together; 0: none are
+	far      bool // rows are not in the cache yet
 }
 
 // RunTask does a few groups, or rows.
@@ -204,7 +205,7 @@ func (j *quantJob) together() int {
 	return max(1, valuesTogether/j.x.cols)
 }
 
-// encodeRows does rows [lo,hi), whose groups do not cross rows, and asks for those up to end.
+// encodeRows does rows [lo,hi), whose groups do not cross rows, and asks for those up to end where they are far.
 func (j *quantJob) encodeRows(lo, hi, end int, buf []float32) {
 	cols, few := j.x.cols, j.few()
 	y, scratch := buf[:(hi-lo)*cols], buf[j.several*cols:]
@@ -237,8 +238,10 @@ func (j *quantJob) encodeRows(lo, hi, end int, buf []float32) {
 			}
 		}
 	}
-	for i := hi; i < min(hi+j.several, end); i++ {
-		rows.Fetch(j.x.row(i))
+	if j.far {
+		for i := hi; i < min(hi+j.several, end); i++ {
+			rows.Fetch(j.x.row(i))
+		}
 	}
 	first, last := lo*j.inRow, hi*j.inRow
 	codes, word := j.codes[first*j.bytes:last*j.bytes], uint64(first)*j.words
@@ -432,7 +435,10 @@ func (j *quantJob) prepare(q *Queue) {
 }
 
 // alone does all groups, or rows.
-func (j *quantJob) alone(q *Queue) { q.group.Do(tasks(j.count(), j.groupsOfTask), j) }
+func (j *quantJob) alone(q *Queue) {
+	j.far = true
+	q.group.Do(tasks(j.count(), j.groupsOfTask), j)
+}
 
 func (*quantJob) done(*Queue) {}
 
