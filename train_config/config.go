@@ -144,11 +144,11 @@ func Parse(name string, data []byte) (*Config, error) {
 		return nil, err
 	}
 	c := &Config{Name: name}
-	net, err := c.list(root, "network")
+	net, err := c.one(root, "network")
 	if err != nil {
 		return nil, err
 	}
-	par, err := c.list(root, "params")
+	par, err := c.one(root, "params")
 	if err != nil {
 		return nil, err
 	}
@@ -156,24 +156,24 @@ func Parse(name string, data []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.readNetwork(net[0]); err != nil {
+	if err := c.readNetwork(net); err != nil {
 		return nil, err
 	}
-	if err := c.readParams(par[0]); err != nil {
+	if err := c.readParams(par); err != nil {
 		return nil, err
 	}
-	c.sections = append(c.sections, net[0], par[0])
+	c.sections = append(c.sections, net, par)
 	for _, s := range phases {
 		if err := c.readPhase(s); err != nil {
 			return nil, err
 		}
 		c.sections = append(c.sections, s)
 	}
-	c.defaultNorms(par[0])
+	c.defaultNorms(par)
 	if err := c.readSystem(root); err != nil {
 		return nil, err
 	}
-	return c, par[0].Unused()
+	return c, par.Unused()
 }
 
 // plain are the samplers whose papers train without coefficients.
@@ -222,6 +222,18 @@ func parseRoot(name string, data []byte) (*Section, error) {
 
 func emptyFile(name string) error {
 	return &Error{File: name, Msg: "the file is empty; want the lists network, params and phase"}
+}
+
+// one returns the element of a list that has no more.
+func (c *Config) one(root *Section, key string) (*Section, error) {
+	all, err := c.list(root, key)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(all); n > 1 {
+		return nil, errorAt(c.Name, root.value(key).Content[1], "%s has %d elements, want one", key, n)
+	}
+	return all[0], nil
 }
 
 // list returns the mappings of a top-level list.

@@ -20,11 +20,10 @@ func (c *Config) readSystem(root *Section) error {
 	if root.value("system") == nil {
 		return nil
 	}
-	all, err := c.list(root, "system")
+	s, err := c.one(root, "system")
 	if err != nil {
 		return err
 	}
-	s := all[0]
 	var k systemKeys
 	if err := s.Decode(&k); err != nil {
 		return err
