@@ -65,7 +65,7 @@ func (c interruptible) run(dir *rundir.Dir, after int, resume bool) (steps []uin
 	b.part = 1 << 16
 	_, err = trainer.Train(ctx, trainer.Options{
 		Data: graph(c.t, false), Backend: b, EvalBackend: cpuBackend(c.t), Seed: 1, Workers: 1, EvalTrainEvery: 2, Dir: dir, Resume: resume,
-		Config: parse(c.t, c.network, c.params, "end: 2; sampler: rw; num_root: 8; depth: 1"),
+		Config: parse(c.t, c.network, c.params, "end: 1; sampler: rw; num_root: 8; depth: 1"),
 		OnStep: func(s trainer.StepReport) {
 			if steps = append(steps, s.Step); len(steps) == after {
 				cancel()
