@@ -127,6 +127,9 @@ func (l *commandLine) flag(arg string, rest []string) (used int, err error) {
 			return 0, usagef("--%s needs a value, got the flag %s", name, value)
 		}
 	}
+	if value == "" { // an unset variable must not mean the default
+		return 0, usagef("--%s needs a value", name)
+	}
 	if want := checkValue(f, value); want != "" {
 		return 0, usagef("--%s is %q, want %s", name, value, want)
 	}

@@ -35,6 +35,7 @@ func TestNormalize(t *testing.T) {
 }
 
 func TestBadCommandLines(t *testing.T) {
+	t.Chdir(t.TempDir()) // for what a line leaves that is not refused
 	const train = "train --data_prefix synth:tiny --train_config rw.yml "
 	for _, tc := range []struct{ line, want string }{
 		{"trian", "did you mean train?"},
@@ -51,6 +52,9 @@ func TestBadCommandLines(t *testing.T) {
 		{train + "--zzz", "'saint train --help'"},
 		{train + "--run_dir", "--run_dir needs a value"},
 		{train + "--run_dir --quiet", "got the flag --quiet"},
+		{train + "--source=", "--source needs a value"},
+		{train + "--run-dir=", "--run_dir needs a value"},
+		{"serve --token_file=", "--token_file needs a value"},
 		{train + "--gpu x", `--gpu is "x", want -1`},
 		{train + "--gpu -3", "--gpu is \"-3\""},
 		{train + "--seed -1", "not negative"},

@@ -112,7 +112,7 @@ func TestBadConversions(t *testing.T) {
 		{"both directions", exitUsage, []string{"tables", "--in", dir, "--out", out, "--directed", "--undirected"}, "exclude each other"},
 		{"fractions", exitUsage, []string{"shchur", "--in", dir, "--out", out, "--split", "0.9,0.9,0"}, "--split"},
 		{"one fraction", exitUsage, []string{"shchur", "--in", dir, "--out", out, "--split", "0.5"}, "want three fractions"},
-		{"no fraction", exitUsage, []string{"edgelist", "--in", dir, "--labels", dir, "--out", out, "--split", ""}, "want three fractions"},
+		{"no fraction", exitUsage, []string{"edgelist", "--in", dir, "--labels", dir, "--out", out, "--split", ""}, "--split needs a value"},
 		{"below a file", exitUsage, []string{"to-cpp", "--in", dir, "--out", filepath.Join(file, "a", "b")}, "is a file"},
 		{"split column", exitUsage, []string{"arrays", "--in", dir, "--out", out, "--split_column", "-1"}, "--split_column is -1"},
 		{"no labels", exitUsage, []string{"edgelist", "--in", dir, "--out", out}, "--labels is missing"},

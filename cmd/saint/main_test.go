@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,7 +27,12 @@ func TestMain(m *testing.M) {
 	if file := os.Getenv(asMeasured); file != "" {
 		mainMeasured(file)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if _, err := os.Stat("runs"); err == nil {
+		fmt.Fprintln(os.Stderr, "FAIL: a test has left runs in the folder of the package; give it --run_dir or t.Chdir")
+		code = max(code, 1)
+	}
+	os.Exit(code)
 }
 
 // mainMeasured is main for measured.
