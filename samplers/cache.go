@@ -16,7 +16,7 @@ import (
 
 // normFormat is the version of what SaveNorm writes and of the law of EstimateNorm: raise
 // it when either changes.
-const normFormat = "1"
+const normFormat = "2"
 
 // Tensors and metadata of a saved Norm; docs/samplers.md describes them.
 const (

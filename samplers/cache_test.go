@@ -121,7 +121,7 @@ func TestLoadNormRefusesOtherFiles(t *testing.T) {
 	if err := safetensors.WriteFile(path("foreign"), nil, map[string]string{"format": "pt"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := safetensors.WriteFile(path("bare"), nil, map[string]string{"saint.norm": "1", "key": "k"}); err != nil {
+	if err := safetensors.WriteFile(path("bare"), nil, map[string]string{"saint.norm": "2", "key": "k"}); err != nil {
 		t.Fatal(err)
 	}
 	for name, aggr := range map[string]float32{"negative": -2, "infinite": float32(math.Inf(1)), "no number": float32(math.NaN())} {

@@ -18,7 +18,7 @@ import (
 
 // partitionFormat is the version of the file below and of the law of internal/partition: raise
 // it, and normFormat, when the parts of a graph change.
-const partitionFormat = "1"
+const partitionFormat = "2"
 
 // Tensor and metadata of a saved partition; docs/samplers.md describes them.
 const (

@@ -10,6 +10,8 @@ const (
 	bisectNodes = 120 // a graph of so many nodes is cut directly
 	growTries   = 8   // seeds that halves are grown from
 	fmPasses    = 8
+	bisectTries = 3       // times that a small graph is cut
+	triesMost   = 1 << 16 // nodes and entries of a small graph
 )
 
 // halves is a graph cut in two.
@@ -34,7 +36,22 @@ func newHalves(l *level, most [2]int64) *halves {
 }
 
 // bisect cuts l such that side i weighs most[i] at most, if that can be done, with few edges between.
+// Small graphs are cut several times: that costs little, and the cuts differ.
 func (s *solver) bisect(l *level, most [2]int64, r *rand.Rand) []int8 {
+	best := s.bisectOnce(l, most, r)
+	if l.n <= bisectNodes || l.n+len(l.adj) > triesMost {
+		return best.side
+	}
+	for range bisectTries - 1 {
+		if next := s.bisectOnce(l, most, r); next.better(best) {
+			best = next
+		}
+	}
+	return best.side
+}
+
+// bisectOnce cuts l with coarser graphs of its own.
+func (s *solver) bisectOnce(l *level, most [2]int64, r *rand.Rand) *halves {
 	levels := []*level{l}
 	for last := l; last.n > bisectNodes; {
 		heaviest := max(1, int64(1.5*float64(l.total)/bisectNodes))
@@ -46,33 +63,36 @@ func (s *solver) bisect(l *level, most [2]int64, r *rand.Rand) []int8 {
 		last = next
 	}
 	last := levels[len(levels)-1]
-	side := grow(last, most, r)
+	h := grow(last, most, r)
 	for i := len(levels) - 2; i >= 0 && s.ctx.Err() == nil; i-- {
-		h := newHalves(levels[i], most)
+		side := h.side
+		h = newHalves(levels[i], most)
 		for v, c := range levels[i].coarse {
 			h.side[v] = side[c]
 		}
 		h.refine(r)
-		side = h.side
 	}
-	return side
+	return h
 }
 
 // grow cuts a small graph: side 0 grows from a random node by the gain of its neighbours until
 // it is heavy enough, and is refined. The best of some tries is the result.
-func grow(l *level, most [2]int64, r *rand.Rand) []int8 {
-	h := newHalves(l, most)
-	best := make([]int8, l.n)
-	bestOver, bestCut := int64(math.MaxInt64), int64(math.MaxInt64)
-	for range growTries {
+func grow(l *level, most [2]int64, r *rand.Rand) *halves {
+	best, h := newHalves(l, most), newHalves(l, most)
+	for i := range growTries {
 		h.growFrom(r)
 		h.refine(r)
-		if over := h.over(); over < bestOver || over == bestOver && h.cut < bestCut {
-			bestOver, bestCut = over, h.cut
-			copy(best, h.side)
+		if i == 0 || h.better(best) {
+			h, best = best, h
 		}
 	}
 	return best
+}
+
+// better reports whether h is less too heavy than other, or as much with a smaller cut.
+func (h *halves) better(other *halves) bool {
+	a, b := h.over(), other.over()
+	return a < b || a == b && h.cut < other.cut
 }
 
 func (h *halves) growFrom(r *rand.Rand) {

@@ -7,7 +7,7 @@ const (
 	refinePasses  = 10
 	worthwhile    = 0.0005 // a pass that takes a smaller share off the cut is the last
 	patienceLeast = 200    // moves in a row that win nothing before a pass ends
-	patienceShare = 20     // … on a large graph, one of so many nodes
+	patienceShare = 50     // … on a large graph, one of so many nodes
 	listCost      = 2      // places in a row of all parts that cost as much as one in a list
 )
 

@@ -41,7 +41,8 @@ func (s *solver) tell(done int64) {
 // kway fills part.
 func (s *solver) kway(l *level, part []int32) error {
 	size := func(l *level) int64 { return int64(len(l.adj) + l.n) }
-	small := max(l.n/(40*max(1, bits.Len(uint(s.parts))-1)), 30*s.parts)
+	// Many nodes a part are left: cutting them by bisection is cheap, and better than refining.
+	small := max(l.n/(40*max(1, bits.Len(uint(s.parts))-1)), 60*s.parts, 8*bisectNodes)
 	heaviest := max(1, int64(1.5*float64(l.total)/float64(small)))
 	levels := []*level{l}
 	done := int64(0)
