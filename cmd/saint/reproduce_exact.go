@@ -120,6 +120,9 @@ const exactRow = "%-16s %5s %9s %9s %9s %7s  %s\n"
 func (r *reproducer) exact(ctx context.Context, finished bool) error {
 	r.runs = len(r.rows) * r.seeds
 	lines := make([]exactLine, len(r.rows))
+	for i := range lines {
+		lines[i].Seeds, lines[i].Tests, lines[i].Drops = []uint64{}, []float64{}, []float64{} // not null in JSON
+	}
 	for seed := uint64(1); seed <= uint64(r.seeds); seed++ {
 		var plain *resultLine
 		for i, row := range r.rows {

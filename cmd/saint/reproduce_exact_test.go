@@ -36,6 +36,11 @@ func TestReproduceExact(t *testing.T) {
 	if len(rows) != 8 || !strings.HasPrefix(rows[2], "int8") || !strings.Contains(rows[2], "no runs") || !strings.HasPrefix(rows[4], "int2 ") || strings.Contains(rows[4], "no runs") {
 		t.Errorf("of finished runs stdout is\n%s", o.stdout)
 	}
+	for _, key := range []string{"seeds", "test_f1_micro", "drop"} {
+		if l := must(t, append(args, "--finished", "--json")...).objects(t)[1]; l[key] == nil || len(l[key].([]any)) != 0 {
+			t.Errorf("of no runs %s is %v, want an empty list", key, l[key])
+		}
+	}
 	saint(t, append(args, "--only", "int3")...).fails(t, exitUsage, `--only has "int3", did you mean int`)
 	saint(t, "reproduce", "exact", "--data_prefix", "synth:tiny?seed=2", "--train_config", "rw.yml", "--out", out, "--epochs", "2", "--finished", "--quiet").
 		fails(t, exitUsage, "holds a run on synth:tiny, not on synth:tiny?seed=2; choose another --out")
