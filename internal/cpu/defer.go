@@ -116,10 +116,14 @@ func (e extent) within(f extent) bool {
 }
 
 // clashes reports whether e and f share memory otherwise than row by row: rows that lie at the
-// same distances, each within the memory from a row of the other to the next.
+// same distances, each within the memory from a row of the other to the next. Vectors share all or
+// clash.
 func (e extent) clashes(f extent) bool {
 	if !e.overlaps(f) {
 		return false
+	}
+	if e.rows == 1 && f.rows == 1 { // elements may belong to rows of something else, as codes do
+		return e.lo != f.lo || e.hi != f.hi
 	}
 	if e.lo > f.lo {
 		e, f = f, e

@@ -53,7 +53,7 @@ func newProgram(t *testing.T, seed uint64, threads, rows int) *program {
 		p.squares = append(p.squares, fill(programDim, programDim))
 		p.columns = append(p.columns, fill(rows, 2))
 	}
-	p.codes, p.stats = a.Alloc(tensor.U8, 1, tensor.Quant{Bits: 4}.CodeBytes(rows, programDim)), a.Alloc(tensor.I32, rows, 1)
+	p.codes, p.stats = a.Alloc(tensor.U8, 1, tensor.Quant{Bits: 4}.CodeBytes(rows, 2*programDim)), a.Alloc(tensor.I32, rows, 1)
 	return p
 }
 
@@ -78,6 +78,11 @@ func (p *program) apart(same tensor.Tensor, others ...tensor.Tensor) tensor.Tens
 			return m
 		}
 	}
+}
+
+// wide returns all columns of the matrix that m belongs to.
+func (p *program) wide(m tensor.Tensor) tensor.Tensor {
+	return p.matrices[slices.IndexFunc(p.matrices, func(w tensor.Tensor) bool { return w.ID == m.ID })]
 }
 
 func (p *program) vector() tensor.Tensor { return p.vectors[p.r.IntN(len(p.vectors))] }
@@ -110,7 +115,7 @@ func (p *program) step(i int, last tensor.Tensor) (tensor.Tensor, string) {
 	if p.r.IntN(2) == 0 {
 		drop = tensor.Drop{P: 0.25, Key: tensor.RandKey{Seed: 7, Step: uint64(i / 9), Slot: uint32(p.r.IntN(3))}, Width: programDim}
 	}
-	switch op := p.r.IntN(11); op {
+	switch op := p.r.IntN(13); op {
 	case 0, 1, 2:
 		y := p.apart(none, x)
 		p.q.Gemm(false, op == 2, 0.5, x, p.squares[p.r.IntN(2)], float32(p.r.IntN(2)), y)
@@ -155,9 +160,19 @@ func (p *program) step(i int, last tensor.Tensor) (tensor.Tensor, string) {
 		y := p.apart(x, x)
 		p.q.Dropout(0.25, tensor.RandKey{Seed: 7, Step: uint64(i / 9), Slot: uint32(p.r.IntN(3))}, x, y)
 		return y, fmt.Sprintf("Dropout %v -> %v", x, y)
+	case 10:
+		y := p.wide(p.apart(none, p.wide(x)))
+		length, _ := p.column()
+		p.q.BiasActNorm(tensor.ReLU, none, none, none, p.wide(x), tensor.Drop{}, y, none, none)
+		p.q.NormalizeRows(y.ColRange(programDim/2, 3*programDim/2), x, length)
+		return x, fmt.Sprintf("BiasAct %v -> %v, NormalizeRows -> %v", p.wide(x), y, x)
 	default:
-		p.q.Quantize(tensor.Quant{Bits: 4, Key: tensor.RandKey{Seed: 3, Step: uint64(i)}}, none, x, none, p.codes, p.stats)
-		return x, fmt.Sprintf("Quantize %v", x)
+		if op == 12 {
+			x = p.wide(x)
+		}
+		h := tensor.Quant{Bits: 4, Key: tensor.RandKey{Seed: 3, Step: uint64(i)}}
+		p.q.Quantize(h, none, x, none, p.codes.ColRange(0, h.CodeBytes(p.rows, x.Cols)), p.stats)
+		return x.ColRange(0, programDim), fmt.Sprintf("Quantize %v", x)
 	}
 }
 
