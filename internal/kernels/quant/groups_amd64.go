@@ -23,13 +23,15 @@ func packGroupsASM(bits int, zero, inv []float32, key, word uint64, x []float32,
 	n := len(zero) / 2 * 2
 	ctr := word / 4
 	// A call's counters agree in their high word.
-	if n == 0 || bits == 1 || level < cpufeat.AVX2 || ctr>>32 != (ctr+uint64(n)*Words(Few)/4-1)>>32 {
+	if n == 0 || level < cpufeat.AVX2 || ctr>>32 != (ctr+uint64(n)*Words(Few)/4-1)>>32 {
 		return 0
 	}
 	limit := uint32(1<<bits-1) * One
 	z, v, from, to := &zero[0], &inv[0], &x[0], &dst[0]
 	if level >= cpufeat.AVX512 {
 		switch bits {
+		case 1:
+			packGroups1AVX512(n*Few, ctr, key, z, v, 4, limit, from, to)
 		case 2:
 			packGroups2AVX512(n*Few, ctr, key, z, v, 4, limit, from, to)
 		case 4:
@@ -40,6 +42,8 @@ func packGroupsASM(bits int, zero, inv []float32, key, word uint64, x []float32,
 		return n
 	}
 	switch bits {
+	case 1:
+		packGroups1AVX2(n*Few, ctr, key, z, v, 4, limit, from, to)
 	case 2:
 		packGroups2AVX2(n*Few, ctr, key, z, v, 4, limit, from, to)
 	case 4:
@@ -52,12 +56,14 @@ func packGroupsASM(bits int, zero, inv []float32, key, word uint64, x []float32,
 
 func unpackGroupsASM(bits int, stats []int32, src []byte, x []float32) int {
 	n := len(stats)
-	if n == 0 || bits == 1 || level < cpufeat.AVX2 {
+	if n == 0 || level < cpufeat.AVX2 {
 		return 0
 	}
 	s, from, to := &stats[0], &src[0], &x[0]
 	if level >= cpufeat.AVX512 {
 		switch bits {
+		case 1:
+			unpackGroups1AVX512(n*Few, s, from, to)
 		case 2:
 			unpackGroups2AVX512(n*Few, s, from, to)
 		case 4:
@@ -68,6 +74,8 @@ func unpackGroupsASM(bits int, stats []int32, src []byte, x []float32) int {
 		return n
 	}
 	switch bits {
+	case 1:
+		unpackGroups1AVX2(n*Few, s, from, to)
 	case 2:
 		unpackGroups2AVX2(n*Few, s, from, to)
 	case 4:

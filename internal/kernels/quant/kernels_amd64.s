@@ -30,6 +30,22 @@ DATA groupOrder<>+48(SB)/8, $0x0000000000000003
 DATA groupOrder<>+56(SB)/8, $0x000000000000000b
 GLOBL groupOrder<>(SB), RODATA|NOPTR, $64
 
+DATA pairOrderAVX2<>+0(SB)/8, $0x0000000000000000
+DATA pairOrderAVX2<>+8(SB)/8, $0x0000000000000008
+DATA pairOrderAVX2<>+16(SB)/8, $0x0000000000000001
+DATA pairOrderAVX2<>+24(SB)/8, $0x0000000000000009
+GLOBL pairOrderAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA pairOrderAVX512<>+0(SB)/8, $0x0000000000000000
+DATA pairOrderAVX512<>+8(SB)/8, $0x0000000000000004
+DATA pairOrderAVX512<>+16(SB)/8, $0x0000000000000001
+DATA pairOrderAVX512<>+24(SB)/8, $0x0000000000000005
+DATA pairOrderAVX512<>+32(SB)/8, $0x0000000000000008
+DATA pairOrderAVX512<>+40(SB)/8, $0x000000000000000c
+DATA pairOrderAVX512<>+48(SB)/8, $0x0000000000000009
+DATA pairOrderAVX512<>+56(SB)/8, $0x000000000000000d
+GLOBL pairOrderAVX512<>(SB), RODATA|NOPTR, $64
+
 DATA bitOfLane<>+0(SB)/4, $0x00000001
 DATA bitOfLane<>+4(SB)/4, $0x00000002
 DATA bitOfLane<>+8(SB)/4, $0x00000004
@@ -978,6 +994,575 @@ unpack1AVX2_loop:
 	ADDQ      $0x10, CX
 	SUBQ      $0x00000080, AX
 	JNZ       unpack1AVX2_loop
+	VZEROUPPER
+	RET
+
+// func packGroups1AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+// Requires: AVX, AVX2
+TEXT ·packGroups1AVX2(SB), NOSPLIT, $640-72
+	MOVQ         n+0(FP), AX
+	MOVQ         x+56(FP), CX
+	MOVQ         dst+64(FP), DX
+	MOVQ         zero+24(FP), BX
+	MOVQ         inv+32(FP), SI
+	MOVQ         step+40(FP), DI
+	VBROADCASTSS limit+48(FP), Y2
+	MOVQ         key+16(FP), R8
+	MOVL         R8, R9
+	SHRQ         $0x20, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, (SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 32(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 64(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 96(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 128(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 160(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 192(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 224(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 256(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 288(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 320(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 352(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 384(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 416(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 448(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 480(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 512(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 544(SP)
+	ADDL         $0xbb67ae85, R8
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 576(SP)
+	ADDL         $0x9e3779b9, R9
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 608(SP)
+	ADDL         $0xbb67ae85, R8
+	MOVQ         $0x00000000d2511f53, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y3
+	MOVQ         $0x00000000cd9e8d57, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y4
+	MOVQ         $0x0000000000000004, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y5
+	VPBROADCASTQ ctr+8(FP), Y6
+	VPADDQ       pairOrderAVX2<>+0(SB), Y6, Y6
+
+packGroups1AVX2_loop:
+	VPXOR        Y7, Y7, Y7
+	VPXOR        Y9, Y9, Y9
+	VMOVAPS      Y6, Y0
+	VPSRLQ       $0x20, Y6, Y1
+	VPMULUDQ     Y3, Y0, Y0
+	VPMULUDQ     Y4, Y7, Y8
+	VPSRLQ       $0x20, Y8, Y10
+	VPSRLQ       $0x20, Y0, Y7
+	VPXOR        Y1, Y10, Y10
+	VPXOR        (SP), Y10, Y10
+	VPXOR        Y9, Y7, Y7
+	VPXOR        32(SP), Y7, Y7
+	VPMULUDQ     Y3, Y10, Y1
+	VPMULUDQ     Y4, Y7, Y9
+	VPSRLQ       $0x20, Y9, Y10
+	VPSRLQ       $0x20, Y1, Y7
+	VPXOR        Y8, Y10, Y10
+	VPXOR        64(SP), Y10, Y10
+	VPXOR        Y0, Y7, Y7
+	VPXOR        96(SP), Y7, Y7
+	VPMULUDQ     Y3, Y10, Y0
+	VPMULUDQ     Y4, Y7, Y8
+	VPSRLQ       $0x20, Y8, Y10
+	VPSRLQ       $0x20, Y0, Y7
+	VPXOR        Y9, Y10, Y10
+	VPXOR        128(SP), Y10, Y10
+	VPXOR        Y1, Y7, Y7
+	VPXOR        160(SP), Y7, Y7
+	VPMULUDQ     Y3, Y10, Y1
+	VPMULUDQ     Y4, Y7, Y9
+	VPSRLQ       $0x20, Y9, Y10
+	VPSRLQ       $0x20, Y1, Y7
+	VPXOR        Y8, Y10, Y10
+	VPXOR        192(SP), Y10, Y10
+	VPXOR        Y0, Y7, Y7
+	VPXOR        224(SP), Y7, Y7
+	VPMULUDQ     Y3, Y10, Y0
+	VPMULUDQ     Y4, Y7, Y8
+	VPSRLQ       $0x20, Y8, Y10
+	VPSRLQ       $0x20, Y0, Y7
+	VPXOR        Y9, Y10, Y10
+	VPXOR        256(SP), Y10, Y10
+	VPXOR        Y1, Y7, Y7
+	VPXOR        288(SP), Y7, Y7
+	VPMULUDQ     Y3, Y10, Y1
+	VPMULUDQ     Y4, Y7, Y9
+	VPSRLQ       $0x20, Y9, Y10
+	VPSRLQ       $0x20, Y1, Y7
+	VPXOR        Y8, Y10, Y10
+	VPXOR        320(SP), Y10, Y10
+	VPXOR        Y0, Y7, Y7
+	VPXOR        352(SP), Y7, Y7
+	VPMULUDQ     Y3, Y10, Y0
+	VPMULUDQ     Y4, Y7, Y8
+	VPSRLQ       $0x20, Y8, Y10
+	VPSRLQ       $0x20, Y0, Y7
+	VPXOR        Y9, Y10, Y10
+	VPXOR        384(SP), Y10, Y10
+	VPXOR        Y1, Y7, Y7
+	VPXOR        416(SP), Y7, Y7
+	VPMULUDQ     Y3, Y10, Y1
+	VPMULUDQ     Y4, Y7, Y9
+	VPSRLQ       $0x20, Y9, Y10
+	VPSRLQ       $0x20, Y1, Y7
+	VPXOR        Y8, Y10, Y10
+	VPXOR        448(SP), Y10, Y10
+	VPXOR        Y0, Y7, Y7
+	VPXOR        480(SP), Y7, Y7
+	VPMULUDQ     Y3, Y10, Y0
+	VPMULUDQ     Y4, Y7, Y8
+	VPSRLQ       $0x20, Y8, Y10
+	VPSRLQ       $0x20, Y0, Y7
+	VPXOR        Y9, Y10, Y10
+	VPXOR        512(SP), Y10, Y10
+	VPXOR        Y1, Y7, Y7
+	VPXOR        544(SP), Y7, Y7
+	VPMULUDQ     Y3, Y10, Y1
+	VPMULUDQ     Y4, Y7, Y9
+	VPSRLQ       $0x20, Y9, Y10
+	VPSRLQ       $0x20, Y1, Y7
+	VPXOR        Y8, Y10, Y10
+	VPXOR        576(SP), Y10, Y10
+	VPXOR        Y0, Y7, Y7
+	VPXOR        608(SP), Y7, Y7
+	VPADDQ       Y5, Y6, Y6
+	VPSLLQ       $0x20, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y10, Y0
+	VPSLLQ       $0x20, Y1, Y1
+	VPBLENDD     $0xaa, Y1, Y7, Y1
+	VPUNPCKLQDQ  Y1, Y0, Y9
+	VPUNPCKHQDQ  Y1, Y0, Y10
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	VMOVUPS      (CX), Y7
+	VSUBPS       Y0, Y7, Y7
+	VMULPS       Y1, Y7, Y7
+	VCVTPS2DQ    Y7, Y7
+	VPMINUD      Y2, Y7, Y7
+	VPSHUFB      noise0<>+0(SB), Y9, Y0
+	VPADDD       Y0, Y7, Y7
+	VPSRLD       $0x10, Y7, Y7
+	VBROADCASTSS 4(BX), Y0
+	VBROADCASTSS 4(SI), Y1
+	VMOVUPS      256(CX), Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y1, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPMINUD      Y2, Y8, Y8
+	VPSHUFB      noise0<>+0(SB), Y10, Y0
+	VPADDD       Y0, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	VMOVUPS      32(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y9, Y0
+	VPADDD       Y0, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x01, Y11, Y11
+	VPOR         Y11, Y7, Y7
+	VBROADCASTSS 4(BX), Y0
+	VBROADCASTSS 4(SI), Y1
+	VMOVUPS      288(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y10, Y0
+	VPADDD       Y0, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x01, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	VMOVUPS      64(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise2<>+0(SB), Y9, Y0
+	VPADDD       Y0, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x02, Y11, Y11
+	VPOR         Y11, Y7, Y7
+	VBROADCASTSS 4(BX), Y0
+	VBROADCASTSS 4(SI), Y1
+	VMOVUPS      320(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise2<>+0(SB), Y10, Y0
+	VPADDD       Y0, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x02, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	VMOVUPS      96(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise3<>+0(SB), Y9, Y0
+	VPADDD       Y0, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x03, Y11, Y11
+	VPOR         Y11, Y7, Y7
+	VBROADCASTSS 4(BX), Y0
+	VBROADCASTSS 4(SI), Y1
+	VMOVUPS      352(CX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y10, Y0
+	VPADDD       Y0, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x03, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y11, Y11, Y11
+	VMOVAPS      Y6, Y0
+	VPSRLQ       $0x20, Y6, Y1
+	VPMULUDQ     Y3, Y0, Y0
+	VPMULUDQ     Y4, Y9, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y0, Y9
+	VPXOR        Y1, Y12, Y12
+	VPXOR        (SP), Y12, Y12
+	VPXOR        Y11, Y9, Y9
+	VPXOR        32(SP), Y9, Y9
+	VPMULUDQ     Y3, Y12, Y1
+	VPMULUDQ     Y4, Y9, Y11
+	VPSRLQ       $0x20, Y11, Y12
+	VPSRLQ       $0x20, Y1, Y9
+	VPXOR        Y10, Y12, Y12
+	VPXOR        64(SP), Y12, Y12
+	VPXOR        Y0, Y9, Y9
+	VPXOR        96(SP), Y9, Y9
+	VPMULUDQ     Y3, Y12, Y0
+	VPMULUDQ     Y4, Y9, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y0, Y9
+	VPXOR        Y11, Y12, Y12
+	VPXOR        128(SP), Y12, Y12
+	VPXOR        Y1, Y9, Y9
+	VPXOR        160(SP), Y9, Y9
+	VPMULUDQ     Y3, Y12, Y1
+	VPMULUDQ     Y4, Y9, Y11
+	VPSRLQ       $0x20, Y11, Y12
+	VPSRLQ       $0x20, Y1, Y9
+	VPXOR        Y10, Y12, Y12
+	VPXOR        192(SP), Y12, Y12
+	VPXOR        Y0, Y9, Y9
+	VPXOR        224(SP), Y9, Y9
+	VPMULUDQ     Y3, Y12, Y0
+	VPMULUDQ     Y4, Y9, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y0, Y9
+	VPXOR        Y11, Y12, Y12
+	VPXOR        256(SP), Y12, Y12
+	VPXOR        Y1, Y9, Y9
+	VPXOR        288(SP), Y9, Y9
+	VPMULUDQ     Y3, Y12, Y1
+	VPMULUDQ     Y4, Y9, Y11
+	VPSRLQ       $0x20, Y11, Y12
+	VPSRLQ       $0x20, Y1, Y9
+	VPXOR        Y10, Y12, Y12
+	VPXOR        320(SP), Y12, Y12
+	VPXOR        Y0, Y9, Y9
+	VPXOR        352(SP), Y9, Y9
+	VPMULUDQ     Y3, Y12, Y0
+	VPMULUDQ     Y4, Y9, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y0, Y9
+	VPXOR        Y11, Y12, Y12
+	VPXOR        384(SP), Y12, Y12
+	VPXOR        Y1, Y9, Y9
+	VPXOR        416(SP), Y9, Y9
+	VPMULUDQ     Y3, Y12, Y1
+	VPMULUDQ     Y4, Y9, Y11
+	VPSRLQ       $0x20, Y11, Y12
+	VPSRLQ       $0x20, Y1, Y9
+	VPXOR        Y10, Y12, Y12
+	VPXOR        448(SP), Y12, Y12
+	VPXOR        Y0, Y9, Y9
+	VPXOR        480(SP), Y9, Y9
+	VPMULUDQ     Y3, Y12, Y0
+	VPMULUDQ     Y4, Y9, Y10
+	VPSRLQ       $0x20, Y10, Y12
+	VPSRLQ       $0x20, Y0, Y9
+	VPXOR        Y11, Y12, Y12
+	VPXOR        512(SP), Y12, Y12
+	VPXOR        Y1, Y9, Y9
+	VPXOR        544(SP), Y9, Y9
+	VPMULUDQ     Y3, Y12, Y1
+	VPMULUDQ     Y4, Y9, Y11
+	VPSRLQ       $0x20, Y11, Y12
+	VPSRLQ       $0x20, Y1, Y9
+	VPXOR        Y10, Y12, Y12
+	VPXOR        576(SP), Y12, Y12
+	VPXOR        Y0, Y9, Y9
+	VPXOR        608(SP), Y9, Y9
+	VPADDQ       Y5, Y6, Y6
+	VPSLLQ       $0x20, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y12, Y0
+	VPSLLQ       $0x20, Y1, Y1
+	VPBLENDD     $0xaa, Y1, Y9, Y1
+	VPUNPCKLQDQ  Y1, Y0, Y9
+	VPUNPCKHQDQ  Y1, Y0, Y10
+	MOVQ         $0x0000000000000008, R8
+	VMOVQ        R8, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       Y0, Y6, Y6
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	VMOVUPS      128(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise0<>+0(SB), Y9, Y0
+	VPADDD       Y0, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y7, Y7
+	VBROADCASTSS 4(BX), Y0
+	VBROADCASTSS 4(SI), Y1
+	VMOVUPS      384(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise0<>+0(SB), Y10, Y0
+	VPADDD       Y0, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x04, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	VMOVUPS      160(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y9, Y0
+	VPADDD       Y0, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x05, Y11, Y11
+	VPOR         Y11, Y7, Y7
+	VBROADCASTSS 4(BX), Y0
+	VBROADCASTSS 4(SI), Y1
+	VMOVUPS      416(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise1<>+0(SB), Y10, Y0
+	VPADDD       Y0, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x05, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	VMOVUPS      192(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise2<>+0(SB), Y9, Y0
+	VPADDD       Y0, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x06, Y11, Y11
+	VPOR         Y11, Y7, Y7
+	VBROADCASTSS 4(BX), Y0
+	VBROADCASTSS 4(SI), Y1
+	VMOVUPS      448(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise2<>+0(SB), Y10, Y0
+	VPADDD       Y0, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x06, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	VMOVUPS      224(CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPMINUD      Y2, Y11, Y11
+	VPSHUFB      noise3<>+0(SB), Y9, Y0
+	VPADDD       Y0, Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPSLLD       $0x07, Y11, Y11
+	VPOR         Y11, Y7, Y7
+	VBROADCASTSS 4(BX), Y0
+	VBROADCASTSS 4(SI), Y1
+	VMOVUPS      480(CX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPMINUD      Y2, Y9, Y9
+	VPSHUFB      noise3<>+0(SB), Y10, Y0
+	VPADDD       Y0, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VPSLLD       $0x07, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPACKUSDW    Y8, Y7, Y7
+	VPERMQ       $0xd8, Y7, Y7
+	VEXTRACTI128 $0x01, Y7, X0
+	VPACKUSWB    X0, X7, X7
+	VMOVDQU      X7, (DX)
+	LEAQ         (BX)(DI*2), BX
+	LEAQ         (SI)(DI*2), SI
+	ADDQ         $0x00000200, CX
+	ADDQ         $0x10, DX
+	SUBQ         $0x00000080, AX
+	JNZ          packGroups1AVX2_loop
+	VZEROUPPER
+	RET
+
+// func unpackGroups1AVX2(n int, stats *int32, src *byte, x *float32)
+// Requires: AVX, AVX2
+TEXT ·unpackGroups1AVX2(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         stats+8(FP), CX
+	MOVQ         src+16(FP), DX
+	MOVQ         x+24(FP), BX
+	MOVL         $0x00000001, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0xffff0000, SI
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Y1
+
+unpackGroups1AVX2_loop:
+	VPBROADCASTD (CX), Y3
+	VPSLLD       $0x10, Y3, Y2
+	VPAND        Y1, Y3, Y3
+	VPMOVZXBD    (DX), Y4
+	VPSRLD       $0x00, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, (BX)
+	VPSRLD       $0x01, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, 32(BX)
+	VPSRLD       $0x02, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, 64(BX)
+	VPSRLD       $0x03, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, 96(BX)
+	VPSRLD       $0x04, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, 128(BX)
+	VPSRLD       $0x05, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, 160(BX)
+	VPSRLD       $0x06, Y4, Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, 192(BX)
+	VPSRLD       $0x07, Y4, Y4
+	VPAND        Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VADDPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 224(BX)
+	ADDQ         $0x04, CX
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x08, DX
+	SUBQ         $0x00000040, AX
+	JNZ          unpackGroups1AVX2_loop
 	VZEROUPPER
 	RET
 
@@ -5155,6 +5740,325 @@ unpack1AVX512_loop:
 	ADDQ      $0x10, CX
 	SUBQ      $0x00000080, AX
 	JNZ       unpack1AVX512_loop
+	VZEROUPPER
+	RET
+
+// func packGroups1AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·packGroups1AVX512(SB), NOSPLIT, $80-72
+	MOVQ            n+0(FP), AX
+	MOVQ            x+56(FP), CX
+	MOVQ            dst+64(FP), DX
+	MOVQ            zero+24(FP), BX
+	MOVQ            inv+32(FP), SI
+	MOVQ            step+40(FP), DI
+	VBROADCASTSS    limit+48(FP), Z2
+	VBROADCASTI32X4 noise0<>+0(SB), Z3
+	VBROADCASTI32X4 noise1<>+0(SB), Z4
+	VBROADCASTI32X4 noise2<>+0(SB), Z5
+	VBROADCASTI32X4 noise3<>+0(SB), Z6
+	MOVL            $0x00000001, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z0
+	MOVL            $0x00000002, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z7
+	MOVL            $0x00000004, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z8
+	MOVL            $0x00000008, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z9
+	MOVL            $0x00000010, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z10
+	MOVL            $0x00000020, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z11
+	MOVL            $0x00000040, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z12
+	MOVL            $0x00000080, R8
+	VMOVD           R8, X0
+	VPBROADCASTD    X0, Z13
+	MOVQ            key+16(FP), R8
+	MOVL            R8, R9
+	SHRQ            $0x20, R8
+	MOVL            R9, (SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 4(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 8(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 12(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 16(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 20(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 24(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 28(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 32(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 36(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 40(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 44(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 48(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 52(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 56(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 60(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 64(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 68(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVL            R9, 72(SP)
+	ADDL            $0x9e3779b9, R9
+	MOVL            R8, 76(SP)
+	ADDL            $0xbb67ae85, R8
+	MOVQ            $0x00000000d2511f53, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z14
+	MOVQ            $0x00000000cd9e8d57, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z15
+	MOVQ            $0x0000000000000008, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z0
+	VPBROADCASTQ    ctr+8(FP), Z16
+	VPADDQ          pairOrderAVX512<>+0(SB), Z16, Z16
+	MOVL            $0x0000aaaa, R8
+	KMOVW           R8, K1
+	MOVQ            ctr+8(FP), R8
+	SHRQ            $0x20, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z0
+	VPXORD.BCST     (SP), Z0, Z0
+	VPXORD          Z17, Z17, Z17
+	VPXORD.BCST     4(SP), Z17, Z17
+	VPMULUDQ        Z14, Z0, Z18
+	VPSHUFD         $0xf5, Z18, Z19
+	VPXORD.BCST     12(SP), Z19, Z19
+	MOVQ            $0x0000000000000010, R8
+	VMOVQ           R8, X0
+	VPBROADCASTQ    X0, Z20
+
+packGroups1AVX512_loop:
+	VBROADCASTSS    (BX), Z0
+	VBROADCASTSS    4(BX), Y1
+	VINSERTF64X4    $0x01, Y1, Z0, Z0
+	VBROADCASTSS    (SI), Z1
+	VBROADCASTSS    4(SI), Y21
+	VINSERTF64X4    $0x01, Y21, Z1, Z1
+	VPMULUDQ        Z14, Z16, Z21
+	VPSHUFD         $0xf5, Z21, Z22
+	VPXORD          Z17, Z22, Z22
+	VPMULUDQ        Z15, Z22, Z23
+	VPSHUFD         $0xf5, Z23, Z22
+	VPXORD.BCST     8(SP), Z22, Z22
+	VPXORD          Z19, Z21, Z21
+	VPADDQ          Z20, Z16, Z16
+	VPMULUDQ        Z14, Z22, Z22
+	VPMULUDQ        Z15, Z21, Z24
+	VPSHUFD         $0xf5, Z24, Z25
+	VPSHUFD         $0xf5, Z22, Z21
+	VPTERNLOGD.BCST $0x96, 16(SP), Z23, Z25
+	VPTERNLOGD.BCST $0x96, 20(SP), Z18, Z21
+	VPMULUDQ        Z14, Z25, Z23
+	VPMULUDQ        Z15, Z21, Z25
+	VPSHUFD         $0xf5, Z25, Z26
+	VPSHUFD         $0xf5, Z23, Z21
+	VPTERNLOGD.BCST $0x96, 24(SP), Z24, Z26
+	VPTERNLOGD.BCST $0x96, 28(SP), Z22, Z21
+	VPMULUDQ        Z14, Z26, Z22
+	VPMULUDQ        Z15, Z21, Z24
+	VPSHUFD         $0xf5, Z24, Z26
+	VPSHUFD         $0xf5, Z22, Z21
+	VPTERNLOGD.BCST $0x96, 32(SP), Z25, Z26
+	VPTERNLOGD.BCST $0x96, 36(SP), Z23, Z21
+	VPMULUDQ        Z14, Z26, Z23
+	VPMULUDQ        Z15, Z21, Z25
+	VPSHUFD         $0xf5, Z25, Z26
+	VPSHUFD         $0xf5, Z23, Z21
+	VPTERNLOGD.BCST $0x96, 40(SP), Z24, Z26
+	VPTERNLOGD.BCST $0x96, 44(SP), Z22, Z21
+	VPMULUDQ        Z14, Z26, Z22
+	VPMULUDQ        Z15, Z21, Z24
+	VPSHUFD         $0xf5, Z24, Z26
+	VPSHUFD         $0xf5, Z22, Z21
+	VPTERNLOGD.BCST $0x96, 48(SP), Z25, Z26
+	VPTERNLOGD.BCST $0x96, 52(SP), Z23, Z21
+	VPMULUDQ        Z14, Z26, Z23
+	VPMULUDQ        Z15, Z21, Z25
+	VPSHUFD         $0xf5, Z25, Z26
+	VPSHUFD         $0xf5, Z23, Z21
+	VPTERNLOGD.BCST $0x96, 56(SP), Z24, Z26
+	VPTERNLOGD.BCST $0x96, 60(SP), Z22, Z21
+	VPMULUDQ        Z14, Z26, Z22
+	VPMULUDQ        Z15, Z21, Z24
+	VPSHUFD         $0xf5, Z24, Z26
+	VPSHUFD         $0xf5, Z22, Z21
+	VPTERNLOGD.BCST $0x96, 64(SP), Z25, Z26
+	VPTERNLOGD.BCST $0x96, 68(SP), Z23, Z21
+	VPMULUDQ        Z14, Z26, Z25
+	VPMULUDQ        Z15, Z21, Z26
+	VPSHUFD         $0xf5, Z26, Z23
+	VPSHUFD         $0xf5, Z25, Z21
+	VPTERNLOGD.BCST $0x96, 72(SP), Z24, Z23
+	VPTERNLOGD.BCST $0x96, 76(SP), Z22, Z21
+	VPSHUFD         $0xa0, Z26, K1, Z23
+	VPSHUFD         $0xa0, Z25, K1, Z21
+	VPUNPCKLQDQ     Z21, Z23, Z22
+	VPUNPCKHQDQ     Z21, Z23, Z23
+	VMOVUPS         (CX), Z21
+	VINSERTF64X4    $0x01, 256(CX), Z21, Z21
+	VSUBPS          Z0, Z21, Z21
+	VMULPS          Z1, Z21, Z21
+	VCVTPS2DQ       Z21, Z21
+	VPMINUD         Z2, Z21, Z21
+	VPSHUFB         Z3, Z22, Z24
+	VPADDD          Z24, Z21, Z21
+	VPSRLD          $0x10, Z21, Z21
+	VMOVUPS         32(CX), Z24
+	VINSERTF64X4    $0x01, 288(CX), Z24, Z24
+	VSUBPS          Z0, Z24, Z24
+	VMULPS          Z1, Z24, Z24
+	VCVTPS2DQ       Z24, Z24
+	VPMINUD         Z2, Z24, Z24
+	VPSHUFB         Z4, Z22, Z25
+	VPADDD          Z25, Z24, Z24
+	VPSRLD          $0x0f, Z24, Z24
+	VPTERNLOGD      $0xf8, Z7, Z24, Z21
+	VMOVUPS         64(CX), Z24
+	VINSERTF64X4    $0x01, 320(CX), Z24, Z24
+	VSUBPS          Z0, Z24, Z24
+	VMULPS          Z1, Z24, Z24
+	VCVTPS2DQ       Z24, Z24
+	VPMINUD         Z2, Z24, Z24
+	VPSHUFB         Z5, Z22, Z25
+	VPADDD          Z25, Z24, Z24
+	VPSRLD          $0x0e, Z24, Z24
+	VPTERNLOGD      $0xf8, Z8, Z24, Z21
+	VMOVUPS         96(CX), Z24
+	VINSERTF64X4    $0x01, 352(CX), Z24, Z24
+	VSUBPS          Z0, Z24, Z24
+	VMULPS          Z1, Z24, Z24
+	VCVTPS2DQ       Z24, Z24
+	VPMINUD         Z2, Z24, Z24
+	VPSHUFB         Z6, Z22, Z22
+	VPADDD          Z22, Z24, Z24
+	VPSRLD          $0x0d, Z24, Z24
+	VPTERNLOGD      $0xf8, Z9, Z24, Z21
+	VMOVUPS         128(CX), Z22
+	VINSERTF64X4    $0x01, 384(CX), Z22, Z22
+	VSUBPS          Z0, Z22, Z22
+	VMULPS          Z1, Z22, Z22
+	VCVTPS2DQ       Z22, Z22
+	VPMINUD         Z2, Z22, Z22
+	VPSHUFB         Z3, Z23, Z24
+	VPADDD          Z24, Z22, Z22
+	VPSRLD          $0x0c, Z22, Z22
+	VPTERNLOGD      $0xf8, Z10, Z22, Z21
+	VMOVUPS         160(CX), Z22
+	VINSERTF64X4    $0x01, 416(CX), Z22, Z22
+	VSUBPS          Z0, Z22, Z22
+	VMULPS          Z1, Z22, Z22
+	VCVTPS2DQ       Z22, Z22
+	VPMINUD         Z2, Z22, Z22
+	VPSHUFB         Z4, Z23, Z24
+	VPADDD          Z24, Z22, Z22
+	VPSRLD          $0x0b, Z22, Z22
+	VPTERNLOGD      $0xf8, Z11, Z22, Z21
+	VMOVUPS         192(CX), Z22
+	VINSERTF64X4    $0x01, 448(CX), Z22, Z22
+	VSUBPS          Z0, Z22, Z22
+	VMULPS          Z1, Z22, Z22
+	VCVTPS2DQ       Z22, Z22
+	VPMINUD         Z2, Z22, Z22
+	VPSHUFB         Z5, Z23, Z24
+	VPADDD          Z24, Z22, Z22
+	VPSRLD          $0x0a, Z22, Z22
+	VPTERNLOGD      $0xf8, Z12, Z22, Z21
+	VMOVUPS         224(CX), Z22
+	VINSERTF64X4    $0x01, 480(CX), Z22, Z22
+	VSUBPS          Z0, Z22, Z22
+	VMULPS          Z1, Z22, Z22
+	VCVTPS2DQ       Z22, Z22
+	VPMINUD         Z2, Z22, Z22
+	VPSHUFB         Z6, Z23, Z0
+	VPADDD          Z0, Z22, Z22
+	VPSRLD          $0x09, Z22, Z22
+	VPTERNLOGD      $0xf8, Z13, Z22, Z21
+	VPMOVDB         Z21, (DX)
+	LEAQ            (BX)(DI*2), BX
+	LEAQ            (SI)(DI*2), SI
+	ADDQ            $0x00000200, CX
+	ADDQ            $0x10, DX
+	SUBQ            $0x00000080, AX
+	JNZ             packGroups1AVX512_loop
+	VZEROUPPER
+	RET
+
+// func unpackGroups1AVX512(n int, stats *int32, src *byte, x *float32)
+// Requires: AVX, AVX2, AVX512F
+TEXT ·unpackGroups1AVX512(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         stats+8(FP), CX
+	MOVQ         src+16(FP), DX
+	MOVQ         x+24(FP), BX
+	MOVL         $0x00000001, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0xffff0000, SI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Z2
+	VPXORD       Z1, Z1, Z1
+	VINSERTI64X4 $0x01, Y0, Z1, Z1
+
+unpackGroups1AVX512_loop:
+	VPBROADCASTD (CX), Z4
+	VPSLLD       $0x10, Z4, Z3
+	VPANDD       Z2, Z4, Z4
+	VPBROADCASTQ (DX), X5
+	VPMOVZXBD    X5, Z5
+	VPSRLVD      Z1, Z5, Z5
+	VPSRLD       $0x00, Z5, Z6
+	VPANDD       Z0, Z6, Z6
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z3, Z6, Z6
+	VMOVUPS      Z6, (BX)
+	VPSRLD       $0x02, Z5, Z6
+	VPANDD       Z0, Z6, Z6
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z3, Z6, Z6
+	VMOVUPS      Z6, 64(BX)
+	VPSRLD       $0x04, Z5, Z6
+	VPANDD       Z0, Z6, Z6
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z3, Z6, Z6
+	VMOVUPS      Z6, 128(BX)
+	VPSRLD       $0x06, Z5, Z5
+	VPANDD       Z0, Z5, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z4, Z5, Z5
+	VADDPS       Z3, Z5, Z5
+	VMOVUPS      Z5, 192(BX)
+	ADDQ         $0x04, CX
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x08, DX
+	SUBQ         $0x00000040, AX
+	JNZ          unpackGroups1AVX512_loop
 	VZEROUPPER
 	RET
 

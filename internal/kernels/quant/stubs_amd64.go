@@ -39,6 +39,16 @@ func pack1AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step 
 //go:noescape
 func unpack1AVX2(n int, zero float32, step float32, src *byte, x *float32)
 
+// packGroups1AVX2 writes codes of 1 bit, with the words of blocks from ctr on. zero and inv are those of 64 values each. n is a multiple of 128 and at least that.
+//
+//go:noescape
+func packGroups1AVX2(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+
+// unpackGroups1AVX2 computes x = zero + code step for codes of 1 bit of groups of 64 values. n is a multiple of 64 and at least that.
+//
+//go:noescape
+func unpackGroups1AVX2(n int, stats *int32, src *byte, x *float32)
+
 // pack2AVX2 writes codes of 2 bits, with the words of blocks from ctr on. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
@@ -138,6 +148,16 @@ func pack1AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, ste
 //
 //go:noescape
 func unpack1AVX512(n int, zero float32, step float32, src *byte, x *float32)
+
+// packGroups1AVX512 writes codes of 1 bit, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of 64 values each. n is a multiple of 128 and at least that.
+//
+//go:noescape
+func packGroups1AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+
+// unpackGroups1AVX512 computes x = zero + code step for codes of 1 bit of groups of 64 values. n is a multiple of 64 and at least that.
+//
+//go:noescape
+func unpackGroups1AVX512(n int, stats *int32, src *byte, x *float32)
 
 // pack2AVX512 writes codes of 2 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //

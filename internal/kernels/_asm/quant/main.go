@@ -35,7 +35,8 @@ func main() {
 	for _, width = range []int{256, 512} {
 		orders[width] = stream.Order(width)
 	}
-	groupOrders := map[int]Mem{256: orders[256], 512: groupOrder()}
+	groupOrders := map[int]Mem{256: orders[256], 512: order("groupOrder", 0, 8, 1, 9, 2, 10, 3, 11)}
+	pairOrders := map[int]Mem{256: order("pairOrderAVX2", 0, 8, 1, 9), 512: order("pairOrderAVX512", 0, 4, 1, 5, 8, 12, 9, 13)}
 	bitOfLane := GLOBL("bitOfLane", RODATA|NOPTR)
 	for i := range 8 {
 		DATA(4*i, U32(1<<i))
@@ -54,6 +55,9 @@ func main() {
 			if bits > 1 { // groups then have blocks of 16 bytes
 				pack(bits, groupOrders[width], noise, true)
 				unpackGroups(bits)
+			} else {
+				packPairs(pairOrders[width], noise)
+				unpackShort()
 			}
 		}
 		describe()
@@ -73,10 +77,10 @@ func noiseBytes() (list [4]Mem) {
 	return list
 }
 
-// groupOrder is stream.Order for the first halves of the blocks of two groups.
-func groupOrder() Mem {
-	m := GLOBL("groupOrder", RODATA|NOPTR)
-	for i, v := range []uint64{0, 8, 1, 9, 2, 10, 3, 11} {
+// order is stream.Order for some of the blocks of two groups.
+func order(name string, blocks ...uint64) Mem {
+	m := GLOBL(name, RODATA|NOPTR)
+	for i, v := range blocks {
 		DATA(8*i, U64(v))
 	}
 	return m
@@ -355,8 +359,14 @@ func newPacker(bits int, noise [4]Mem) *packer {
 // code returns the codes of one vector of x above 16 bits of no use: the least of the scaled value
 // and the limit, plus 16 random bits, which are bytes k and k+1 of the words.
 func (p *packer) code(from Mem, words vec, k int) vec {
-	v, u := newVec(), newVec()
+	v := newVec()
 	VMOVUPS(from, v)
+	return p.codeOf(v, words, k)
+}
+
+// codeOf is code of v, which it changes.
+func (p *packer) codeOf(v, words vec, k int) vec {
+	u := newVec()
 	VSUBPS(p.zero, v, v)
 	VMULPS(p.inv, v, v)
 	VCVTPS2DQ(v, v)
@@ -430,6 +440,113 @@ func pack(bits int, order Mem, noise [4]Mem, groups bool) {
 		}
 		ADDQ(U32(4*unit), x)
 		ADDQ(Imm(uint64(16*bits)), dst)
+	})
+	end()
+}
+
+// packPairs writes codes of 1 bit of two groups side by side, each in a block of 8 lanes.
+func packPairs(order Mem, noise [4]Mem) {
+	doc := "writes codes of 1 bit, with the words of blocks from ctr on"
+	if width == 512 {
+		doc += ", which agree in the high word of their counter"
+	}
+	n := begin("packGroups1", "func(n int, ctr, key uint64, zero, inv *float32, step int, limit uint32, x *float32, dst *byte)",
+		doc+". zero and inv are those of 64 values each.", unit)
+	x, dst := Load(Param("x"), GP64()), Load(Param("dst"), GP64())
+	zero, inv, step := Load(Param("zero"), GP64()), Load(Param("inv"), GP64()), Load(Param("step"), GP64())
+	p := newPacker(1, noise)
+	var g *stream.Generator
+	if width == 512 {
+		g = stream.NewNear(width, order)
+		g.Spaced(16)
+	} else {
+		g = stream.New(width, order)
+	}
+	loop("packGroups1", n, unit, func() {
+		if width == 512 {
+			for i, from := range []reg.Register{zero, inv} {
+				v, upper := []vec{p.zero, p.inv}[i], YMM()
+				VBROADCASTSS(Mem{Base: from}, v)
+				VBROADCASTSS(Mem{Base: from, Disp: 4}, upper)
+				VINSERTF64X4(Imm(1), upper, v, v)
+			}
+		}
+		sum := make([]vec, 16/lanes())
+		for i := range sum {
+			sum[i] = newVec()
+		}
+		var words []vec
+		for v := range 8 {
+			switch {
+			case width == 512 && v == 0:
+				words = g.Streams(1)
+			case width == 256 && v%4 == 0:
+				words = make([]vec, 2)
+				words[0], words[1] = g.Next()
+				if v > 0 {
+					g.Skip(8)
+				}
+			}
+			if width == 512 {
+				w := newVec()
+				VMOVUPS(Mem{Base: x, Disp: 32 * v}, w) // the upper half is the other group's
+				VINSERTF64X4(Imm(1), Mem{Base: x, Disp: 4*group + 32*v}, w, w)
+				p.place(p.codeOf(w, words[v/4], v%4), sum[0], v)
+				continue
+			}
+			for i := range sum {
+				VBROADCASTSS(Mem{Base: zero, Disp: 4 * i}, p.zero)
+				VBROADCASTSS(Mem{Base: inv, Disp: 4 * i}, p.inv)
+				p.place(p.code(Mem{Base: x, Disp: 4*group*i + 32*v}, words[i], v%4), sum[i], v)
+			}
+		}
+		narrow(sum, Mem{Base: dst})
+		for _, at := range []reg.Register{zero, inv} {
+			LEAQ(Mem{Base: at, Index: step, Scale: 2}, at)
+		}
+		ADDQ(U32(4*unit), x)
+		ADDQ(Imm(16), dst)
+	})
+	end()
+}
+
+// unpackShort is unpackGroups of codes of 1 bit, whose blocks have 8 lanes.
+func unpackShort() {
+	n := begin("unpackGroups1", "func(n int, stats *int32, src *byte, x *float32)",
+		"computes x = zero + code step for codes of 1 bit of groups of 64 values.", group)
+	stats, src, x := Load(Param("stats"), GP64()), Load(Param("src"), GP64()), Load(Param("x"), GP64())
+	mask, high := word(1), word(0xffff0000)
+	var odd vec // 1 in the upper half, which holds the next bit
+	if width == 512 {
+		odd = newVec()
+		VPXORD(odd, odd, odd)
+		VINSERTI64X4(Imm(1), mask.AsY(), odd, odd)
+	}
+	loop("unpackGroups1", n, group, func() {
+		zero, step, b := newVec(), newVec(), newVec()
+		VPBROADCASTD(Mem{Base: stats}, step)
+		VPSLLD(Imm(16), step, zero)
+		and(high, step, step)
+		if width == 512 {
+			both := XMM()
+			VPBROADCASTQ(Mem{Base: src}, both)
+			VPMOVZXBD(both, b)
+			VPSRLVD(odd, b, b)
+		} else {
+			VPMOVZXBD(Mem{Base: src}, b)
+		}
+		for k := range group / lanes() {
+			v := newVec()
+			VPSRLD(Imm(uint64(k*lanes()/8)), b, v)
+			and(mask, v, v)
+			VCVTDQ2PS(v, v)
+			VMULPS(step, v, v)
+			VADDPS(zero, v, v)
+			VMOVUPS(v, Mem{Base: x, Disp: k * bytes()})
+		}
+		ADDQ(Imm(4), stats)
+		ADDQ(U32(4*group), x)
+		ADDQ(Imm(group/8), src)
 	})
 	end()
 }

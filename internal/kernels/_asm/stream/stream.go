@@ -79,6 +79,12 @@ func NewNear(bits int, order Mem) *Generator {
 // Spaced lets the blocks of one vector begin so many behind those of the last.
 func (g *Generator) Spaced(blocks uint32) { g.step = quad(g.bits, blocks) }
 
+// Skip leaves so many blocks out.
+func (g *Generator) Skip(blocks uint32) {
+	by := quad(g.bits, blocks)
+	VPADDQ(by, g.ctr, g.ctr)
+}
+
 // Next returns two vectors of words.
 func (g *Generator) Next() (first, second reg.VecVirtual) {
 	c := [4]reg.VecVirtual{Vec(g.bits), Vec(g.bits), g.zero(), g.zero()}
