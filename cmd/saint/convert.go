@@ -35,7 +35,12 @@ func newFolder(out string) error {
 			return fmt.Errorf("--out: %w", err)
 		}
 	}
-	for above := filepath.Dir(filepath.Clean(out)); ; above = filepath.Dir(above) {
+	return foldersTo(out, filepath.Dir(filepath.Clean(out)))
+}
+
+// foldersTo refuses out if above, or what is there of the way to it, is a file.
+func foldersTo(out, above string) error {
+	for ; ; above = filepath.Dir(above) {
 		switch info, err := os.Stat(above); {
 		case err == nil && !info.IsDir():
 			return usagef("--out %s: %s is a file", out, above)

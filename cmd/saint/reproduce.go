@@ -78,6 +78,9 @@ func reproduceOptionsOf(c *cli.Context) (o reproduceOptions, err error) {
 	case c.IsSet("epochs") && o.epochs < 1:
 		return o, usagef("--epochs is %d, want 1 or more", o.epochs)
 	}
+	if err := foldersTo(o.out, filepath.Clean(o.out)); err != nil {
+		return o, err
+	}
 	return o, checkWorkers(o.workers, c.IsSet("num_cpu_core"))
 }
 

@@ -101,6 +101,8 @@ func TestReproduceRefuses(t *testing.T) {
 		{"no data", exitInput, "reproduce table2 --data nowhere", "nowhere: no such folder"},
 		{"seeds", exitUsage, "reproduce table2 --data . --seeds 0", "--seeds is 0, want 1 to 100"},
 		{"epochs", exitUsage, "reproduce table2 --data . --epochs 0", "--epochs is 0"},
+		{"out", exitUsage, "reproduce exact --data_prefix synth:tiny --train_config rw.yml --gpu -1 --out main.go", "--out main.go: main.go is a file"},
+		{"below a file", exitUsage, "reproduce table2 --data . --out main.go/a/b", "--out main.go/a/b: main.go is a file"},
 		{"plot", exitUsage, "reproduce table2 --data . --plot x.pdf", "--plot x.pdf: want a name"},
 		{"device", exitDevice, "reproduce table2 --data . --gpu 0", "--gpu 0"},
 	} {
