@@ -69,6 +69,14 @@ func Drop(key, first, threshold uint64, scale float32, x, y []float32) {
 	ctr := first / 4
 	n := drops(key, ctr, t, scale, x, y)
 	x, y, ctr = x[n:], y[n:], ctr+uint64(n/4)
+	if len(x) > 4 { // many blocks at once take little longer than one
+		var from, to [32]float32
+		copy(from[:], x)
+		if drops(key, ctr, t, scale, from[:], to[:]) >= len(x) {
+			copy(y, to[:])
+			return
+		}
+	}
 	for ; len(x) > 0; ctr++ {
 		n := min(len(x), 4)
 		dropBlock(key, ctr, t, scale, x[:n], y[:n], 0)
