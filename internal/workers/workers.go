@@ -190,7 +190,8 @@ func (h *helper) next(spins bool) bool {
 	}
 }
 
-// spin asks for a while whether something has come about.
+// spin asks for a while whether something has come about. In between it makes way for others: the
+// thread that it waits for may be one of them, or another run that shares the machine.
 func spin(has func() bool) bool {
 	for begin := time.Now(); time.Since(begin) < spinTime; {
 		for range 64 {
@@ -198,6 +199,7 @@ func spin(has func() bool) bool {
 				return true
 			}
 		}
+		yield()
 	}
 	return false
 }

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package workers
+
+// yield does nothing.
+func yield() {}
