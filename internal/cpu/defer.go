@@ -16,9 +16,9 @@ import (
 // changes no bit of what it or they compute.
 //
 // An operation follows if its input is the product, or what another follower makes of it, or some
-// of the columns of those, or has those among its columns, if row i of what it writes depends on row i of what it reads alone, and
-// if what it writes is in nobody's way (see joins). It does so by passing joins and then follow,
-// instead of ready and Group.Do.
+// of the columns of those, or has those among its columns, if row i of what it writes depends on
+// row i of what it reads alone, and if what it writes is in nobody's way (see joins). It does so by
+// passing joins and then follow, instead of ready and Group.Do.
 
 // follower goes over the rows of a product.
 type follower interface {
