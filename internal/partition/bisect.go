@@ -10,8 +10,8 @@ const (
 	bisectNodes = 120 // a graph of so many nodes is cut directly
 	growTries   = 8   // seeds that halves are grown from
 	fmPasses    = 8
-	bisectTries = 3       // times that a small graph is cut
-	triesMost   = 1 << 16 // nodes and entries of a small graph
+	bisectTries = 6       // times that a small graph is cut
+	triesMost   = 1 << 18 // nodes and entries of a small graph
 )
 
 // halves is a graph cut in two.

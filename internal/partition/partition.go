@@ -47,7 +47,7 @@ const DefaultImbalance = 0.03
 // that graph is cut by recursive bisection, and the cut is refined on each larger graph with
 // moves in the order of their gain (Fiduccia and Mattheyses, DAC 1982).
 //
-// Time is O((nodes+edges)·log parts), memory about 40 bytes an entry of Indices. The result is a
+// Time is O((nodes+edges)·log parts), memory about 60 bytes an entry of Indices. The result is a
 // function of g, Parts, Imbalance and Seed. It returns ctx.Err() when ctx ends, and an error for
 // a graph that is no graph.
 func KWay(ctx context.Context, g *Graph, o Options) ([]int32, error) {

@@ -183,7 +183,7 @@ func TestKnownCuts(t *testing.T) {
 		{"communities", communities, 10, between},
 		{"components", build(40, [][2]int32{{0, 1}, {2, 3}, {4, 5}, {6, 7}}), 4, 0},
 	} {
-		const seeds = 8
+		const seeds = 4
 		sum := int64(0)
 		for seed := range uint64(seeds) {
 			part := cut(t, c.g, partition.Options{Parts: c.parts, Seed: seed + 1})
