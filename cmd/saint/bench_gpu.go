@@ -106,6 +106,7 @@ func (b *gpuBencher) open(gpu int) error {
 		return errors.Join(err, b.q.Close(), b.gpu.Close())
 	}
 	if b.limits, err = b.gpu.Limits(); err != nil {
+		b.close()
 		return err
 	}
 	text, _ := b.gpu.Matmul()
