@@ -211,7 +211,7 @@ func newRun(o Options) (*run, error) {
 		r.close()
 		return nil, err
 	}
-	r.Identity = identity{Version: stateVersion, Seed: o.Seed, ConfigHash: o.Config.Hash(), Data: o.Data.Fingerprint, Device: deviceText(o)}
+	r.Identity = identity{Version: stateVersion, Seed: o.Seed, ConfigHash: o.Config.Hash(), Data: o.Data.Fingerprint, Device: DeviceNames(o.Backend, o.Others)}
 	r.Best, r.Until = -1, r.phases[len(r.phases)-1].end
 	return r, nil
 }

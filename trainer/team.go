@@ -313,10 +313,11 @@ func (t *team) close() {
 	}
 }
 
-// deviceText names all devices of a run.
-func deviceText(o Options) string {
-	text := o.Backend.Device()
-	for _, b := range o.Others {
+// DeviceNames names the devices of a run, the first and the others that train beside it, as its
+// records have them.
+func DeviceNames(first tensor.Backend, others []tensor.Backend) string {
+	text := first.Device()
+	for _, b := range others {
 		text += " + " + b.Device()
 	}
 	return text

@@ -107,12 +107,3 @@ func tellMatmul(e *env, b tensor.Backend, asked tensor.Matmul) {
 		e.log.Info(fmt.Sprintf("dense products %s: %v", text, missing))
 	}
 }
-
-// device says what trains, for the records of a run.
-func (j *job) device() string {
-	text := j.backend.Device()
-	for _, b := range j.others {
-		text += " + " + b.Device()
-	}
-	return text
-}

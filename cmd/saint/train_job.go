@@ -334,7 +334,7 @@ func (j *job) info(seed uint64, config *trainconfig.Config) rundir.Info {
 		dtype = doublePrecision
 	}
 	return rundir.Info{
-		DType: dtype, Version: version, State: rundir.Running, Seed: seed, Device: j.device(), ISA: cpufeat.Chosen().String(),
+		DType: dtype, Version: version, State: rundir.Running, Seed: seed, Device: trainer.DeviceNames(j.backend, j.others), ISA: cpufeat.Chosen().String(),
 		Data: data, DataName: j.data.Name, Fingerprint: j.data.Fingerprint, Config: config.Name, ConfigHash: config.Hash(),
 		Epochs: j.Epochs, EdgeWeight: j.EdgeWeight, ScoreEvery: j.EvalTrainEvery, InitFrom: absolute(j.InitFrom),
 		Baseline: j.Baseline && config == j.config, TensorBoard: j.tensorboardDir(seed, config), Command: j.env.Args, Started: j.env.started.UTC().Format(time.RFC3339),

@@ -127,7 +127,7 @@ func (o *trainOutput) newResultLine(kind string, res *trainer.Result, seed uint6
 	line := resultLine{
 		Type: kind, BestEpoch: res.BestEpoch, Epochs: res.Epochs, ValF1Micro: res.Val.F1Micro, ValF1Macro: res.Val.F1Macro,
 		TestF1Micro: res.Test.F1Micro, TestF1Macro: res.Test.F1Macro, LastTest: res.LastTest.F1Micro, Times: res.Times,
-		PeakRSS: peakRSS(), Device: o.job.device(), RunDir: dir,
+		PeakRSS: peakRSS(), Device: trainer.DeviceNames(o.job.backend, o.job.others), RunDir: dir,
 	}
 	if o.job.Runs > 1 {
 		line.Seed = &seed
