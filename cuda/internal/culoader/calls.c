@@ -9,8 +9,9 @@
 enum {
   INVALID_VALUE = 1,
   NOT_FOUND = 500,
+  UPDATE_REFUSED = 910,
   MAX_ARGS = 64,
-  CAPTURE_THREAD_LOCAL = 1,
+  CAPTURE_RELAXED = 2,
   FUNC_MAX_DYNAMIC_SHARED = 8,
   POOL_RELEASE_THRESHOLD = 4,
 };
@@ -74,28 +75,39 @@ int saint_cu_keep_pool(int device) {
 typedef int (*begin_fn)(void *, int);
 int saint_cu_begin_capture(void *stream) {
   ENTRY(begin_fn, "cuStreamBeginCapture_v2");
-  return entry(stream, CAPTURE_THREAD_LOCAL);
+  return entry(stream, CAPTURE_RELAXED);
 }
 
 typedef int (*end_fn)(void *, void **);
+int saint_cu_end_capture(void *stream, void **graph) {
+  ENTRY(end_fn, "cuStreamEndCapture");
+  int code = entry(stream, graph);
+  return code || *graph ? code : INVALID_VALUE;
+}
+
+typedef int (*nodes_fn)(void *, void **, size_t *);
+int saint_cu_graph_nodes(void *graph, size_t *nodes) {
+  ENTRY(nodes_fn, "cuGraphGetNodes");
+  return entry(graph, NULL, nodes);
+}
+
 typedef int (*instantiate_fn)(void **, void *, unsigned long long);
-typedef int (*handle_fn)(void *);
-static int instantiate(void **exec, void *graph) {
+int saint_cu_instantiate_graph(void *graph, void **exec) {
   ENTRY(instantiate_fn, "cuGraphInstantiateWithFlags");
   return entry(exec, graph, 0);
 }
-static int destroy_template(void *graph) {
-  ENTRY(handle_fn, "cuGraphDestroy");
-  return entry(graph);
-}
-int saint_cu_end_capture(void *stream, void **exec) {
-  ENTRY(end_fn, "cuStreamEndCapture");
-  void *graph = NULL;
-  int code = entry(stream, &graph);
-  if (code || !graph) return code ? code : INVALID_VALUE;
-  code = instantiate(exec, graph);
-  int destroyed = destroy_template(graph);
-  return code ? code : destroyed;
+
+// What CUDA 12 says of an update: a reason, and the nodes that it is about.
+typedef struct {
+  int result;
+  void *node, *from;
+} update_info;
+typedef int (*update_fn)(void *, void *, update_info *);
+int saint_cu_update_graph(void *exec, void *graph) {
+  ENTRY(update_fn, "cuGraphExecUpdate_v2");
+  update_info info = {0, NULL, NULL};
+  int code = entry(exec, graph, &info);
+  return code || !info.result ? code : UPDATE_REFUSED;
 }
 
 typedef int (*launch_graph_fn)(void *, void *);
@@ -103,7 +115,13 @@ int saint_cu_launch_graph(void *exec, void *stream) {
   ENTRY(launch_graph_fn, "cuGraphLaunch");
   return entry(exec, stream);
 }
-int saint_cu_destroy_graph(void *exec) {
+
+typedef int (*handle_fn)(void *);
+int saint_cu_destroy_graph(void *graph) {
+  ENTRY(handle_fn, "cuGraphDestroy");
+  return entry(graph);
+}
+int saint_cu_destroy_exec(void *exec) {
   ENTRY(handle_fn, "cuGraphExecDestroy");
   return entry(exec);
 }

@@ -17,11 +17,15 @@ int saint_cu_free_async(uint64_t p, void *stream);
 // saint_cu_keep_pool lets the device's memory pool keep what is freed to it.
 int saint_cu_keep_pool(int device);
 
+// saint_cu_begin_capture captures in relaxed mode: what this thread does with other streams is its own.
 int saint_cu_begin_capture(void *stream);
-// saint_cu_end_capture instantiates the captured graph and destroys its template.
-int saint_cu_end_capture(void *stream, void **exec);
+int saint_cu_end_capture(void *stream, void **graph);
+int saint_cu_graph_nodes(void *graph, size_t *nodes);
+int saint_cu_instantiate_graph(void *graph, void **exec);
+int saint_cu_update_graph(void *exec, void *graph);
 int saint_cu_launch_graph(void *exec, void *stream);
-int saint_cu_destroy_graph(void *exec);
+int saint_cu_destroy_graph(void *graph);
+int saint_cu_destroy_exec(void *exec);
 
 int saint_cu_max_dynamic_shared(void *function, int bytes);
 int saint_cu_error(int code, char *text, int size);

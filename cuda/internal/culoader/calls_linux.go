@@ -42,11 +42,30 @@ func KeepPool(device int) int { return int(C.saint_cu_keep_pool(C.int(device))) 
 // BeginCapture starts recording a stream.
 func BeginCapture(stream unsafe.Pointer) int { return int(C.saint_cu_begin_capture(stream)) }
 
-// EndCapture ends it and returns the instantiated graph.
+// EndCapture ends it and returns the graph.
 func EndCapture(stream unsafe.Pointer) (unsafe.Pointer, int) {
+	var graph unsafe.Pointer
+	code := C.saint_cu_end_capture(stream, &graph)
+	return graph, int(code)
+}
+
+// GraphNodes returns the number of a graph's nodes.
+func GraphNodes(graph unsafe.Pointer) (nodes, code int) {
+	var n C.size_t
+	code = int(C.saint_cu_graph_nodes(graph, &n))
+	return int(n), code
+}
+
+// InstantiateGraph makes a graph ready to run.
+func InstantiateGraph(graph unsafe.Pointer) (unsafe.Pointer, int) {
 	var exec unsafe.Pointer
-	code := C.saint_cu_end_capture(stream, &exec)
+	code := C.saint_cu_instantiate_graph(graph, &exec)
 	return exec, int(code)
+}
+
+// UpdateGraph makes an instantiated graph do what another graph does.
+func UpdateGraph(exec, graph unsafe.Pointer) int {
+	return int(C.saint_cu_update_graph(exec, graph))
 }
 
 // LaunchGraph runs an instantiated graph.
@@ -54,8 +73,11 @@ func LaunchGraph(exec, stream unsafe.Pointer) int {
 	return int(C.saint_cu_launch_graph(exec, stream))
 }
 
-// DestroyGraph destroys an instantiated graph.
-func DestroyGraph(exec unsafe.Pointer) int { return int(C.saint_cu_destroy_graph(exec)) }
+// DestroyGraph destroys a graph, but not what was instantiated of it.
+func DestroyGraph(graph unsafe.Pointer) int { return int(C.saint_cu_destroy_graph(graph)) }
+
+// DestroyExecutable destroys an instantiated graph.
+func DestroyExecutable(exec unsafe.Pointer) int { return int(C.saint_cu_destroy_exec(exec)) }
 
 // SetMaxDynamicShared raises a kernel's limit of dynamic shared memory.
 func SetMaxDynamicShared(function unsafe.Pointer, bytes int) int {

@@ -191,19 +191,49 @@ func (d *realDevice) BeginCapture(s Stream) error {
 
 func (d *realDevice) EndCapture(s Stream) (g Graph, err error) {
 	err = d.do("cuStreamEndCapture", func() error {
-		exec, n := culoader.EndCapture(opaque(uintptr(s)))
-		g = Graph(uintptr(exec))
+		graph, n := culoader.EndCapture(opaque(uintptr(s)))
+		g = Graph(uintptr(graph))
 		return number(n)
 	})
 	return g, err
 }
 
-func (d *realDevice) LaunchGraph(g Graph, s Stream) error {
+func (d *realDevice) Nodes(g Graph) (count int, err error) {
+	err = d.do("cuGraphGetNodes", func() error {
+		nodes, n := culoader.GraphNodes(opaque(uintptr(g)))
+		count = nodes
+		return number(n)
+	})
+	return count, err
+}
+
+func (d *realDevice) Instantiate(g Graph) (x Executable, err error) {
+	err = d.do("cuGraphInstantiate", func() error {
+		exec, n := culoader.InstantiateGraph(opaque(uintptr(g)))
+		x = Executable(uintptr(exec))
+		return number(n)
+	})
+	return x, err
+}
+
+func (d *realDevice) UpdateGraph(x Executable, g Graph) (bool, error) {
+	err := d.do("cuGraphExecUpdate", func() error { return number(culoader.UpdateGraph(opaque(uintptr(x)), opaque(uintptr(g)))) })
+	if hasCode(err, UpdateRefused) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (d *realDevice) LaunchGraph(x Executable, s Stream) error {
 	return d.do("cuGraphLaunch", func() error {
-		return number(culoader.LaunchGraph(opaque(uintptr(g)), opaque(uintptr(s))))
+		return number(culoader.LaunchGraph(opaque(uintptr(x)), opaque(uintptr(s))))
 	})
 }
 
 func (d *realDevice) DestroyGraph(g Graph) error {
-	return d.do("cuGraphExecDestroy", func() error { return number(culoader.DestroyGraph(opaque(uintptr(g)))) })
+	return d.do("cuGraphDestroy", func() error { return number(culoader.DestroyGraph(opaque(uintptr(g)))) })
+}
+
+func (d *realDevice) DestroyExecutable(x Executable) error {
+	return d.do("cuGraphExecDestroy", func() error { return number(culoader.DestroyExecutable(opaque(uintptr(x)))) })
 }

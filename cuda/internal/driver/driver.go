@@ -30,8 +30,11 @@ type Module uintptr
 // Function is a kernel of a module.
 type Function uintptr
 
-// Graph is an instantiated graph of work.
+// Graph is work that was captured and does not run itself.
 type Graph uintptr
+
+// Executable is a graph that the driver has made ready to run.
+type Executable uintptr
 
 // Dim3 is the extent of a grid or block.
 type Dim3 struct{ X, Y, Z uint32 }
@@ -150,12 +153,24 @@ type Order interface {
 	// Elapsed returns the milliseconds between two recorded timing events.
 	Elapsed(from, to Event) (float32, error)
 
-	// BeginCapture records what s gets instead of running it, until EndCapture makes a graph
-	// of it that LaunchGraph runs with one call.
+	// BeginCapture records what s gets instead of running it, with the arguments that it has then,
+	// until EndCapture makes a graph of it. Meanwhile nobody may wait for s or for the whole device;
+	// what else threads do is theirs (the mode is relaxed). A call that is not allowed makes
+	// EndCapture fail, after which s is as it was before BeginCapture.
 	BeginCapture(s Stream) error
 	EndCapture(s Stream) (Graph, error)
-	LaunchGraph(g Graph, s Stream) error
+	// Nodes returns the number of things that a graph does.
+	Nodes(Graph) (int, error)
+	// Instantiate makes a graph ready to run, which takes memory of the device.
+	Instantiate(Graph) (Executable, error)
+	// UpdateGraph makes x do what g does from its next launch on. It reports false where the driver
+	// cannot, because g has other nodes: then x is to be destroyed.
+	UpdateGraph(x Executable, g Graph) (bool, error)
+	LaunchGraph(x Executable, s Stream) error
+	// DestroyGraph leaves what was made of the graph alone.
 	DestroyGraph(Graph) error
+	// DestroyExecutable lets a launch that has not ended end.
+	DestroyExecutable(Executable) error
 }
 
 // Code is an error number of the driver (CUresult).
@@ -173,7 +188,13 @@ const (
 	NotReady       Code = 600
 	IllegalAddress Code = 700
 	LaunchFailed   Code = 719
-	StreamCaptured Code = 900
+
+	IllegalState       Code = 401 // the stream is not in the state that the call wants
+	StreamCaptured     Code = 900 // what waits for a stream is not allowed while it is captured
+	CaptureInvalidated Code = 901 // such a call has ended the capture
+	CaptureIsolation   Code = 905 // captured work would follow work that is not
+	CapturedEvent      Code = 907 // an event that was recorded in a capture is no point in time
+	UpdateRefused      Code = 910 // an executable graph cannot be made to do that
 )
 
 // Error is a call that failed.

@@ -97,13 +97,14 @@ func bindingWorks(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	captures(t, d, f)
 	multiplies(t, d)
 	exchanges(t, d)
 	// What the driver lacks is an error, not a crash.
 	s, err := d.NewStream()
 	must(err)
-	if err := d.BeginCapture(s); !hasCode(err, NotFound) {
-		t.Errorf("BeginCapture on a driver without = %v, want not found", err)
+	if _, err := d.AllocAsync(8, s); !hasCode(err, NotFound) {
+		t.Errorf("AllocAsync on a driver without = %v, want not found", err)
 	}
 	e, err := d.NewEvent(false)
 	must(err)
@@ -135,6 +136,57 @@ func launches(t *testing.T, d Device, f Function, v uint32) {
 	if err = errors.Join(err, d.FreeHost(b), d.Free(p), d.DestroyStream(s)); err != nil {
 		t.Error(err)
 	}
+}
+
+// captures adds numbers by a graph, which is then made to add others.
+func captures(t *testing.T, d Device, f Function) {
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.LockOSThread() // the driver of tests captures what the thread does
+	defer runtime.UnlockOSThread()
+	s, err := d.NewStream()
+	must(err)
+	p, err := d.Alloc(4)
+	must(err)
+	must(d.Set32(p, 0, 1, s))
+	g := Geometry{Grid: Dim3{2, 3, 4}, Block: Dim3{5, 6, 7}, Shared: 8}
+	capture := func(values ...uint64) Graph {
+		t.Helper()
+		must(d.BeginCapture(s))
+		for _, v := range values {
+			must(d.Launch(f, g, s, []uint64{uint64(p), v}))
+		}
+		graph, err := d.EndCapture(s)
+		must(err)
+		return graph
+	}
+	first, second, other := capture(1, 2), capture(10, 20), capture(5)
+	if n, err := d.Nodes(first); n != 2 || err != nil {
+		t.Errorf("Nodes = %d, %v, want 2", n, err)
+	}
+	x, err := d.Instantiate(first)
+	must(err)
+	must(d.LaunchGraph(x, s))
+	if done, err := d.UpdateGraph(x, other); done || err != nil {
+		t.Errorf("UpdateGraph with other nodes = %t, %v, want false", done, err)
+	}
+	if done, err := d.UpdateGraph(x, second); !done || err != nil {
+		t.Errorf("UpdateGraph = %t, %v, want true", done, err)
+	}
+	must(d.LaunchGraph(x, s))
+	b := make([]byte, 4)
+	must(errors.Join(d.Download(b, p, s), d.SyncStream(s)))
+	if b[0] != 33 {
+		t.Errorf("%d after two launches, want 33", b[0])
+	}
+	if _, err := d.EndCapture(s); !hasCode(err, IllegalState) {
+		t.Errorf("EndCapture without a capture = %v, want error %d", err, IllegalState)
+	}
+	must(errors.Join(d.DestroyGraph(first), d.DestroyGraph(second), d.DestroyGraph(other), d.DestroyExecutable(x), d.Free(p), d.DestroyStream(s)))
 }
 
 // multiplies tries the library of dense products: transposed, padded, as bfloat16.

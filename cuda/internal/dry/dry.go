@@ -79,6 +79,17 @@ func (d *Device) EndCapture(driver.Stream) (driver.Graph, error) {
 	return driver.Graph(d.handle()), nil
 }
 
+// Nodes says that there are none.
+func (*Device) Nodes(driver.Graph) (int, error) { return 0, nil }
+
+// Instantiate returns a handle.
+func (d *Device) Instantiate(driver.Graph) (driver.Executable, error) {
+	return driver.Executable(d.handle()), nil
+}
+
+// UpdateGraph says that it was done.
+func (*Device) UpdateGraph(driver.Executable, driver.Graph) (bool, error) { return true, nil }
+
 // NewProducts returns a library that does nothing, if the device is to have one.
 func (d *Device) NewProducts() (driver.Products, error) {
 	if d.library == "" {

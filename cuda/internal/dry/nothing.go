@@ -65,7 +65,10 @@ func (*Device) SyncEvent(driver.Event) error { return nil }
 func (*Device) BeginCapture(driver.Stream) error { return nil }
 
 // LaunchGraph does nothing.
-func (*Device) LaunchGraph(driver.Graph, driver.Stream) error { return nil }
+func (*Device) LaunchGraph(driver.Executable, driver.Stream) error { return nil }
 
 // DestroyGraph does nothing.
 func (*Device) DestroyGraph(driver.Graph) error { return nil }
+
+// DestroyExecutable does nothing.
+func (*Device) DestroyExecutable(driver.Executable) error { return nil }

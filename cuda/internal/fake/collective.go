@@ -88,7 +88,7 @@ func (c *collective) exchange(call string, at [][]driver.Ptr, counts []int, stre
 			return root.invalid(call, "another number of tensors on every device")
 		}
 		st := d.streams[streams[i]]
-		if st == nil || st.capture {
+		if st == nil || st.capture != nil {
 			return root.invalid(call, "no such stream, or it is being captured")
 		}
 		for k, p := range at[i] {

@@ -25,6 +25,7 @@ type Device struct {
 	streams   map[driver.Stream]*stream
 	events    map[driver.Event]*event
 	graphs    map[driver.Graph][]work
+	ready     map[driver.Executable][]work
 	pinned    map[*byte]int
 	handles   int // of libraries
 	clock     float32
@@ -39,9 +40,8 @@ type function struct {
 // stream is a queue of work that has not run.
 type stream struct {
 	queue   []work
-	capture bool
-	stuck   bool // waits for a device that never comes
-	graph   []work
+	capture *capture // nil: the stream is not being captured
+	stuck   bool     // waits for a device that never comes
 }
 
 // work is one thing that a stream does. name is the call that it came from.
@@ -50,15 +50,17 @@ type work struct {
 	run    func() error
 	record *record // an event's record, or what a wait waits for
 	wait   bool
+	kind   string // what must not change where the work is part of an executable graph
 	copies bool   // between host and device
 	host   []byte // that it reads or writes
 }
 
 // record is one use of an event.
 type record struct {
-	stream *stream
-	done   bool
-	at     float32
+	stream  *stream
+	capture *capture // that it is part of
+	done    bool
+	at      float32
 }
 
 type event struct {
@@ -74,7 +76,7 @@ func (d *Device) open() {
 	d.lost, d.next, d.handles = nil, 1, 0
 	d.modules, d.functions = map[driver.Module]*ptx.Module{}, map[driver.Function]*function{}
 	d.streams, d.events = map[driver.Stream]*stream{}, map[driver.Event]*event{}
-	d.graphs, d.pinned = map[driver.Graph][]work{}, map[*byte]int{}
+	d.graphs, d.ready, d.pinned = map[driver.Graph][]work{}, map[driver.Executable][]work{}, map[*byte]int{}
 }
 
 // handle returns a number that was not used before.
@@ -132,6 +134,15 @@ func (d *Device) Sync() error {
 		return err
 	}
 	defer d.mu.Unlock()
+	var err error
+	for _, s := range d.streams {
+		if s.capture != nil {
+			err = s.capture.spoil("cuCtxSynchronize", driver.StreamCaptured, "a stream of the device is being captured")
+		}
+	}
+	if err != nil {
+		return err
+	}
 	return d.runAll()
 }
 
@@ -170,6 +181,7 @@ func (d *Device) Close() error {
 	var left []error
 	for what, n := range map[string]int{
 		"modules": len(d.modules), "streams": len(d.streams), "events": len(d.events), "graphs": len(d.graphs),
+		"executable graphs":   len(d.ready),
 		"page-locked buffers": len(d.pinned), "allocations": d.mem.Live(), "handles of libraries": d.handles,
 	} {
 		if n > 0 {

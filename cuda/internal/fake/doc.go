@@ -11,7 +11,7 @@
 // as another result in one of them.
 //
 // The driver notices what a real one may let pass: memory freed twice or used after it was freed,
-// host memory that changes or goes before it was copied, handles of nothing, work in a stream that is being
+// host memory that changes or goes before it was copied, handles of nothing, waiting for a stream that is being
 // captured, and whatever is left when a device is closed. What a download has not reached yet holds bytes of
 // ptx.Unwritten. FailCall makes any call fail.
 package fake

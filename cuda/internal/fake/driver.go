@@ -101,6 +101,14 @@ func (d *Driver) Pinned(device int) int {
 	return len(dev.pinned)
 }
 
+// Graphs returns how many graphs, and how many executable ones, were not destroyed.
+func (d *Driver) Graphs(device int) (graphs, executables int) {
+	dev := d.devices[device]
+	dev.mu.Lock()
+	defer dev.mu.Unlock()
+	return len(dev.graphs), len(dev.ready)
+}
+
 // call counts a call and says whether it is to fail.
 func (d *Driver) call(name string) error {
 	d.mu.Lock()

@@ -206,24 +206,133 @@ func TestGraph(t *testing.T) {
 	b.must(b.d.BeginCapture(b.s))
 	b.double()
 	b.double()
-	if err := b.d.SyncStream(b.s); err == nil {
-		t.Error("SyncStream of a captured stream is no error")
-	}
 	g, err := b.d.EndCapture(b.s)
 	b.must(err)
 	if got := b.word(); got != 1 {
 		t.Errorf("captured work ran: %d, want 1", got)
 	}
-	b.must(b.d.LaunchGraph(g, b.s))
-	b.must(b.d.LaunchGraph(g, b.s))
+	if n, err := b.d.Nodes(g); n != 2 || err != nil {
+		t.Errorf("Nodes = %d, %v, want 2", n, err)
+	}
+	x, err := b.d.Instantiate(g)
+	b.must(err)
+	b.must(b.d.DestroyGraph(g))
+	b.must(b.d.LaunchGraph(x, b.s))
+	b.must(b.d.LaunchGraph(x, b.s))
 	if got := b.word(); got != 16 {
 		t.Errorf("after two launches: %d, want 16", got)
 	}
-	b.must(b.d.DestroyGraph(g))
-	if err := b.d.LaunchGraph(g, b.s); err == nil {
+	b.must(b.d.DestroyExecutable(x))
+	if err := b.d.LaunchGraph(x, b.s); err == nil {
 		t.Error("LaunchGraph of a destroyed graph is no error")
 	}
 	b.close()
+}
+
+// An update changes arguments from the next launch on, and nothing else.
+func TestGraphUpdate(t *testing.T) {
+	b := newBench(t, Options{})
+	capture := func(works ...func()) driver.Graph {
+		t.Helper()
+		b.must(b.d.BeginCapture(b.s))
+		for _, w := range works {
+			w()
+		}
+		g, err := b.d.EndCapture(b.s)
+		b.must(err)
+		return g
+	}
+	set := func(v uint32) func() { return func() { b.must(b.d.Set32(b.p, v, 1, b.s)) } }
+	first, second, other := capture(set(1), b.double), capture(set(5), b.double), capture(b.double, set(1))
+	longer := capture(set(1), b.double, b.double)
+	x, err := b.d.Instantiate(first)
+	b.must(err)
+	b.must(b.d.LaunchGraph(x, b.s))
+	if done, err := b.d.UpdateGraph(x, second); !done || err != nil {
+		t.Fatalf("UpdateGraph = %t, %v", done, err)
+	}
+	if got := b.word(); got != 2 {
+		t.Errorf("launched before the update: %d, want 2", got)
+	}
+	for name, g := range map[string]driver.Graph{"another order": other, "one more": longer} {
+		if done, err := b.d.UpdateGraph(x, g); done || err != nil {
+			t.Errorf("UpdateGraph with %s = %t, %v, want false", name, done, err)
+		}
+	}
+	b.must(b.d.LaunchGraph(x, b.s))
+	if got := b.word(); got != 10 {
+		t.Errorf("launched after the update: %d, want 10", got)
+	}
+	for _, g := range []driver.Graph{first, second, other, longer} {
+		b.must(b.d.DestroyGraph(g))
+	}
+	b.must(b.d.DestroyExecutable(x))
+	b.close()
+}
+
+// What is not allowed while a stream is captured has the driver's number and ends the capture.
+func TestGraphMisuse(t *testing.T) {
+	code := func(err error) driver.Code {
+		var e *driver.Error
+		errors.As(err, &e)
+		if e == nil {
+			return 0
+		}
+		return e.Code
+	}
+	b := newBench(t, Options{})
+	other, err := b.d.NewStream()
+	b.must(err)
+	outside, err := b.d.NewEvent(false)
+	b.must(err)
+	inside, err := b.d.NewEvent(false)
+	b.must(err)
+	for _, c := range []struct {
+		name string
+		call func() error
+		want driver.Code
+	}{
+		{"wait for the stream", func() error { return b.d.SyncStream(b.s) }, driver.StreamCaptured},
+		{"wait for the device", func() error { return b.d.Sync() }, driver.StreamCaptured},
+		{"wait for a captured event", func() error { return b.d.SyncEvent(inside) }, driver.CapturedEvent},
+		{"ask a captured event", func() error { _, err := b.d.Done(inside); return err }, driver.CapturedEvent},
+		{"follow another stream", func() error { return b.d.Wait(b.s, outside) }, driver.CaptureIsolation},
+		{"another stream follows", func() error { return b.d.Wait(other, inside) }, driver.CaptureIsolation},
+	} {
+		b.must(b.d.Record(outside, other))
+		b.must(b.d.BeginCapture(b.s))
+		b.double()
+		b.must(b.d.Record(inside, b.s))
+		b.must(b.d.Wait(b.s, inside))
+		if err := c.call(); code(err) != c.want {
+			t.Errorf("%s: %v, want error %d", c.name, err, c.want)
+		}
+		if err := b.d.Set32(b.p, 1, 1, b.s); code(err) != driver.CaptureInvalidated {
+			t.Errorf("%s, then work: %v, want error %d", c.name, err, driver.CaptureInvalidated)
+		}
+		if _, err := b.d.EndCapture(b.s); code(err) != driver.CaptureInvalidated {
+			t.Errorf("%s, then EndCapture: %v, want error %d", c.name, err, driver.CaptureInvalidated)
+		}
+	}
+	// What has nothing to do with the stream is allowed.
+	b.must(b.d.BeginCapture(b.s))
+	if err := b.d.BeginCapture(b.s); code(err) != driver.IllegalState {
+		t.Errorf("BeginCapture twice: %v, want error %d", err, driver.IllegalState)
+	}
+	p, err := b.d.Alloc(8)
+	b.must(err)
+	b.must(b.d.Set32(p, 1, 2, other))
+	b.must(b.d.SyncStream(other))
+	b.must(b.d.Free(p))
+	g, err := b.d.EndCapture(b.s)
+	b.must(err)
+	if _, err := b.d.EndCapture(b.s); code(err) != driver.IllegalState {
+		t.Errorf("EndCapture twice: %v, want error %d", err, driver.IllegalState)
+	}
+	if err := b.d.Close(); err == nil || !strings.Contains(err.Error(), "1 graphs were not destroyed") {
+		t.Errorf("Close = %v, want one that names the graph", err)
+	}
+	_ = g
 }
 
 func TestMisuse(t *testing.T) {
@@ -253,6 +362,7 @@ func TestMisuse(t *testing.T) {
 		"empty grid":       b.d.Launch(b.f, driver.Geometry{Block: one.Block}, b.s, []uint64{0}),
 		"no module":        b.d.UnloadModule(999),
 		"no graph":         b.d.DestroyGraph(999),
+		"no executable":    b.d.DestroyExecutable(999),
 		"shared":           b.d.SetMaxDynamicShared(b.f, 1<<20),
 	} {
 		var e *driver.Error

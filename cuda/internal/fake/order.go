@@ -23,9 +23,8 @@ func (d *Device) add(call string, s driver.Stream, w work) error {
 	switch {
 	case st == nil:
 		return d.invalid(call, "no such stream")
-	case st.capture:
-		st.graph = append(st.graph, w)
-		return nil
+	case st.capture != nil:
+		return st.capture.add(call, w)
 	}
 	st.queue = append(st.queue, w)
 	if d.driver.options.Eager {
@@ -158,8 +157,8 @@ func (d *Device) SyncStream(s driver.Stream) error {
 	switch {
 	case st == nil:
 		return d.invalid("cuStreamSynchronize", "no such stream")
-	case st.capture:
-		return &driver.Error{Call: "cuStreamSynchronize", Code: driver.StreamCaptured, Text: "the stream is being captured"}
+	case st.capture != nil:
+		return st.capture.spoil("cuStreamSynchronize", driver.StreamCaptured, "the stream is being captured")
 	}
 	return d.advance(st, nil)
 }
@@ -198,7 +197,10 @@ func (d *Device) Record(e driver.Event, s driver.Stream) error {
 	if ev == nil || d.streams[s] == nil {
 		return d.invalid("cuEventRecord", "no such event or stream")
 	}
-	ev.last, ev.asked = &record{stream: d.streams[s]}, 0
+	ev.last, ev.asked = &record{stream: d.streams[s], capture: d.streams[s].capture}, 0
+	if ev.last.capture != nil {
+		return nil // what follows it does so anyway
+	}
 	return d.add("cuEventRecord", s, work{name: "cuEventRecord", record: ev.last})
 }
 
@@ -211,6 +213,9 @@ func (d *Device) Wait(s driver.Stream, e driver.Event) error {
 	ev := d.events[e]
 	if ev == nil {
 		return d.invalid("cuStreamWaitEvent", "no such event")
+	}
+	if done, err := d.waitCaptured(s, ev.last); done || err != nil {
+		return err
 	}
 	return d.add("cuStreamWaitEvent", s, work{name: "cuStreamWaitEvent", record: ev.last, wait: true})
 }
@@ -227,6 +232,8 @@ func (d *Device) SyncEvent(e driver.Event) error {
 		return d.invalid("cuEventSynchronize", "no such event")
 	case ev.last == nil:
 		return nil
+	case ev.last.capture != nil:
+		return ev.last.capture.spoil("cuEventSynchronize", driver.CapturedEvent, "the event was recorded in a capture")
 	}
 	return d.advance(ev.last.stream, ev.last)
 }
@@ -240,6 +247,9 @@ func (d *Device) Done(e driver.Event) (bool, error) {
 	ev := d.events[e]
 	if ev == nil {
 		return false, d.invalid("cuEventQuery", "no such event")
+	}
+	if ev.last != nil && ev.last.capture != nil {
+		return false, ev.last.capture.spoil("cuEventQuery", driver.CapturedEvent, "the event was recorded in a capture")
 	}
 	if ev.last == nil || ev.last.done || ev.last.stream.stuck {
 		return ev.last == nil || ev.last.done, d.lost
@@ -264,64 +274,4 @@ func (d *Device) Elapsed(from, to driver.Event) (float32, error) {
 		return 0, &driver.Error{Call: "cuEventElapsedTime", Code: driver.NotReady, Text: "device not ready"}
 	}
 	return b.last.at - a.last.at, nil
-}
-
-// BeginCapture starts collecting the stream's work.
-func (d *Device) BeginCapture(s driver.Stream) error {
-	if err := d.begin("cuStreamBeginCapture"); err != nil {
-		return err
-	}
-	defer d.mu.Unlock()
-	st := d.streams[s]
-	if st == nil || st.capture {
-		return d.invalid("cuStreamBeginCapture", "no such stream, or it is being captured")
-	}
-	st.capture, st.graph = true, nil
-	return nil
-}
-
-// EndCapture returns what was collected.
-func (d *Device) EndCapture(s driver.Stream) (driver.Graph, error) {
-	if err := d.begin("cuStreamEndCapture"); err != nil {
-		return 0, err
-	}
-	defer d.mu.Unlock()
-	st := d.streams[s]
-	if st == nil || !st.capture {
-		return 0, d.invalid("cuStreamEndCapture", "no such stream, or it is not being captured")
-	}
-	h := driver.Graph(d.handle())
-	d.graphs[h], st.capture, st.graph = st.graph, false, nil
-	return h, nil
-}
-
-// LaunchGraph adds a graph's work to the stream.
-func (d *Device) LaunchGraph(g driver.Graph, s driver.Stream) error {
-	if err := d.begin("cuGraphLaunch"); err != nil {
-		return err
-	}
-	defer d.mu.Unlock()
-	all, ok := d.graphs[g]
-	if !ok {
-		return d.invalid("cuGraphLaunch", "no such graph")
-	}
-	for _, w := range all {
-		if err := d.add("cuGraphLaunch", s, w); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// DestroyGraph forgets a graph.
-func (d *Device) DestroyGraph(g driver.Graph) error {
-	if err := d.begin("cuGraphExecDestroy"); err != nil {
-		return err
-	}
-	defer d.mu.Unlock()
-	if _, ok := d.graphs[g]; !ok {
-		return d.invalid("cuGraphExecDestroy", "no such graph")
-	}
-	delete(d.graphs, g)
-	return nil
 }

@@ -112,7 +112,12 @@ func (p *products) Gemm(call *driver.Product) error {
 			return d.invalid(name, err.Error())
 		}
 	}
-	return d.queue(name, p.stream, func() error {
+	if s := d.streams[p.stream]; s.capture != nil && parts(&g) {
+		if err := d.add(name, p.stream, work{name: name, kind: "memory of a product", run: func() error { return nil }}); err != nil {
+			return err
+		}
+	}
+	return d.add(name, p.stream, work{name: name, kind: productKind(&g), run: func() error {
 		var mem [3][]byte
 		for i, o := range []operand{a, b, c} {
 			var err error
@@ -122,7 +127,7 @@ func (p *products) Gemm(call *driver.Product) error {
 		}
 		multiply(&g, mem)
 		return nil
-	})
+	}})
 }
 
 // multiply computes the product, each sum in the order of k.
