@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"unsafe"
@@ -27,8 +28,24 @@ var (
 	}
 )
 
+// pythons returns the folders in which Python packages with libraries may lie: of the active environment,
+// of the python3 on the path, of the system.
+func pythons() []string {
+	roots := []string{os.Getenv("VIRTUAL_ENV"), os.Getenv("CONDA_PREFIX")}
+	if path, err := exec.LookPath("python3"); err == nil {
+		roots = append(roots, filepath.Dir(filepath.Dir(path)))
+	}
+	var found []string
+	for _, root := range append(roots, "/usr/local", "/usr") {
+		if filepath.IsAbs(root) {
+			found = append(found, filepath.Join(root, "lib", "python3*", "site-packages"), filepath.Join(root, "lib", "python3*", "dist-packages"))
+		}
+	}
+	return found
+}
+
 // candidates returns where a library of that file name may be: in the folders of libraryEnv, where
-// the dynamic linker looks (LD_LIBRARY_PATH, its cache), in those of toolkits.
+// the dynamic linker looks (LD_LIBRARY_PATH, its cache), in those of toolkits, in those of Python.
 func candidates(name string) []string {
 	var found []string
 	add := func(pattern string) {
@@ -50,6 +67,13 @@ func candidates(name string) []string {
 	}
 	for _, dir := range toolkits {
 		add(dir)
+	}
+	for _, dir := range pythons() {
+		for _, below := range within {
+			if strings.HasPrefix(below, "nvidia/") {
+				add(filepath.Join(dir, below))
+			}
+		}
 	}
 	return found
 }

@@ -11,6 +11,8 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"unsafe"
@@ -31,19 +33,58 @@ func Open() error {
 	return openErr
 }
 
+// besides are folders that have the driver where containers keep it from the dynamic linker.
+var besides = []string{
+	"/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/lib/wsl/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
+	"/usr/lib64", "/run/opengl-driver/lib",
+}
+
+// open binds the library that the linker finds, or one of besides; the error is the linker's.
 func open(library string) error {
+	err := bind(library)
+	if !errors.Is(err, errNoLibrary) {
+		return err
+	}
+	for _, dir := range besides {
+		path := filepath.Join(dir, library)
+		if _, missing := os.Stat(path); missing == nil {
+			if other := bind(path); !errors.Is(other, errNoLibrary) {
+				return other
+			}
+		}
+	}
+	return err
+}
+
+// errNoLibrary is wrapped where a library could not be opened, or is not the driver.
+var errNoLibrary = errors.New("")
+
+// Numbers of errors that people can do something about.
+const (
+	noDevice = 100
+	visible  = "CUDA_VISIBLE_DEVICES"
+)
+
+func bind(library string) error {
 	name := C.CString(library)
 	defer C.free(unsafe.Pointer(name))
 	var why [512]C.char
 	var missing C.int
-	if C.saint_cu_open(name, &why[0], C.int(len(why)), &missing) != 0 {
-		reason := C.GoString(&why[0])
-		if !strings.Contains(reason, library) {
-			reason = library + ": " + reason
-		}
-		return errors.New(reason)
+	code := C.saint_cu_open(name, &why[0], C.int(len(why)), &missing)
+	if code == 0 {
+		return nil
 	}
-	return nil
+	reason := strings.ReplaceAll(C.GoString(&why[0]), "\n", " ")
+	if !strings.Contains(reason, Library) {
+		reason = library + ": " + reason
+	}
+	if set, ok := os.LookupEnv(visible); ok && code == noDevice {
+		reason += fmt.Sprintf("; %s is %q", visible, set)
+	}
+	if code < 0 {
+		return fmt.Errorf("%s%w", reason, errNoLibrary)
+	}
+	return errors.New(reason)
 }
 
 // Symbol returns the address of an entry that the binding does not have. It fails before Open

@@ -64,11 +64,15 @@ func (d *realDevice) Close() error {
 }
 
 func (d *realDevice) LoadModule(ptx string) (m Module, err error) {
-	err = d.do("cuModuleLoadData", func() error {
-		mod, err := cu.LoadData(ptx)
-		m = Module(uintptr(pointer(mod)))
-		return err
+	log := ""
+	err = d.do("cuModuleLoadDataEx", func() error {
+		mod, words, n := culoader.LoadModule(ptx)
+		m, log = Module(uintptr(mod)), words
+		return number(n)
 	})
+	if e, ok := err.(*Error); ok && log != "" { //nolint:errorlint // do makes it, nobody wraps it
+		e.Text += ": " + log
+	}
 	return m, err
 }
 

@@ -9,6 +9,7 @@ package driver
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ErrNotBuilt is what Open returns in a program without the CUDA binding.
@@ -209,22 +210,30 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s (CUDA error %d)", e.Call, e.Text, int(e.Code))
 }
 
+// lost are the errors after which a context answers nothing but them, by the description of CUresult: a
+// kernel's fault, memory or a link that is damaged, a device that is gone. Others from 700 on leave it as
+// it was: a launch that asks for too much (701, 720), peers (704, 705, 711), locked memory (712, 713).
+var lost = []Code{
+	214, 220, 226, // uncorrectable errors of memory and NVLink, contained ones
+	700, 702, 703, 709, 710, // illegal address, timeout, destroyed context, assertion
+	714, 715, 716, 717, 718, 719, 721, // what a kernel's instructions can do wrong
+	911, 999, // a device outside CUDA, and what the driver itself does not know
+}
+
 // Lost reports whether err means that the context cannot be used any more: a kernel's fault or a
 // device that is gone.
 func Lost(err error) bool {
 	var e *Error
-	if !errors.As(err, &e) {
-		return false
-	}
-	switch {
-	case e.Code >= 700 && e.Code < 800, e.Code == 214, e.Code == 219, e.Code == 220:
-		return true
-	}
-	return false
+	return errors.As(err, &e) && slices.Contains(lost, e.Code)
 }
 
 // IsOutOfMemory reports whether err means that the device has no memory left.
 func IsOutOfMemory(err error) bool { return hasCode(err, OutOfMemory) }
+
+// CaptureEnded reports whether err means that a stream is not being captured any more.
+func CaptureEnded(err error) bool {
+	return hasCode(err, IllegalState) || hasCode(err, CaptureInvalidated)
+}
 
 func hasCode(err error, code Code) bool {
 	var e *Error

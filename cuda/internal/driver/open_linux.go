@@ -49,24 +49,29 @@ func (realDriver) Properties(device int) (Properties, error) {
 	}
 	pools := 0
 	for _, a := range []struct {
-		attr cu.DeviceAttribute
-		to   *int
+		attr   cu.DeviceAttribute
+		to     *int
+		needed bool // the others are for figures: a driver may keep them to itself
 	}{
-		{cu.ComputeCapabilityMajor, &p.Major},
-		{cu.ComputeCapabilityMinor, &p.Minor},
-		{cu.MultiprocessorCount, &p.SMs},
-		{cu.MaxThreadsPerBlock, &p.MaxThreads},
-		{cu.MaxSharedMemoryPerBlock, &p.SharedPerBlock},
-		{attrSharedOptIn, &p.SharedOptIn},
-		{cu.L2CacheSize, &p.L2Bytes},
-		{cu.ClockRate, &p.ClockKHz},
-		{cu.MemoryClockRate, &p.MemoryClockKHz},
-		{cu.GlobalMemoryBusWidth, &p.MemoryBusBits},
-		{cu.AsyncEngineCount, &p.AsyncEngines},
-		{attrMemoryPools, &pools},
+		{cu.ComputeCapabilityMajor, &p.Major, true},
+		{cu.ComputeCapabilityMinor, &p.Minor, true},
+		{cu.MultiprocessorCount, &p.SMs, true},
+		{cu.MaxThreadsPerBlock, &p.MaxThreads, true},
+		{cu.MaxSharedMemoryPerBlock, &p.SharedPerBlock, true},
+		{attrSharedOptIn, &p.SharedOptIn, false},
+		{cu.L2CacheSize, &p.L2Bytes, false},
+		{cu.ClockRate, &p.ClockKHz, false},
+		{cu.MemoryClockRate, &p.MemoryClockKHz, false},
+		{cu.GlobalMemoryBusWidth, &p.MemoryBusBits, false},
+		{cu.AsyncEngineCount, &p.AsyncEngines, false},
+		{attrMemoryPools, &pools, false},
 	} {
-		if *a.to, err = dev.Attribute(a.attr); err != nil {
+		v, err := dev.Attribute(a.attr)
+		if err != nil && a.needed {
 			return p, wrap("cuDeviceGetAttribute", err)
+		}
+		if err == nil {
+			*a.to = v
 		}
 	}
 	p.MemoryPools = pools != 0

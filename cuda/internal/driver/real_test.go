@@ -69,7 +69,7 @@ func bindingWorks(t *testing.T) {
 	}
 	d, err := drv.Open(0)
 	must(err)
-	if p := d.Properties(); p.Name != "test device" || p.Major != 9 || p.TotalBytes != 1<<30 || p.SMs != 16 || p.MemoryPools || p.SharedOptIn != 97 {
+	if p := d.Properties(); p.Name != "test device" || p.Major != 9 || p.TotalBytes != 1<<30 || p.SMs != 16 || p.MemoryPools || p.SharedOptIn != 97 || p.ClockKHz != 0 || p.MemoryBusBits != 37 {
 		t.Errorf("Properties = %+v", p)
 	}
 	if free, total, err := d.MemInfo(); free != 5 || total != 9 || err != nil {
@@ -77,6 +77,9 @@ func bindingWorks(t *testing.T) {
 	}
 	if _, err := d.Alloc(2 << 20); !IsOutOfMemory(err) || !strings.Contains(err.Error(), "cuMemAlloc: some error (CUDA error 2)") {
 		t.Errorf("Alloc of too much = %v", err)
+	}
+	if _, err := d.LoadModule(".version 99"); err == nil || err.Error() != "cuModuleLoadDataEx: some error: ptxas fatal: no such version (CUDA error 218)" {
+		t.Errorf("LoadModule of what the compiler refuses = %v", err)
 	}
 	m, err := d.LoadModule(".version 8.0")
 	must(err)
