@@ -54,7 +54,7 @@ func TestCompressedRunsRepeat(t *testing.T) {
 			t.Errorf("%s: the bits are those of another compression", flags)
 		}
 		before = want
-		saint(t, "train", "--resume", whole, "--n_bits", "4", "--epochs", "5").fails(t, exitUsage, "own")
+		saint(t, "train", "--resume", whole, "--n_bits", "4", "--epochs", "5").fails(t, exitUsage, "--n_bits: the run", "own configuration")
 	}
 	// The store simulates what it does.
 	codes, _ := train(t, config, "--n_bits", "2")
@@ -98,6 +98,8 @@ func TestActivationFlagsRefused(t *testing.T) {
 		{base + "--act_stats fp32", "needs n_bits"},
 		{base + "--simulate", "needs n_bits"},
 		{base + "--grad_norm 0", "grad_norm is 0"},
+		{base + "--grad_norm nan", "grad_norm is NaN"},
+		{base + "--grad_norm inf", "grad_norm is +Inf"},
 		{base + "--inductive --transductive", "want one of them"},
 		{base + "--n_bits 2 --dtype d", "single precision"},
 		{base + "--debug_mem --runs 2", "--runs"},
@@ -107,11 +109,18 @@ func TestActivationFlagsRefused(t *testing.T) {
 		{plan + "--nodes 10 --data_prefix synth:tiny", "leave out"},
 		{plan + "--nodes 10 --features 2 --classes 2 --edges -5", "--edges is -5"},
 		{plan + "--nodes 9999999999 --features 2 --classes 2", "--nodes"},
+		{plan + "--nodes 10 --features 2 --classes 2 --multi_label", "one integer label a node"},
+		{plan + "--nodes 10 --features 1048576 --classes 2 --n_bits 3", "n_bits is 3"},
 		{plan + "--nodes 10 --features 2 --classes 2 --compat exact", "EXACT"},
 		{plan + "--nodes 10 --features 2 --classes 2 --compat reference", "--compat"},
 		{"plan", "--train_config is missing"},
 	} {
 		saint(t, strings.Fields(tc.args)...).fails(t, exitUsage, tc.want)
+	}
+	// Without data too, samplers read their keys.
+	for _, c := range [][3]string{{"sampler: rw", "sampler: walks", "unknown sampler"}, {"depth:", "deep:", "deep"}} {
+		text := strings.Replace(string(readFile(t, config)), c[0], c[1], 1)
+		saint(t, "plan", "--nodes", "10", "--features", "2", "--classes", "2", "--train_config", writeFile(t, "bad.yml", text)).fails(t, exitUsage, c[2])
 	}
 	bad := strings.Replace(string(readFile(t, config)), "lr:", "n_bits: 5\n    lr:", 1)
 	saint(t, "config", "check", writeFile(t, "bad.yml", bad)).fails(t, exitUsage, "n_bits is 5", ":"+strconv.Itoa(strings.Count(bad[:strings.Index(bad, "n_bits")], "\n")+1)+":")

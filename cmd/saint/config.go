@@ -65,13 +65,25 @@ type configLine struct {
 	Resolved  string `json:"resolved,omitempty"`
 }
 
-// checkConfig parses a configuration and builds its samplers on a two-node graph and its
-// layers without memory, so that every key meets its owner.
+// checkConfig parses a configuration, checks its keys and prints it.
 func checkConfig(e *env, name, data string) error {
 	cfg, err := trainconfig.Load(name, dataName(data))
 	if err != nil {
 		return err
 	}
+	if err := checkKeys(cfg); err != nil {
+		return err
+	}
+	trainable := true
+	if e.json {
+		return e.printJSON(configLine{"config", cfg.Name, cfg.Hash(), &trainable, string(cfg.Resolved())})
+	}
+	return e.printf("# %s\n%s", cfg.Name, cfg.Resolved())
+}
+
+// checkKeys builds the samplers of a configuration on a two-node graph and its layers without
+// memory, so that every key meets its owner.
+func checkKeys(cfg *trainconfig.Config) error {
 	env := samplers.Env{Graph: &formats.Graph{Indptr: []int64{0, 1, 2}, Indices: []int32{1, 0}}, Train: []int32{0, 1}, StandIn: true}
 	for i := range cfg.Phases {
 		if _, err := trainer.NewSampler(&cfg.Phases[i], env); err != nil {
@@ -82,12 +94,5 @@ func checkConfig(e *env, name, data string) error {
 	if err := trainer.CheckModel(cfg, features, classes); err != nil {
 		return err
 	}
-	if err := cfg.CheckUsed(); err != nil {
-		return err
-	}
-	trainable := true
-	if e.json {
-		return e.printJSON(configLine{"config", cfg.Name, cfg.Hash(), &trainable, string(cfg.Resolved())})
-	}
-	return e.printf("# %s\n%s", cfg.Name, cfg.Resolved())
+	return cfg.CheckUsed()
 }

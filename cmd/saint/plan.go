@@ -125,6 +125,12 @@ func runPlan(ctx context.Context, o *planOptions, e *env) error {
 		return usagef("dtype d: GPUs compute in single precision; leave out --gpu")
 	}
 	if o.data == "" {
+		if err := checkKeys(cfg); err != nil {
+			return err
+		}
+		if err := trainer.CheckLabels(cfg, o.labels()); err != nil {
+			return err
+		}
 		size := trainer.Size{Nodes: o.nodes, Edges: o.edges, Features: o.features, Classes: o.classes, Multi: o.multi}
 		return o.step(e, cfg, size, b, nil, 0)
 	}
@@ -151,6 +157,15 @@ func runPlan(ctx context.Context, o *planOptions, e *env) error {
 		}
 	}
 	return cfg.CheckUsed()
+}
+
+// labels returns labels of the kind that --multi_label tells.
+func (o *planOptions) labels() *formats.Labels {
+	l := &formats.Labels{NumClasses: o.classes}
+	if o.multi {
+		l.Multi = []uint8{}
+	}
+	return l
 }
 
 // step prints the memory of a step of a phase; without data ds is nil.

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"math"
+	"slices"
+	"strings"
+
 	"github.com/urfave/cli/v2"
 
 	trainconfig "github.com/saint-gnn/saint/train_config"
@@ -95,8 +99,8 @@ func (o *overrides) apply(c *trainconfig.Config) error {
 		c.Params.Inputs.Transductive = o.whole
 	}
 	if o.set["grad_norm"] {
-		if !(o.gradNorm > 0) {
-			return usagef("--grad_norm is %v, want more than 0", o.gradNorm)
+		if !(o.gradNorm > 0) || math.IsInf(o.gradNorm, 0) {
+			return usagef("--grad_norm is %v, want a number of more than 0", o.gradNorm)
 		}
 		c.Params.GradClip, c.Params.GradClipType = o.gradNorm, "norm"
 	}
@@ -128,6 +132,18 @@ func (o *overrides) applySystem(c *trainconfig.Config) error {
 	}
 	c.Params.Accumulate = o.accumulate
 	return nil
+}
+
+// given names the flags that were given, "" if none was.
+func (o *overrides) given() string {
+	var names []string
+	for name, set := range o.set {
+		if set {
+			names = append(names, "--"+name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
 }
 
 func take[T any](o *overrides, name string, to *T, v T) {

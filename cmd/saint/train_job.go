@@ -130,6 +130,9 @@ func (j *job) readConfig(resumed *rundir.Dir) (err error) {
 		j.config.Params.Accumulate = 1 + len(j.Others)
 	}
 	if resumed != nil && j.config.Hash() != resumed.Info.ConfigHash {
+		if flags := j.Over.given(); j.Config == "" && flags != "" {
+			return usagef("%s: the run in %s was started otherwise; a run is resumed with its own configuration", flags, resumed.Path)
+		}
 		return usagef("%s is not the configuration that the run in %s was started with; a run is resumed with its own", j.config.Name, resumed.Path)
 	}
 	if resumed != nil {
