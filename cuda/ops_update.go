@@ -43,6 +43,20 @@ func wantUpdate(op string, clipNorm, momentum float32, sumsq, grad, m, value ten
 	}
 }
 
+// asRow returns the extent of tensors of one shape for kernels: one row, if they are contiguous.
+func asRow(ts ...tensor.Tensor) (rows, cols int) {
+	rows, cols = ts[0].Rows, ts[0].Cols
+	for _, t := range ts {
+		if t.Present() && !contiguous(t) {
+			return rows, cols
+		}
+	}
+	if int64(rows)*int64(cols) > math.MaxInt32 {
+		return rows, cols
+	}
+	return 1, rows * cols
+}
+
 // Adam does one update of value, m and v and sets grad to 0.
 func (q *Queue) Adam(h tensor.AdamStep, sumsq, grad, m, v, value tensor.Tensor) {
 	const op = "Adam"
@@ -52,7 +66,7 @@ func (q *Queue) Adam(h tensor.AdamStep, sumsq, grad, m, v, value tensor.Tensor) 
 		return
 	}
 	rate, root := float32(float64(h.LR)/float64(h.Corr1)), float32(1/math.Sqrt(float64(h.Corr2)))
-	l := q.with().int(value.Rows, value.Cols).f32(rate, h.Beta1, h.Beta2, h.Eps, root, h.ClipNorm, bound(h.ClipValue)).row(sumsq, q.held)
+	l := q.with().int(asRow(value, grad, m, v)).f32(rate, h.Beta1, h.Beta2, h.Eps, root, h.ClipNorm, bound(h.ClipValue)).row(sumsq, q.held)
 	q.elements(kernel{"update", "adam"}, value.Rows*value.Cols, l.mat(grad, m, v, value))
 }
 
@@ -60,7 +74,7 @@ func (q *Queue) Adam(h tensor.AdamStep, sumsq, grad, m, v, value tensor.Tensor) 
 func (q *Queue) SGD(h tensor.SGDStep, sumsq, grad, m, value tensor.Tensor) {
 	wantUpdate("SGD", h.ClipNorm, h.Momentum, sumsq, grad, m, value)
 	if q.ready(sumsq, grad, m, value) {
-		l := q.with().int(value.Rows, value.Cols).f32(h.LR, h.Momentum).flag(h.Nesterov).f32(h.ClipNorm, bound(h.ClipValue)).row(sumsq, q.held)
+		l := q.with().int(asRow(value, grad, m)).f32(h.LR, h.Momentum).flag(h.Nesterov).f32(h.ClipNorm, bound(h.ClipValue)).row(sumsq, q.held)
 		q.elements(kernel{"update", "sgd"}, value.Rows*value.Cols, l.mat(grad, m, value))
 	}
 }
@@ -70,7 +84,7 @@ func (q *Queue) RMSProp(h tensor.RMSPropStep, sumsq, grad, v, m, value tensor.Te
 	wantUpdate("RMSProp", h.ClipNorm, h.Momentum, sumsq, grad, m, value)
 	want("RMSProp", "v", v, tensor.F32, value.Rows, value.Cols)
 	if q.ready(sumsq, grad, v, m, value) {
-		l := q.with().int(value.Rows, value.Cols).f32(h.LR, h.Alpha, h.Eps, h.Momentum, h.ClipNorm, bound(h.ClipValue)).row(sumsq, q.held)
+		l := q.with().int(asRow(value, grad, v, m)).f32(h.LR, h.Alpha, h.Eps, h.Momentum, h.ClipNorm, bound(h.ClipValue)).row(sumsq, q.held)
 		q.elements(kernel{"update", "rmsprop"}, value.Rows*value.Cols, l.mat(grad, v, m, value))
 	}
 }

@@ -82,9 +82,7 @@ func (h *hostFloats) free() {
 func (s *Stepper) goAhead() error {
 	q, ok := s.q.(tensor.Ahead)
 	c, copier := s.model.Backend.(tensor.Copier)
-	checks, checked := s.opt.(interface {
-		SetCheck(func(q tensor.Queue, norm tensor.Tensor))
-	})
+	checks, checked := s.opt.(checker)
 	if !ok || !copier || !checked {
 		return nil
 	}
@@ -95,12 +93,12 @@ func (s *Stepper) goAhead() error {
 	a := &ahead{q: q, copies: copies, seen: s.model.arena.Alloc(tensor.F32, 1, 3)}
 	s.ahead, s.place.beside = a, copies
 	s.q.Fill(0, a.seen)
-	checks.SetCheck(func(_ tensor.Queue, norm tensor.Tensor) {
-		if !a.holds {
-			return
+	checks.SetCheck(func(_ tensor.Queue, norm tensor.Tensor) error {
+		if a.holds {
+			a.q.Watch(s.lossT, norm, a.seen)
+			a.q.Hold(a.seen.ColRange(2, 3))
 		}
-		a.q.Watch(s.lossT, norm, a.seen)
-		a.q.Hold(a.seen.ColRange(2, 3))
+		return nil
 	})
 	return s.q.Err()
 }
@@ -240,10 +238,8 @@ func (s *Stepper) whereLossAgain(b *loader.Batch, index uint64) string {
 // made anew.
 func (s *Stepper) whereGradientAgain(b *loader.Batch, index uint64) string {
 	defer s.reset()
-	for _, p := range s.model.Seq.Params() {
-		if p.Trained() {
-			s.q.Fill(0, p.Grad)
-		}
+	for _, g := range s.model.grads {
+		s.q.Fill(0, g)
 	}
 	_, dlogits, graph := s.forward(b, index)
 	s.model.Seq.Backward(&s.ctx, graph, dlogits, false)

@@ -19,7 +19,8 @@ type Model struct {
 	Classes int
 	Backend tensor.Backend
 
-	arena tensor.Arena // of the parameters
+	arena tensor.Arena    // of the parameters
+	grads []tensor.Tensor // of all of them: one, where they lie one behind the other
 
 	edgeDropout float32 // share of a step's edges that are left out
 	edgeRescale bool
@@ -161,7 +162,22 @@ func modelIn(c *trainconfig.Config, features, classes int, b tensor.Backend, see
 	if err != nil {
 		return nil, errors.Join(err, arena.Close())
 	}
+	m.grads = m.gradients()
 	return m, nil
+}
+
+// gradients returns the tensors that have the gradients of all parameters.
+func (m *Model) gradients() (all []tensor.Tensor) {
+	params := m.Seq.Params()
+	if f := nn.FlatOf(params); f != nil && f.Grads.Present() {
+		return []tensor.Tensor{f.Grads}
+	}
+	for _, p := range params {
+		if p.Trained() {
+			all = append(all, p.Grad)
+		}
+	}
+	return all
 }
 
 // modelError says where in the configuration a layer's complaint about its specification comes

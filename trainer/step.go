@@ -46,6 +46,7 @@ type Stepper struct {
 	classWeight []float32 // of softmax; nil: all the same
 	watch       stopwatch
 	ahead       *ahead // nil: the device computes no later than the host
+	checks      bool   // the optimizer asks whether the norm is finite
 	tables      nodeTables
 
 	targets, weights tensor.Tensor // of the running step's loss
@@ -105,6 +106,9 @@ func NewStepper(m *Model, opt optim.Optimizer, arena tensor.Arena, feats formats
 	if err == nil {
 		err = s.goAhead()
 	}
+	if s.ahead == nil {
+		s.checkNow()
+	}
 	if err = errors.Join(err, m.arena.Err()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -158,7 +162,55 @@ func (s *Stepper) Update(index uint64) error {
 	s.watch.start(index)
 	err := errors.Join(s.opt.Step(s.q, s.model.Seq.Params()), s.q.Sync())
 	s.watch.lap(LaneCompute, "update")
+	var bad *badNorm
+	if errors.As(err, &bad) && bad.cause == nil {
+		return fmt.Errorf("step %d: the squared norm of the sum of gradients is %v, %w: those of every subgraph are finite; lower lr", index, bad.norm, ErrNotFinite)
+	}
 	return err
+}
+
+// checker is an optimizer that has the norm of the gradients looked at before it changes anything.
+type checker interface {
+	SetCheck(f func(q tensor.Queue, norm tensor.Tensor) error)
+}
+
+// badNorm says that an update was not done: the norm is not finite, or is not known.
+type badNorm struct {
+	norm  float64
+	cause error
+}
+
+// Error says so.
+func (e *badNorm) Error() string {
+	if e.cause != nil {
+		return e.cause.Error()
+	}
+	return fmt.Sprintf("the squared gradient norm is %v", e.norm)
+}
+
+// checkNow has the host look at every norm before the update, where the optimizer can wait for that:
+// the norm that it needs anyway serves for both.
+func (s *Stepper) checkNow() {
+	c, ok := s.opt.(checker)
+	if !ok {
+		return
+	}
+	s.checks = true
+	c.SetCheck(func(q tensor.Queue, norm tensor.Tensor) error {
+		v, err := s.lossHost.fetch(q, norm)
+		if err = errors.Join(err, s.arena.Err(), s.model.arena.Err()); err != nil || !finite(v) {
+			return &badNorm{v, err}
+		}
+		return nil
+	})
+}
+
+// updateNow does the optimizer's step after the backward pass over g.
+func (s *Stepper) updateNow(g nn.Graph) error {
+	if err := g.Err(); err != nil {
+		return &badNorm{cause: err}
+	}
+	return s.opt.Step(s.q, s.model.Seq.Params())
 }
 
 func (s *Stepper) step(b *loader.Batch, index uint64, share float32, update bool, score Score) (st Step, err error) {
@@ -190,12 +242,18 @@ func (s *Stepper) step(b *loader.Batch, index uint64, share float32, update bool
 		s.q.Scale(share, dlogits)
 	}
 	s.model.Seq.BackwardOf(&s.ctx, graph, dlogits, false)
-	if norm, err := s.gradNorm(graph); err != nil || !finite(norm) {
-		return st, s.notFinite("squared gradient norm", norm, b, index, err, s.whereGradient)
+	if !update || !s.checks {
+		if norm, err := s.gradNorm(graph); err != nil || !finite(norm) {
+			return st, s.notFinite("squared gradient norm", norm, b, index, err, s.whereGradient)
+		}
 	}
 	s.watch.lap(LaneCompute, "backward")
 	if update {
-		if err := s.opt.Step(s.q, s.model.Seq.Params()); err != nil {
+		if err := s.updateNow(graph); err != nil {
+			var bad *badNorm
+			if errors.As(err, &bad) {
+				err = s.notFinite("squared gradient norm", bad.norm, b, index, bad.cause, s.whereGradient)
+			}
 			return st, err
 		}
 	}
@@ -323,10 +381,8 @@ func (s *Stepper) lossNow() (float64, error) {
 // gradient that is not finite must not reach the weights.
 func (s *Stepper) gradNorm(g nn.Graph) (float64, error) {
 	s.q.Fill(0, s.lossT)
-	for _, p := range s.model.Seq.Params() {
-		if p.Trained() {
-			s.q.SumSquares(p.Grad, s.lossT)
-		}
+	for _, g := range s.model.grads {
+		s.q.SumSquares(g, s.lossT)
 	}
 	norm, err := s.lossNow()
 	return norm, errors.Join(err, g.Err())

@@ -69,7 +69,8 @@ type form struct {
 	signs            bool
 	act              tensor.Act
 	bias             uint64
-	last             int // columns that stay as they are
+	biasAt           int64 // in what bias names
+	last             int   // columns that stay as they are
 }
 
 var _ nn.Store = (*Exact)(nil)
@@ -132,7 +133,7 @@ func (s *Exact) PutActivated(k nn.Key, t tensor.Tensor, a nn.Activated) {
 		s.Put(k, t, nn.Activation)
 		return
 	}
-	f := form{signs: true, codes: a.Values && s.config.Bits != 0, act: a.Act, bias: a.Bias.ID}
+	f := form{signs: true, codes: a.Values && s.config.Bits != 0, act: a.Act, bias: a.Bias.ID, biasAt: a.Bias.Off}
 	if f.plain = a.Values && !f.codes; f.plain {
 		f = form{plain: true}
 	}

@@ -19,14 +19,15 @@ const (
 	initConstant = "const:"
 )
 
-// DeviceBuilder creates parameters on a device. Values are a function of seed, position
-// (parameters and buffers counted from 0 in the order of creation) and shape alone. Use it
-// from one goroutine and Close it before the model runs.
+// DeviceBuilder creates parameters on a device, all in one Flat. Values are a function of seed,
+// position (parameters and buffers counted from 0 in the order of creation) and shape alone. Until Close
+// parameters have their shapes, but no memory. Use it from one goroutine.
 type DeviceBuilder struct {
 	arena tensor.Arena
 	q     tensor.Queue
 	seed  uint64
-	next  uint64
+	list  []*Param
+	inits []string
 	buf   []byte
 }
 
@@ -43,42 +44,63 @@ func NewBuilder(b tensor.Backend, a tensor.Arena, seed uint64) (*DeviceBuilder, 
 // Param creates a trained rows×cols matrix with gradient 0.
 func (d *DeviceBuilder) Param(name string, rows, cols int, init string) *Param {
 	p := d.Buffer(name, rows, cols, init)
-	p.Grad = d.arena.Alloc(tensor.F32, rows, cols)
-	if d.arena.Err() == nil {
-		d.q.Fill(0, p.Grad)
-	}
+	p.Grad = p.Value
 	return p
 }
 
 // Buffer creates an untrained one.
 func (d *DeviceBuilder) Buffer(name string, rows, cols int, init string) *Param {
-	p := &Param{Name: name, Value: d.arena.Alloc(tensor.F32, rows, cols)}
-	index := d.next
-	d.next++
-	if d.arena.Err() != nil {
-		return p // Close reports it
+	checkInit(name, init)
+	p := &Param{Name: name, Value: shape(rows, cols)}
+	d.list, d.inits = append(d.list, p), append(d.inits, init)
+	return p
+}
+
+// checkInit panics if there is no such initial value.
+func checkInit(name, init string) {
+	if init == initZeros || init == initOnes {
+		return
 	}
-	if fans, ok := glorotFans(init, rows+cols); ok {
-		d.glorot(index, fans, p.Value)
-		return p
+	if _, ok := glorotFans(init, 1); ok {
+		return
 	}
-	if v, ok := strings.CutPrefix(init, initConstant); ok {
-		f, err := strconv.ParseFloat(v, 32)
-		if err != nil {
-			panic("nn: initial value " + init + " of " + name + ": " + err.Error())
-		}
-		d.q.Fill(float32(f), p.Value)
-		return p
-	}
-	switch init {
-	case initZeros:
-		d.q.Fill(0, p.Value)
-	case initOnes:
-		d.q.Fill(1, p.Value)
-	default:
+	v, ok := strings.CutPrefix(init, initConstant)
+	if !ok {
 		panic("nn: initial value " + init + " of " + name + " is unknown")
 	}
-	return p
+	if _, err := strconv.ParseFloat(v, 32); err != nil {
+		panic("nn: initial value " + init + " of " + name + ": " + err.Error())
+	}
+}
+
+// fill queues the initial values of all parameters.
+func (d *DeviceBuilder) fill() {
+	f := flatten(d.arena, d.list)
+	if d.arena.Err() != nil {
+		return // Close reports it
+	}
+	d.q.Fill(0, f.Values)
+	if f.Grads.Present() {
+		d.q.Fill(0, f.Grads)
+	}
+	for i, p := range d.list {
+		init := d.inits[i]
+		if fans, ok := glorotFans(init, p.Value.Rows+p.Value.Cols); ok {
+			d.glorot(uint64(i), fans, p.Value)
+			continue
+		}
+		v := float32(0)
+		if init == initOnes {
+			v = 1
+		}
+		if text, ok := strings.CutPrefix(init, initConstant); ok {
+			f, _ := strconv.ParseFloat(text, 32) // checkInit has seen it
+			v = float32(f)
+		}
+		if v != 0 {
+			d.q.Fill(v, p.Value)
+		}
+	}
 }
 
 // initConst is the initial value of a matrix with one number everywhere.
@@ -112,9 +134,10 @@ func (d *DeviceBuilder) glorot(index uint64, fans int, t tensor.Tensor) {
 	_ = d.q.Sync() // buf is free again; Close reports the failure
 }
 
-// Close waits for the initial values, closes the builder's queue and returns the first
-// failure since NewBuilder. The parameters stay valid.
+// Close gives the parameters memory with their initial values, closes the builder's queue and returns
+// the first failure since NewBuilder. The parameters stay valid.
 func (d *DeviceBuilder) Close() error {
+	d.fill()
 	err := d.q.Sync()
 	if e := d.arena.Err(); e != nil {
 		err = e // the cause of what the queue says

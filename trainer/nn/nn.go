@@ -234,6 +234,8 @@ type Graph interface {
 type Param struct {
 	Name        string // "layers.0.hops.1.weight": stable, used in checkpoints
 	Value, Grad tensor.Tensor
+
+	flat *Flat // that both are parts of; nil: none
 }
 
 // Trained reports whether the optimizer updates p.

@@ -71,11 +71,11 @@ func (o *Adam) Step(q tensor.Queue, params []*nn.Param) error {
 		return err
 	}
 	h := o.constants()
-	for i, p := range o.params {
+	for i, p := range o.parts {
 		if o.cfg.Decoupled && o.cfg.WeightDecay > 0 {
-			q.Scale(float32(1-o.cfg.LR*o.cfg.WeightDecay), p.Value)
+			q.Scale(float32(1-o.cfg.LR*o.cfg.WeightDecay), p.value)
 		}
-		q.Adam(h, sumsq, p.Grad, o.slots[0].values[i], o.slots[1].values[i], p.Value)
+		q.Adam(h, sumsq, p.grad, o.slot(0, i), o.slot(1, i), p.value)
 	}
 	return q.Err()
 }

@@ -72,11 +72,15 @@ func (c *Common) clip() (norm, value float32) {
 	return norm, value
 }
 
-// slots are the tensors of one purpose, one for every trained parameter, in order.
+// slots are the tensors of one purpose.
 type slots struct {
-	name   string // "adam.m."
-	values []tensor.Tensor
+	name   string          // "adam.m."
+	parts  []tensor.Tensor // alike to those that are updated
+	values []tensor.Tensor // one for every trained parameter, in order; parts of parts
 }
+
+// part is what one operation updates: all parameters, where they lie one behind the other, else one.
+type part struct{ value, grad tensor.Tensor }
 
 // base is what all optimizers share: whose parameters they update, their state and the norm
 // of the gradients.
@@ -84,30 +88,46 @@ type base struct {
 	common *Common
 	name   string
 	params []*nn.Param
+	parts  []part
 	slots  []slots
 	sumsq  tensor.Tensor
 	count  uint64
-	check  func(q tensor.Queue, sumsq tensor.Tensor)
+	check  func(q tensor.Queue, sumsq tensor.Tensor) error
 }
 
 // newBase allocates the slots of those names in a and queues zeros for them.
 func newBase(name string, common *Common, a tensor.Arena, q tensor.Queue, params []*nn.Param, names ...string) (base, error) {
 	o := base{common: common, name: name, sumsq: a.Alloc(tensor.F32, 1, 1)}
-	for _, n := range names {
-		o.slots = append(o.slots, slots{name: n})
-	}
 	for _, p := range params {
-		if !p.Trained() {
-			continue
+		if p.Trained() {
+			o.params = append(o.params, p)
 		}
-		o.params = append(o.params, p)
-		for i := range o.slots {
-			t := a.Alloc(tensor.F32, p.Value.Rows, p.Value.Cols)
+	}
+	flat := nn.FlatOf(params)
+	if flat != nil && len(o.params) > 0 {
+		o.parts = []part{{flat.Trained(), flat.Grads}}
+	} else {
+		for _, p := range o.params {
+			o.parts = append(o.parts, part{p.Value, p.Grad})
+		}
+	}
+	for _, n := range names {
+		s := slots{name: n}
+		for _, p := range o.parts {
+			t := a.Alloc(tensor.F32, p.value.Rows, p.value.Cols)
 			if a.Err() == nil {
 				q.Fill(0, t)
 			}
-			o.slots[i].values = append(o.slots[i].values, t)
+			s.parts = append(s.parts, t)
 		}
+		for i, p := range o.params {
+			if flat != nil {
+				s.values = append(s.values, flat.At(p, s.parts[0]))
+			} else {
+				s.values = append(s.values, s.parts[i])
+			}
+		}
+		o.slots = append(o.slots, s)
 	}
 	if err := a.Err(); err != nil {
 		return base{}, fmt.Errorf("optimizer state: %w", err)
@@ -123,20 +143,30 @@ func (o *base) begin(q tensor.Queue, params []*nn.Param, decay float64) (sumsq t
 		return tensor.Tensor{}, fmt.Errorf("%s: step with other parameters than the optimizer was made for", o.name)
 	}
 	q.Fill(0, o.sumsq)
-	for _, p := range o.params {
+	for _, p := range o.parts {
 		if decay > 0 {
-			q.Axpby(float32(decay), p.Value, 1, p.Grad)
+			q.Axpby(float32(decay), p.value, 1, p.grad)
 		}
-		q.SumSquares(p.Grad, o.sumsq)
+		q.SumSquares(p.grad, o.sumsq)
 	}
 	if o.check != nil {
-		o.check(q, o.sumsq)
+		if err := o.check(q, o.sumsq); err != nil {
+			return tensor.Tensor{}, err
+		}
 	}
 	o.count++
 	if norm, _ := o.common.clip(); norm == 0 {
 		return tensor.Tensor{}, nil
 	}
 	return o.sumsq, nil
+}
+
+// slot is part i of the tensors of one purpose, absent if there are none.
+func (o *base) slot(purpose, i int) tensor.Tensor {
+	if purpose >= len(o.slots) {
+		return tensor.Tensor{}
+	}
+	return o.slots[purpose].parts[i]
 }
 
 func (o *base) owns(params []*nn.Param) bool {
@@ -154,8 +184,9 @@ func (o *base) owns(params []*nn.Param) bool {
 }
 
 // SetCheck makes f, if not nil, part of every update: it is called when the squared norm of the
-// gradients, as SumSquares has it, is queued and nothing that changes parameters is.
-func (o *base) SetCheck(f func(q tensor.Queue, sumsq tensor.Tensor)) { o.check = f }
+// gradients, as SumSquares has it, is queued and nothing that changes parameters is. An error of f ends
+// the step, which returns it; the update does not count.
+func (o *base) SetCheck(f func(q tensor.Queue, sumsq tensor.Tensor) error) { o.check = f }
 
 // SumSquares returns the 1×1 tensor that holds the squared global norm of the last step's
 // gradients, before clipping; weight decay that is a part of them is included.

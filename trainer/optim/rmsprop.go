@@ -59,12 +59,8 @@ func (o *RMSProp) Step(q tensor.Queue, params []*nn.Param) error {
 		LR: float32(o.cfg.LR), Alpha: float32(o.cfg.Alpha), Eps: float32(o.cfg.Eps), Momentum: float32(o.cfg.Momentum),
 	}
 	h.ClipNorm, h.ClipValue = o.cfg.clip()
-	var m tensor.Tensor
-	for i, p := range o.params {
-		if len(o.slots) > 1 {
-			m = o.slots[1].values[i]
-		}
-		q.RMSProp(h, sumsq, p.Grad, o.slots[0].values[i], m, p.Value)
+	for i, p := range o.parts {
+		q.RMSProp(h, sumsq, p.grad, o.slot(0, i), o.slot(1, i), p.value)
 	}
 	return q.Err()
 }

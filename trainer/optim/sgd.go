@@ -53,12 +53,8 @@ func (o *SGD) Step(q tensor.Queue, params []*nn.Param) error {
 	}
 	h := tensor.SGDStep{LR: float32(o.cfg.LR), Momentum: float32(o.cfg.Momentum), Nesterov: o.cfg.Nesterov}
 	h.ClipNorm, h.ClipValue = o.cfg.clip()
-	var m tensor.Tensor
-	for i, p := range o.params {
-		if len(o.slots) > 0 {
-			m = o.slots[0].values[i]
-		}
-		q.SGD(h, sumsq, p.Grad, m, p.Value)
+	for i, p := range o.parts {
+		q.SGD(h, sumsq, p.grad, o.slot(0, i), p.value)
 	}
 	return q.Err()
 }
