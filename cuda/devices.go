@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/saint-gnn/saint/cuda/internal/driver"
@@ -19,6 +20,7 @@ type Info struct {
 	Bandwidth      float64 `json:"peak_bytes_per_s,omitempty"` // by clock and bus width, where the driver tells them
 	L2Bytes        int     `json:"l2_bytes"`
 	SharedPerBlock int     `json:"shared_bytes_per_block"`
+	Trouble        string  `json:"trouble,omitempty"` // why it cannot be used; "" if it can
 }
 
 // Machine is what the driver says of a machine.
@@ -27,8 +29,8 @@ type Machine struct {
 	GPUs   []Info `json:"gpus"`
 }
 
-// Devices lists the GPUs that the driver shows. The error says in one line why there are none;
-// it wraps [tensor.ErrUnavailable].
+// Devices lists the GPUs that the driver shows. The error says in one line why there are none that can
+// be used; it wraps [tensor.ErrUnavailable].
 func Devices() (Machine, error) {
 	drv, err := openDriver()
 	if err != nil {
@@ -46,17 +48,25 @@ func devices(drv driver.Driver) (Machine, error) {
 		return m, unavailable(err)
 	}
 	if n == 0 {
-		return m, unavailable(fmt.Errorf("the CUDA driver is there but shows no GPU: is CUDA_VISIBLE_DEVICES set?"))
+		return m, unavailable(errNoGPUs)
 	}
+	usable := 0
 	for i := range n {
 		info, err := infoOf(drv, i)
 		if err != nil {
-			return m, unavailable(fmt.Errorf("GPU %d: %w", i, err))
+			info.Index, info.Trouble = i, err.Error()
+		} else {
+			usable++
 		}
 		m.GPUs = append(m.GPUs, info)
 	}
+	if usable == 0 {
+		return m, unavailable(fmt.Errorf("GPU 0: %s", m.GPUs[0].Trouble))
+	}
 	return m, nil
 }
+
+var errNoGPUs = errors.New("the CUDA driver is there but shows no GPU: is CUDA_VISIBLE_DEVICES set?")
 
 func versionText(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) }
 

@@ -137,8 +137,24 @@ func TestDevices(t *testing.T) {
 	calls := drv.Calls()
 	for k := 1; k <= calls; k++ {
 		drv.FailCall(k, driver.InvalidDevice)
-		if _, err := devices(drv); !errors.Is(err, tensor.ErrUnavailable) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("devices = %v after call %d failed, want one line that wraps ErrUnavailable", err, k)
+		m, err := devices(drv)
+		if k == 1 {
+			if !errors.Is(err, tensor.ErrUnavailable) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("devices = %v after call %d failed, want one line that wraps ErrUnavailable", err, k)
+			}
+			continue
+		}
+		// The other GPU can be used.
+		broken := (k - 2) / ((calls - 1) / 2)
+		if err != nil || len(m.GPUs) != 2 || m.GPUs[broken].Trouble == "" || m.GPUs[1-broken].Trouble != "" {
+			t.Errorf("devices = %+v, %v after call %d failed, want trouble with GPU %d", m, err, k, broken)
+		}
+	}
+	one := fake.New(fake.Options{})
+	for k := 1; k <= (calls-1)/2+1; k++ {
+		one.FailCall(k, driver.InvalidDevice)
+		if _, err := devices(one); !errors.Is(err, tensor.ErrUnavailable) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("devices = %v after call %d of a single GPU failed, want one line that wraps ErrUnavailable", err, k)
 		}
 	}
 }

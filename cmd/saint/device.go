@@ -25,7 +25,7 @@ func deviceFlags() []cli.Flag {
 func openDevice(gpu int, matmul tensor.Matmul) (tensor.Backend, error) {
 	switch {
 	case gpu >= 0:
-		b, err := openGPU(gpu, matmul)
+		b, err := cuda.Open(tensor.Options{Device: gpu, Matmul: matmul})
 		if err != nil {
 			return nil, fmt.Errorf("--gpu %d: %w; use --gpu -1 for the CPU", gpu, err)
 		}
@@ -40,31 +40,19 @@ func openDevice(gpu int, matmul tensor.Matmul) (tensor.Backend, error) {
 	return tensor.Open("cpu", tensor.Options{})
 }
 
-// openGPU opens the GPU of that number.
-func openGPU(gpu int, matmul tensor.Matmul) (tensor.Backend, error) {
-	m, err := cuda.Devices()
-	switch {
-	case err != nil:
-		return nil, err
-	case gpu >= len(m.GPUs):
-		return nil, fmt.Errorf("%w: the GPUs of this machine are 0 to %d", tensor.ErrUnavailable, len(m.GPUs)-1)
-	}
-	return cuda.Open(tensor.Options{Device: gpu, Matmul: matmul})
-}
-
-// bestGPU returns the GPU with most free memory. The error says in one line why there is none.
+// bestGPU returns the usable GPU with most free memory. The error says in one line why there is none.
 func bestGPU() (int, error) {
 	m, err := cuda.Devices()
 	if err != nil {
 		return 0, err
 	}
-	best := 0
+	best := -1
 	for i, g := range m.GPUs {
-		if g.FreeBytes > m.GPUs[best].FreeBytes {
+		if g.Trouble == "" && (best < 0 || g.FreeBytes > m.GPUs[best].FreeBytes) {
 			best = i
 		}
 	}
-	return best, nil
+	return best, nil // Devices has found one
 }
 
 // deviceText says what runs the model, and why if nobody chose it.

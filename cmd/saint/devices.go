@@ -110,6 +110,10 @@ func (g gpuDevices) text() string {
 	}
 	var b strings.Builder
 	for _, i := range g.GPUs {
+		if i.Trouble != "" {
+			fmt.Fprintf(&b, "gpu %-2d cannot be used: %s\n", i.Index, oneLine(i.Trouble))
+			continue
+		}
 		fmt.Fprintf(&b, "gpu %-2d %s, compute capability %s, CUDA %s\n       %d multiprocessors, %.1f of %.1f GiB of memory free\n",
 			i.Index, i.Name, i.Compute, g.Driver, i.SMs, gibibytes(i.FreeBytes), gibibytes(i.TotalBytes))
 	}
