@@ -25,7 +25,7 @@ func (q *Queue) Mark() tensor.Mark {
 	k := &q.marking
 	m := k.next
 	k.next++
-	if q.err == nil {
+	if q.flush(); q.err == nil {
 		q.fail(q.mark(int(m % marks)))
 	}
 	return m

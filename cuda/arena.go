@@ -192,7 +192,7 @@ func (a *Arena) Close() error {
 	a.Reset()
 	var errs []error
 	if len(a.parts) > 0 {
-		errs = append(errs, a.b.dev.Sync())
+		errs = append(errs, a.b.sync())
 	}
 	for _, p := range a.parts {
 		if !p.counts {

@@ -28,6 +28,8 @@ type Backend struct {
 
 	profile *profiler // nil: nobody measures
 
+	capturing sync.RWMutex // held while a queue is captured, and for reading by who waits for all queues
+
 	mu        sync.Mutex
 	modules   map[string]driver.Module
 	functions map[kernel]driver.Function
@@ -115,6 +117,13 @@ func (b *Backend) Close() error {
 // name is how errors call the device.
 func (b *Backend) name() string { return fmt.Sprintf("%s:%d", Name, b.index) }
 
+// sync waits for all work of the device.
+func (b *Backend) sync() error {
+	b.capturing.RLock()
+	defer b.capturing.RUnlock()
+	return b.dev.Sync()
+}
+
 // take allocates memory of the device.
 func (b *Backend) take(bytes int64) (driver.Ptr, error) {
 	b.count.allocations.Add(1)
@@ -191,6 +200,7 @@ var (
 	_ tensor.HalfRows      = (*Backend)(nil)
 	_ tensor.Counter       = (*Backend)(nil)
 	_ tensor.Ahead         = (*Queue)(nil)
+	_ tensor.Recorder      = (*Queue)(nil)
 
 	_ tensor.LogLossOps = (*Queue)(nil)
 	_ tensor.PairOps    = (*Queue)(nil)

@@ -94,6 +94,7 @@ func (c *Copies) begin() error {
 	s := &c.sets[c.turn]
 	if c.begun {
 		// The set was given up half-way: nobody says when it has been used.
+		c.q.flush()
 		if err := errors.Join(c.Sync(), c.dev.Record(s.read, c.q.stream)); err != nil {
 			return err
 		}
@@ -254,7 +255,7 @@ func (p *hostPiece) put(src []byte) []byte {
 
 // Ready makes the queue wait for what was put.
 func (c *Copies) Ready() {
-	if c.q.err != nil {
+	if c.q.flush(); c.q.err != nil {
 		return
 	}
 	s := &c.sets[c.turn]
@@ -263,11 +264,13 @@ func (c *Copies) Ready() {
 		s.isCopied = true
 		c.q.fail(c.dev.Wait(c.q.stream, s.copied))
 	}
+	c.q.recorder.begin()
 }
 
 // End says that the queue was given everything that uses the set.
 func (c *Copies) End() {
-	if c.q.err != nil {
+	c.q.flush()
+	if c.q.recorder.open = false; c.q.err != nil {
 		return
 	}
 	s := &c.sets[c.turn]

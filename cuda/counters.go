@@ -8,7 +8,7 @@ import (
 
 // counters are those of a backend.
 type counters struct {
-	launches, uploads, uploadBytes, downloads, downloadBytes, waits, allocations, pageable atomic.Int64
+	launches, uploads, uploadBytes, downloads, downloadBytes, waits, allocations, pageable, graphs, executables atomic.Int64
 }
 
 func (c *counters) upload(bytes int64) {
@@ -27,5 +27,6 @@ func (b *Backend) Counters() tensor.Counters {
 	return tensor.Counters{
 		Launches: c.launches.Load(), Uploads: c.uploads.Load(), UploadBytes: c.uploadBytes.Load(), Downloads: c.downloads.Load(),
 		DownloadBytes: c.downloadBytes.Load(), Waits: c.waits.Load(), Allocations: c.allocations.Load(), PageableBytes: c.pageable.Load(),
+		Graphs: c.graphs.Load(), Executables: c.executables.Load(),
 	}
 }

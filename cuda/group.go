@@ -62,6 +62,7 @@ func (g *group) Broadcast(ts [][]tensor.Tensor) {
 func (g *group) exchange(op string, ts [][]tensor.Tensor, call func(c driver.Collective, at [][]driver.Ptr, counts []int, streams []driver.Stream) error) {
 	g.counts = g.counts[:0]
 	for i, q := range g.qs {
+		q.flush()
 		g.at[i] = g.at[i][:0]
 		for k, t := range ts[i] {
 			like := ts[0][k]
@@ -108,6 +109,7 @@ const (
 func (g *group) Wait() error {
 	if g.err == nil {
 		for i, q := range g.qs {
+			q.flush()
 			if err := q.dev.Record(g.events[i], q.stream); err != nil {
 				g.fail(q.b.explain(err))
 			}

@@ -167,7 +167,13 @@ func (q *Queue) libraryGemm(transA, transB bool, alpha float32, a, b tensor.Tens
 		p.Elements = driver.BrainElement
 		q.toBrain(p, a, b)
 	}
-	if q.err == nil {
+	switch {
+	case q.err != nil:
+	case q.recorder.open && q.b.profile == nil:
+		q.b.count.launches.Add(1)
+		q.recorder.product(p)
+	default:
+		q.flush()
 		q.b.count.launches.Add(1)
 		if err := q.b.profile.measured(q.dev, q.stream, func() error { return m.products.Gemm(p) }); err != nil {
 			q.fail(fmt.Errorf("cuda: Gemm: %w", err))

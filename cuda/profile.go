@@ -27,7 +27,7 @@ func (b *Backend) StartProfile() { b.profile = &profiler{} }
 func (b *Backend) EndProfile() (Profile, error) {
 	p := b.profile
 	b.profile = nil
-	errs := []error{b.dev.Sync()}
+	errs := []error{b.sync()}
 	var sum Profile
 	for _, t := range p.timers {
 		ms, err := float32(0), t.err

@@ -32,6 +32,7 @@ type Queue struct {
 
 	multiplier multiplier
 	marking    marking
+	recorder   recorder
 	held       tensor.Tensor // if present, updates do nothing where it is not 0
 
 	// Memory of results that live within an operation. What was too small is freed when the
@@ -198,15 +199,19 @@ func (q *Queue) launch(k kernel, grid driver.Dim3, threads int, a *args) {
 		return
 	}
 	g := driver.Geometry{Grid: grid, Block: driver.Dim3{X: uint32(threads), Y: 1, Z: 1}}
-	if q.b.profile != nil {
+	q.b.count.launches.Add(1)
+	switch {
+	case q.b.profile != nil:
+		q.flush()
 		err = q.b.profile.measured(q.dev, q.stream, func() error { return q.dev.Launch(f, g, q.stream, a.v[:a.n]) })
-	} else {
+	case q.recorder.open:
+		q.recorder.kernel(k.name, f, g, a.v[:a.n])
+	default:
 		err = q.dev.Launch(f, g, q.stream, a.v[:a.n])
 	}
 	if err != nil {
 		q.fail(fmt.Errorf("cuda: %s: %w", k.name, err))
 	}
-	q.b.count.launches.Add(1)
 }
 
 // ceil returns how many blocks of size b cover n.
@@ -258,6 +263,7 @@ func (q *Queue) Upload(src []byte, dst tensor.Tensor) {
 		panic(&tensor.ShapeError{Op: "Upload", Got: describe(dst), Want: fmt.Sprintf("contiguous, %d bytes", len(src))})
 	}
 	if q.ready(dst) && len(src) > 0 {
+		q.flush()
 		q.b.count.upload(int64(len(src)))
 		q.fail(q.dev.Upload(address(dst), src, q.stream))
 	}
@@ -282,7 +288,7 @@ func (q *Queue) Download(src tensor.Tensor, dst []byte) {
 		}
 		q.quads(k, src.Rows, src.Cols, q.with().int(src.Rows, src.Cols).mat(src).ptr(from).int(src.Cols))
 	}
-	if q.err == nil {
+	if q.flush(); q.err == nil {
 		q.b.count.download(int64(len(dst)))
 		q.fail(q.dev.Download(dst, from, q.stream))
 	}
@@ -302,6 +308,8 @@ const (
 
 // Sync waits for the queue's work and returns its first failure.
 func (q *Queue) Sync() error {
+	q.flush()
+	q.recorder.open = false
 	if q.checked && q.err == nil {
 		q.b.count.download(faultBytes)
 		q.fail(q.dev.Download(q.found, q.fault, q.stream))
@@ -332,9 +340,11 @@ func (q *Queue) Err() error { return q.err }
 // Close waits for the queue's work and frees what it holds.
 func (q *Queue) Close() error {
 	var errs []error
+	q.flush()
 	if q.stream != 0 {
 		errs = append(errs, q.dev.SyncStream(q.stream))
 	}
+	errs = append(errs, q.dropGraphs())
 	for _, m := range append(q.retired, q.scratch, block{q.fault, faultBytes}) {
 		if m.at != 0 {
 			errs = append(errs, q.b.give(m.at, m.size))

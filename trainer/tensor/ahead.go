@@ -23,6 +23,17 @@ type Ahead interface {
 	Hold(held Tensor)
 }
 
+// Recorder is an Ahead that can put work together, for the device to get it at once.
+type Recorder interface {
+	// Record says whether what comes between Ready and End of the queue's Copies is put together from
+	// now on. Results are the same bits. A failure of an operation may be known later, but no later
+	// than after End.
+	Record(on bool)
+	// Refused says why the device gets its work piece by piece all the same, from some step on: nil if
+	// it does not.
+	Refused() error
+}
+
 // Copier is a Backend that copies from the host beside the work of a queue.
 type Copier interface {
 	// NewCopies returns copies for q, whose queue this backend made to be an Ahead.
@@ -60,6 +71,8 @@ type Counters struct {
 	Waits         int64 // times that the host waited for the device, also where that was done already
 	Allocations   int64 // of device memory
 	PageableBytes int64 // of host memory that should be page-locked and is not, because there was no more
+	Graphs        int64 // given to the device, each with many of the launches
+	Executables   int64 // graphs that were made ready to run, because none that was there fitted
 }
 
 // Sub returns what came after before.
@@ -67,7 +80,7 @@ func (c Counters) Sub(before Counters) Counters {
 	return Counters{
 		c.Launches - before.Launches, c.Uploads - before.Uploads, c.UploadBytes - before.UploadBytes, c.Downloads - before.Downloads,
 		c.DownloadBytes - before.DownloadBytes, c.Waits - before.Waits, c.Allocations - before.Allocations,
-		c.PageableBytes - before.PageableBytes,
+		c.PageableBytes - before.PageableBytes, c.Graphs - before.Graphs, c.Executables - before.Executables,
 	}
 }
 
