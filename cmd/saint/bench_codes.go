@@ -18,11 +18,20 @@ type rowsQueue struct {
 	tensor.RowOps
 }
 
+// unitRowsQueue is rowsQueue of a queue that makes rows for more operations.
+type unitRowsQueue struct {
+	codesQueue
+	tensor.UnitRowOps
+}
+
 // timedQueue returns q with a clock around the operations that it has.
 func timedQueue(q tensor.Queue, b *opBackend) tensor.Queue {
 	timed := opQueue{q, b}
 	if codes, ok := q.(tensor.QuantOps); ok {
-		if rows, ok := q.(tensor.RowOps); ok {
+		switch rows := q.(type) {
+		case tensor.UnitRowOps:
+			return &unitRowsQueue{codesQueue{timed, codes}, rows}
+		case tensor.RowOps:
 			return &rowsQueue{codesQueue{timed, codes}, rows}
 		}
 		return &codesQueue{timed, codes}

@@ -40,6 +40,7 @@ type Arena struct {
 	bytes, peak int64
 	slots       []slot // 0 is never used
 	unused      []int  // free slots
+	away        []hostmem.Range
 	live        int
 	err         error
 	released    map[uint64]bool // since the last Reset, under invariants
@@ -115,6 +116,29 @@ func (a *Arena) place(size int64) (p *part, off int64, err error) {
 	return p, off, err
 }
 
+// mostMoved bounds what is placed elsewhere for the sake of speed: on large graphs it is memory that counts.
+const mostMoved = 64 << 20
+
+// elsewhere returns a better place for t, which has been given size bytes at off: one where it is in
+// nobody's way. Where a product is put off, and t would lie in memory of other rows of what is read
+// or written with it, what makes t could not follow the product.
+func (a *Arena) elsewhere(p *part, off, size int64, t tensor.Tensor) int64 {
+	w := p.mem.waiting
+	if w == nil || w.kind == noProduct || size > mostMoved || size == 0 {
+		return off
+	}
+	t.Mem, t.Off = p.mem, off/t.Type.Size()
+	if !w.disturbedBy(extentOf(t)) {
+		return off
+	}
+	a.away = w.memory(p.mem, a.away[:0])
+	if better, ok := p.space.AllocOutside(size, a.away); ok {
+		p.space.Free(off, size)
+		return better
+	}
+	return off
+}
+
 // Alloc returns a tensor with one reference and undefined contents, 64-byte aligned. When
 // memory runs out, Err reports it, and operations on the tensor fail on their queue.
 func (a *Arena) Alloc(dt tensor.DType, rows, cols int) tensor.Tensor {
@@ -138,6 +162,7 @@ func (a *Arena) Alloc(dt tensor.DType, rows, cols int) tensor.Tensor {
 		t.Mem, t.ID = noMemory, newID(0)
 		return t
 	}
+	off = a.elsewhere(p, off, size, t)
 	t.Mem, t.ID, t.Off = p.mem, newID(i), off/dt.Size()
 	a.slots[i] = slot{id: t.ID, off: off, size: size, part: p, refs: 1}
 	a.live++

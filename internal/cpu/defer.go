@@ -4,6 +4,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/saint-gnn/saint/internal/hostmem"
 	"github.com/saint-gnn/saint/internal/invariants"
 	"github.com/saint-gnn/saint/internal/kernels/gemm"
 	"github.com/saint-gnn/saint/internal/kernels/spmm"
@@ -160,7 +161,34 @@ func (q *Queue) waits(kind productKind, c tensor.Tensor, reads ...tensor.Tensor)
 	for _, t := range reads {
 		p.reads = append(p.reads, extentOf(t))
 	}
+	if m, ok := c.Mem.(*memory); ok {
+		m.waiting = p
+	}
 	return true
+}
+
+// disturbedBy reports whether who writes e could not follow the product, or not follow what follows it.
+func (p *deferred) disturbedBy(e extent) bool {
+	return e.any(p.reads, extent.overlaps) || e.clashes(p.left) || e.clashes(extentOf(p.c)) ||
+		e.any(p.reads2, extent.disturbs) || e.any(p.writes, extent.clashes)
+}
+
+// memory appends what of m the product and its followers read and write to list.
+func (p *deferred) memory(m *memory, list []hostmem.Range) []hostmem.Range {
+	begin := uintptr(unsafe.Pointer(unsafe.SliceData(m.b)))
+	add := func(e extent) {
+		if e.lo >= begin && e.hi <= begin+uintptr(len(m.b)) && e.lo < e.hi {
+			list = append(list, hostmem.Range{Lo: int64(e.lo - begin), Hi: int64(e.hi - begin)})
+		}
+	}
+	add(extentOf(p.c))
+	add(p.left)
+	for _, more := range [...][]extent{p.reads, p.reads2, p.writes} {
+		for _, e := range more {
+			add(e)
+		}
+	}
+	return list
 }
 
 // joins reports whether an operation on the rows of x that reads and writes these tensors may
@@ -184,7 +212,7 @@ func (q *Queue) joins(x tensor.Tensor, sums bool, reads, writes []tensor.Tensor)
 	}
 	for _, t := range writes {
 		e := extentOf(t)
-		if e.any(p.reads, extent.overlaps) || e.clashes(p.left) || e.clashes(c) || e.any(p.reads2, extent.disturbs) || e.any(p.writes, extent.clashes) {
+		if p.disturbedBy(e) {
 			return false
 		}
 	}
@@ -211,6 +239,26 @@ func (p *deferred) partOf(x extent) bool {
 		return false
 	}
 	return c.within(x) || x.any(p.writes, func(x, w extent) bool { return w.within(x) })
+}
+
+// masked reports whether a follower has a mask.
+func (p *deferred) masked() bool {
+	for i := range p.norms.used {
+		if p.norms.jobs[i].drop.mask != nil {
+			return true
+		}
+	}
+	for i := range p.backs.used {
+		if p.backs.jobs[i].drop.mask != nil {
+			return true
+		}
+	}
+	for i := range p.drops.used {
+		if p.drops.jobs[i].drop.mask != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // quant returns a job for codes that follow.
@@ -277,9 +325,17 @@ func (q *Queue) aggregate(p *deferred) {
 	}
 }
 
-// RowsDone lets everything that follows go over rows [lo,hi) of the product.
+// RowsDone lets everything that follows go over rows [lo,hi) of the product, a few of them at a time:
+// what one has read and written the next finds in the first cache.
 func (p *deferred) RowsDone(worker, lo, hi int) {
-	for _, f := range p.followers {
-		f.block(worker, lo, hi)
+	step := max(1, valuesTogether/p.c.Cols)
+	if p.backs.used > 0 || len(p.followers) == 1 { // sums are over blocks of rows
+		step = hi - lo
+	}
+	for ; lo < hi; lo += step {
+		end := min(lo+step, hi)
+		for _, f := range p.followers {
+			f.block(worker, lo, end)
+		}
 	}
 }

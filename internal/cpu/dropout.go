@@ -122,8 +122,8 @@ func (q *Queue) MaskBytes() int64 {
 // remember gives d the mask of a matrix.
 func (q *Queue) remember(key tensor.RandKey, d *dropper, rows, cols int) {
 	if d.on {
-		if !q.masks.same(key) && len(q.put.followers) > 0 {
-			q.flush() // they may hold masks, which are about to be overwritten
+		if !q.masks.same(key) && q.put.masked() {
+			q.flush() // followers hold masks, which are about to be overwritten
 		}
 		d.mask = q.masks.find(key, d, rows, cols)
 	}

@@ -9,7 +9,10 @@ import (
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
-var _ tensor.RowOps = (*Queue)(nil)
+var _ tensor.UnitRowOps = (*Queue)(nil)
+
+// MakesUnitRows says that rows of length one may be made.
+func (*Queue) MakesUnitRows() {}
 
 // made is the memory of a matrix whose rows are made by who reads them: decoded, or gathered.
 type made struct {

@@ -13,8 +13,10 @@ const leastNorm = 1e-12
 // unitJob scales rows to length one, or does the backward pass of that.
 type unitJob struct {
 	back        bool
-	x, y, out   matrix[float32] // x is dy in the backward pass
+	x, out      matrix[float32] // x is dy in the backward pass
+	y           source
 	norm        matrix[float32]
+	tmp         rowScratch
 	rowsPerTask int
 }
 
@@ -25,12 +27,16 @@ func (j *unitJob) RunTask(worker, task int) {
 }
 
 // block computes rows [lo,hi).
-func (j *unitJob) block(_, lo, hi int) {
+func (j *unitJob) block(worker, lo, hi int) {
+	var made []float32
+	if j.y.made != nil {
+		made = j.tmp.of(worker, 2, j.out.cols)
+	}
 	for i := lo; i < hi; i++ {
 		norm := &j.norm.s[i*j.norm.stride]
 		x := j.x.row(i)
 		if j.back {
-			y := j.y.row(i)
+			y := j.y.at(i, made)
 			unitGrad(x, y, f32.Dot(x, y), 1 / *norm, j.out.row(i))
 			continue
 		}
@@ -85,8 +91,12 @@ func (q *Queue) NormalizeRowsBackward(dy, y, norm, dx tensor.Tensor) {
 	want(op, "y", y, tensor.F32, dy.Rows, dy.Cols)
 	want(op, "norm", norm, tensor.F32, dy.Rows, 1)
 	want(op, "dx", dx, tensor.F32, dy.Rows, dy.Cols)
-	if !q.usable(dy, y, norm, dx) {
+	if !q.usable(dy, solid(y), norm, dx) {
 		return
 	}
-	q.runUnit(q.joins(dy, false, []tensor.Tensor{y, norm}, []tensor.Tensor{dx}), unitJob{back: true, x: view[float32](dy), y: view[float32](y), out: view[float32](dx), norm: view[float32](norm)})
+	of := operandsOf(y)
+	joins := q.joins(dy, false, []tensor.Tensor{norm, of[0], of[1], of[2], of[3]}, []tensor.Tensor{dx})
+	q.runUnit(joins, unitJob{
+		back: true, x: view[float32](dy), y: sourceOf(y), out: view[float32](dx), norm: view[float32](norm), tmp: q.rowScratch(dy.Cols),
+	})
 }

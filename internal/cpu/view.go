@@ -12,7 +12,10 @@ import (
 var errNoMemory = errors.New("cpu: operation on a tensor that could not be allocated")
 
 // memory is this backend's tensor.Mem.
-type memory struct{ b []byte }
+type memory struct {
+	b       []byte
+	waiting *deferred // a product that was put off here, by a queue of the arena's goroutine
+}
 
 // noMemory is the memory of tensors that could not be allocated.
 var noMemory = &memory{}

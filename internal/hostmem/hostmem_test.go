@@ -63,8 +63,14 @@ func TestSpace(t *testing.T) {
 			live = append(live[:i], live[i+1:]...)
 		} else {
 			size := r.Int64N(4000)
-			off, err := s.Alloc(size)
-			if err != nil {
+			off, err := int64(0), error(nil)
+			if away := randomRanges(r, limit); size > 0 && r.IntN(3) == 0 {
+				var ok bool
+				if off, ok = s.AllocOutside(size, away); !ok {
+					continue
+				}
+				checkOutside(t, used{off, size}, away)
+			} else if off, err = s.Alloc(size); err != nil {
 				continue
 			}
 			checkDisjoint(t, used{off, size}, live)
@@ -86,6 +92,48 @@ func TestSpace(t *testing.T) {
 	}
 	if _, err := s.Alloc(1); err == nil {
 		t.Error("Alloc(1) = nil error with nothing free")
+	}
+}
+
+func randomRanges(r *rand.Rand, limit int64) []hostmem.Range {
+	list := make([]hostmem.Range, r.IntN(4))
+	for i := range list {
+		at := r.Int64N(limit)
+		list[i] = hostmem.Range{Lo: at, Hi: min(limit, at+r.Int64N(9000))}
+	}
+	return list
+}
+
+func checkOutside(t *testing.T, a used, away []hostmem.Range) {
+	t.Helper()
+	for _, u := range away {
+		if a.off < u.Hi && u.Lo < a.off+a.size {
+			t.Fatalf("[%d,%d) overlaps [%d,%d), which it was to avoid", a.off, a.off+a.size, u.Lo, u.Hi)
+		}
+	}
+}
+
+// The lowest place outside is found in the middle of a free range, and none where there is none.
+func TestSpaceOutside(t *testing.T) {
+	s := hostmem.NewSpace(1 << 10)
+	away := []hostmem.Range{{Lo: 0, Hi: 100}, {Lo: 192, Hi: 256}, {Lo: 320, Hi: 321}}
+	for _, want := range []int64{128, 256, 384, 512} {
+		if off, ok := s.AllocOutside(64, away); off != want || !ok {
+			t.Fatalf("AllocOutside(64) = %d, %t, want %d", off, ok, want)
+		}
+		away = append(away, hostmem.Range{Lo: 448, Hi: 500})
+	}
+	if off, ok := s.AllocOutside(512, away); ok {
+		t.Errorf("AllocOutside(512) = %d with 448 bytes free in one piece, want nothing", off)
+	}
+	if got := s.Bytes(); got != 256 {
+		t.Errorf("Bytes() = %d, want 256", got)
+	}
+	for _, off := range []int64{256, 128, 512, 384} {
+		s.Free(off, 64)
+	}
+	if off, err := s.Alloc(1 << 10); off != 0 || err != nil {
+		t.Errorf("Alloc of everything after all is free = %d, %v, want 0, nil", off, err)
 	}
 }
 

@@ -45,16 +45,59 @@ func (s *Space) Alloc(size int64) (int64, error) {
 			continue
 		}
 		off := f.off
-		f.off += size
-		f.size -= size
-		if f.size == 0 {
-			s.free = append(s.free[:i], s.free[i+1:]...)
-		}
-		s.bytes += size
-		s.top = max(s.top, off+size)
+		s.take(i, off, size)
 		return off, nil
 	}
 	return 0, s.full(size)
+}
+
+// Range is the part [Lo,Hi) of a space.
+type Range struct{ Lo, Hi int64 }
+
+// AllocOutside is Alloc of the lowest place that has nothing of the ranges of away. If there is none,
+// it has failed without an error that anybody needs: Alloc may still do.
+func (s *Space) AllocOutside(size int64, away []Range) (off int64, ok bool) {
+	size = Round(size)
+	if size <= 0 || size > s.limit {
+		return 0, false
+	}
+	for i, f := range s.free {
+		off := f.off
+		for again := true; again && off+size <= f.off+f.size; {
+			again = false
+			for _, r := range away {
+				if r.Lo < off+size && off < r.Hi {
+					off, again = Round(r.Hi), true
+				}
+			}
+		}
+		if end := f.off + f.size; off+size <= end {
+			s.take(i, off, size)
+			return off, true
+		}
+	}
+	return 0, false
+}
+
+// take takes [off,off+size) out of free range i.
+func (s *Space) take(i int, off, size int64) {
+	f := s.free[i]
+	before, after := span{f.off, off - f.off}, span{off + size, f.off + f.size - off - size}
+	switch {
+	case before.size == 0 && after.size == 0:
+		s.free = append(s.free[:i], s.free[i+1:]...)
+	case before.size == 0:
+		s.free[i] = after
+	default:
+		s.free[i] = before
+		if after.size > 0 {
+			s.free = append(s.free, span{})
+			copy(s.free[i+2:], s.free[i+1:])
+			s.free[i+1] = after
+		}
+	}
+	s.bytes += size
+	s.top = max(s.top, off+size)
 }
 
 func (s *Space) full(size int64) error {

@@ -9,8 +9,9 @@ type Queue struct{ masks tensor.Masks }
 var (
 	_ tensor.Queue    = (*Queue)(nil)
 	_ tensor.QuantOps = (*Queue)(nil)
-	_ tensor.RowOps   = (*Queue)(nil)
 	_ tensor.BF16Ops  = (*Queue)(nil)
+
+	_ tensor.UnitRowOps = (*Queue)(nil)
 
 	_ tensor.HeadNorms  = (*Queue)(nil)
 	_ tensor.MaskKeeper = (*Queue)(nil)
@@ -188,6 +189,9 @@ func (*Queue) Signs(tensor.RandKey, float32, tensor.Tensor) {}
 
 // KeepsBF16 says that codes may be values in 16 bits.
 func (*Queue) KeepsBF16() {}
+
+// MakesUnitRows says that rows of length one may be made.
+func (*Queue) MakesUnitRows() {}
 
 // Decoded makes *t a matrix of that shape.
 func (*Queue) Decoded(_ tensor.Quant, _, _, _, _ tensor.Tensor, rows, cols int, t *tensor.Tensor) {

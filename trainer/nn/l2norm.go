@@ -49,7 +49,7 @@ func (l *L2Norm) Forward(c *Context, g Graph, x tensor.Tensor) tensor.Tensor {
 
 // Backward returns (dy - y <y,dy>)/|x|.
 func (l *L2Norm) Backward(c *Context, _ Graph, dy tensor.Tensor, needDX bool) tensor.Tensor {
-	y, length := c.Load(l2normY), c.Load(l2normLength)
+	y, length := c.loadUnitRows(l2normY), c.Load(l2normLength)
 	if !needDX {
 		return tensor.Tensor{}
 	}

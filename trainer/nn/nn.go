@@ -183,6 +183,14 @@ func (c *Context) LoadRows(slot int) tensor.Tensor {
 	return c.Load(slot)
 }
 
+// loadUnitRows is LoadRows for y of NormalizeRowsBackward.
+func (c *Context) loadUnitRows(slot int) tensor.Tensor {
+	if _, ok := c.Q.(tensor.UnitRowOps); ok {
+		return c.LoadRows(slot)
+	}
+	return c.Load(slot)
+}
+
 // Rand names the random stream of one use in the running layer and step.
 func (c *Context) Rand(slot int) tensor.RandKey {
 	return tensor.RandKey{Seed: c.Seed, Step: c.Step, Layer: uint32(c.Layer), Slot: uint32(slot)}

@@ -130,7 +130,7 @@ func (l *SAGE) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tens
 	dz := l.finishBack(c, dy)
 	if l.unscaled != nil {
 		scaled := c.Temp(tensor.F32, dz.Rows, dz.Cols)
-		c.Q.NormalizeRowsBackward(dz, c.Load(sageUnit), c.Load(sageLength), scaled)
+		c.Q.NormalizeRowsBackward(dz, c.loadUnitRows(sageUnit), c.Load(sageLength), scaled)
 		c.Q.BiasActNormBackward(tensor.Identity, l.unscaled.Value, tensor.Tensor{}, tensor.Tensor{}, tensor.Tensor{}, scaled, scaled,
 			tensor.Drop{}, scaled, l.unscaled.Grad, tensor.Tensor{}, tensor.Tensor{})
 		dz = scaled

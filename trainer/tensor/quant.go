@@ -141,3 +141,9 @@ type RowOps interface {
 	// Gathered makes *t what GatherRows would write, for indices that it has seen.
 	Gathered(src, idx Tensor, drop Drop, t *Tensor)
 }
+
+// UnitRowOps are RowOps whose matrices may also be y of NormalizeRowsBackward.
+type UnitRowOps interface {
+	RowOps
+	MakesUnitRows()
+}

@@ -348,7 +348,17 @@ func (e *env) sameProducts(what string, made, whole, bias tensor.Tensor) {
 			got[i] = append(got[i], e.bytesIn(t))
 		}
 	}
-	for i, name := range []string{"Gemm", "BiasActNormBackward", "BiasActNorm", "dbias"} {
+	names := []string{"Gemm", "BiasActNormBackward", "BiasActNorm", "dbias"}
+	if _, ok := e.q.(tensor.UnitRowOps); ok {
+		names = append(names, "NormalizeRowsBackward")
+		length := e.normal(shape{whole.Rows, 1, false}).Tensor
+		for i, x := range []tensor.Tensor{made, whole} {
+			dx := e.a.Alloc(tensor.F32, whole.Rows, whole.Cols)
+			e.q.NormalizeRowsBackward(dy, x, length, dx)
+			got[i] = append(got[i], e.bytesIn(dx))
+		}
+	}
+	for i, name := range names {
 		if !bytes.Equal(got[0][i], got[1][i]) {
 			e.Errorf("%s of %s gives other bits than with the matrix written out", name, what)
 		}
