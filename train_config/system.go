@@ -8,11 +8,13 @@ import (
 // System is how the machine computes, as far as it has a choice. The list of that name may be absent.
 type System struct {
 	Matmul string // how GPUs multiply dense matrices: "fp32", "tf32" or "bf16"; "": nothing was said
+	Graphs string // whether GPUs get a step as one graph: "off", "on" or "auto"; "": nothing was said
 	Half   bool   // "feature_dtype": features are stored in half precision, f16, rather than f32
 }
 
 type systemKeys struct {
 	Matmul       *string `yaml:"matmul"`
+	Graphs       *string `yaml:"graphs"`
 	FeatureDType *string `yaml:"feature_dtype"`
 }
 
@@ -31,6 +33,12 @@ func (c *Config) readSystem(root *Section) error {
 	put(&c.System.Matmul, k.Matmul)
 	if k.Matmul != nil {
 		if err := oneOf(s, map[string]string{"matmul": c.System.Matmul}, map[string]string{"matmul": "fp32 tf32 bf16"}); err != nil {
+			return err
+		}
+	}
+	put(&c.System.Graphs, k.Graphs)
+	if k.Graphs != nil {
+		if err := oneOf(s, map[string]string{"graphs": c.System.Graphs}, map[string]string{"graphs": "off on auto"}); err != nil {
 			return err
 		}
 	}
@@ -65,6 +73,9 @@ func (s System) write(b *bytes.Buffer) {
 	lines := ""
 	if s.Matmul != "" {
 		lines += "    matmul: " + s.Matmul + "\n"
+	}
+	if s.Graphs != "" {
+		lines += "    graphs: " + s.Graphs + "\n"
 	}
 	if s.Half {
 		lines += "    feature_dtype: f16\n"

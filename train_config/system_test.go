@@ -13,7 +13,7 @@ func TestFeatureType(t *testing.T) {
 	for _, tt := range []struct {
 		lines string
 		half  bool
-	}{{"feature_dtype: f16", true}, {"feature_dtype: f32", false}, {"matmul: bf16\n    feature_dtype: f16", true}} {
+	}{{"feature_dtype: f16", true}, {"feature_dtype: f32", false}, {"matmul: bf16\n    feature_dtype: f16", true}, {"graphs: on\n    feature_dtype: f16", true}} {
 		c, err := Parse("good.yml", []byte(good+"system:\n  - "+tt.lines+"\n"))
 		if err != nil {
 			t.Fatal(err)
@@ -30,6 +30,7 @@ func TestFeatureType(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct{ params, system, want string }{
+		{"", "graphs: yes", `graphs is "yes", want one of off, on, auto`},
 		{"", "feature_dtype: bf16", `feature_dtype is "bf16", want one of f32, f16`},
 		{"use_labels: true", "feature_dtype: f16", "labels are added to features in single precision only"},
 		{"dtype: d", "feature_dtype: f16", "dtype d is double precision"},

@@ -99,8 +99,8 @@ func (r *run) logWork(before tensor.Counters, steps uint64) {
 		return
 	}
 	each := func(n int64) string { return fmt.Sprintf("%.1f", float64(n)/float64(steps)) }
-	r.Log.Debug("work of the device a step", "launches", each(c.Launches), "uploads", each(c.Uploads), "upload_bytes", each(c.UploadBytes),
-		"downloads", each(c.Downloads), "waits", each(c.Waits), "allocations", c.Allocations)
+	r.Log.Debug("work of the device a step", "launches", each(c.Launches), "graphs", each(c.Graphs), "graphs_made", c.Executables,
+		"uploads", each(c.Uploads), "upload_bytes", each(c.UploadBytes), "downloads", each(c.Downloads), "waits", each(c.Waits), "allocations", c.Allocations)
 }
 
 // land ends what is in flight after an error, before the source of its batches is closed. After an

@@ -223,6 +223,7 @@ func (r *run) stepped(t takeOff, st Step) {
 	took := now.Sub(began)
 	r.landed = now
 	r.Times.Train += took.Seconds()
+	r.graphed(took)
 	r.latest.loss, r.latest.weight = st.Loss, st.WeightSum
 	r.task.SetFunc(int64(t.step+1), r.detail)
 	if r.OnStep != nil {

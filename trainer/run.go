@@ -144,8 +144,9 @@ type run struct {
 	flying   []takeOff                      // updates whose outcome is not
 	scoredBy [inFlight][]float32            // what their nodes weigh in the loss, where they are scored
 	landed   time.Time                      // when the last outcome came
-	taken    bool                           // a phase has all memory that was planned
-	pageable bool                           // it was said that page-locked memory has run out
+	graphs   graphs
+	taken    bool // a phase has all memory that was planned
+	pageable bool // it was said that page-locked memory has run out
 
 	env    samplers.Env
 	scores []Score // of the devices
@@ -310,6 +311,7 @@ func (r *run) buildModel() (err error) {
 		}
 		r.scores = append(r.scores, r.scoreOf(m))
 	}
+	r.useGraphs()
 	return r.buildEvaluation()
 }
 

@@ -1,0 +1,94 @@
+package trainer
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/saint-gnn/saint/trainer/tensor"
+)
+
+// How a run that may choose finds out whether its device should get a step as one graph: after the first
+// span of steps, spans with graphs and spans without take turns. The first steps of a span do not count:
+// they make the graphs, and some of them were queued before.
+const (
+	graphSpan   = 16
+	graphSettle = 4
+	graphSpans  = 5 // the first is for neither
+	graphGain   = 0.98
+)
+
+// graphs is what a run knows of the graphs of its steps. They change no bits, so that time may decide.
+type graphs struct {
+	q     tensor.Recorder // nil: nobody asks
+	auto  bool            // the choice is open
+	on    bool
+	steps int
+	took  [2][]time.Duration // of steps without and with
+}
+
+// useGraphs does what the configuration says.
+func (r *run) useGraphs() {
+	mode := r.Config.System.Graphs
+	if mode == "" || mode == "off" {
+		return
+	}
+	q, ok := r.stepper.q.(tensor.Recorder)
+	switch {
+	case len(r.Others) > 0:
+		r.Log.Info("graphs are off: several devices train together")
+		return
+	case !ok || !r.stepper.Ahead():
+		if mode == "on" {
+			r.Log.Warn("graphs are for GPUs: " + r.Backend.Device() + " gets its work operation by operation")
+		}
+		return
+	}
+	r.graphs = graphs{q: q, auto: mode == "auto", on: mode == "on"}
+	q.Record(r.graphs.on)
+}
+
+// graphed takes in how long a step took.
+func (r *run) graphed(took time.Duration) {
+	g := &r.graphs
+	if g.q == nil {
+		return
+	}
+	if err := g.q.Refused(); err != nil {
+		r.Log.Warn("the device does not take a step as one graph, its work goes there operation by operation", "error", err)
+		g.q = nil
+		return
+	}
+	if !g.auto {
+		return
+	}
+	span, at := g.steps/graphSpan, g.steps%graphSpan
+	g.steps++
+	if span > 0 && at >= graphSettle {
+		i := 0
+		if g.on {
+			i = 1
+		}
+		g.took[i] = append(g.took[i], took)
+	}
+	if g.steps%graphSpan != 0 {
+		return
+	}
+	if g.on = !g.on; g.steps == graphSpan*graphSpans {
+		without, with := median(g.took[0]), median(g.took[1])
+		g.auto, g.on = false, float64(with) < graphGain*float64(without)
+		choice := "off"
+		if g.on {
+			choice = "on"
+		}
+		r.Log.Info(fmt.Sprintf("graphs are %s: a step takes %.3g ms with, %.3g ms without", choice, ms(with), ms(without)))
+	}
+	g.q.Record(g.on)
+}
+
+func ms(d time.Duration) float64 { return d.Seconds() * 1e3 }
+
+func median(d []time.Duration) time.Duration {
+	d = slices.Sorted(slices.Values(d))
+	return d[len(d)/2]
+}
