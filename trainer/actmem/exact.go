@@ -19,7 +19,7 @@ import (
 //   - Of an Activated tensor the signs are kept in single bits and, if a norm needs the values,
 //     codes of what the activation passes on.
 //   - Groups of values that share statistics cross rows in Factors only: a norm divides by the
-//     deviation of a row, and noise of the size of another row would drown a small one.
+//     deviation of a row, or of a head, and noise of the size of another would drown a small one.
 //   - Exact tensors, those that the arena does not own and those that would not shrink are
 //     referred to. A tensor saved twice is kept once. What MakesAgain announced costs nothing.
 type Exact struct {
@@ -71,6 +71,7 @@ type form struct {
 	bias             uint64
 	biasAt           int64 // in what bias names
 	last             int   // columns that stay as they are
+	group            int   // columns of each norm; 0: it is one, or there is none
 }
 
 var _ nn.Store = (*Exact)(nil)
@@ -129,24 +130,25 @@ func (s *Exact) Put(k nn.Key, t tensor.Tensor, kind nn.SaveKind) {
 
 // PutActivated keeps the signs of t plus its bias under k, and the values if a norm needs them.
 func (s *Exact) PutActivated(k nn.Key, t tensor.Tensor, a nn.Activated) {
-	if a.Act == tensor.Identity || t.Type != tensor.F32 || !s.arena.Owns(t) {
+	if a.Act == tensor.Identity && (a.Group == 0 || s.config.Bits == 0) || t.Type != tensor.F32 || !s.arena.Owns(t) {
 		s.Put(k, t, nn.Activation)
 		return
 	}
-	f := form{signs: true, codes: a.Values && s.config.Bits != 0, act: a.Act, bias: a.Bias.ID, biasAt: a.Bias.Off}
+	f := form{signs: a.Act != tensor.Identity, codes: a.Values && s.config.Bits != 0, act: a.Act, bias: a.Bias.ID, biasAt: a.Bias.Off, group: a.Group}
 	if f.plain = a.Values && !f.codes; f.plain {
 		f = form{plain: true}
 	}
 	s.put(k, t, f, a.Bias)
 }
 
-// PutScored keeps the last columns of t as they are.
-func (s *Exact) PutScored(k nn.Key, t tensor.Tensor, last int) {
+// PutScored keeps the last columns of t as they are, and of the others the signs where act tells by them
+// what it passes.
+func (s *Exact) PutScored(k nn.Key, t tensor.Tensor, act tensor.Act, last int) {
 	if s.config.Bits == 0 || t.Type != tensor.F32 || !s.arena.Owns(t) {
 		s.Put(k, t, nn.Activation)
 		return
 	}
-	s.put(k, t, form{codes: true, last: last}, tensor.Tensor{})
+	s.put(k, t, form{codes: true, last: last, signs: act != tensor.Identity, act: act}, tensor.Tensor{})
 }
 
 func (s *Exact) put(k nn.Key, t tensor.Tensor, f form, bias tensor.Tensor) {
@@ -172,7 +174,7 @@ func (s *Exact) put(k nn.Key, t tensor.Tensor, f form, bias tensor.Tensor) {
 func (s *Exact) size(t tensor.Tensor, f form) int64 {
 	n := int64(0)
 	if f.signs {
-		n += int64(t.Rows) * int64(tensor.SignBytes(t.Cols))
+		n += int64(t.Rows) * int64(tensor.SignBytes(t.Cols-f.last))
 	}
 	cols := t.Cols - f.last
 	n += 4 * int64(t.Rows) * int64(f.last)
@@ -205,6 +207,9 @@ func (s *Exact) quantOf(f form, cols int, key tensor.RandKey) tensor.Quant {
 	h := tensor.Quant{Bits: s.config.Bits, Group: s.config.Group, Key: key, Act: f.act}
 	if h.Group > 0 && !f.factor && cols%h.Group != 0 {
 		h.Group = 0
+	}
+	if f.group > 0 && s.config.Bits != tensor.BF16Bits && (h.Group == 0 || f.group%h.Group != 0) {
+		h.Group = f.group
 	}
 	return h
 }

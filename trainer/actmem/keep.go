@@ -47,7 +47,9 @@ func (s *Keep) Begin(uint64, uint64) {}
 func (s *Keep) PutActivated(k nn.Key, t tensor.Tensor, _ nn.Activated) { s.Put(k, t, nn.Activation) }
 
 // PutScored is Put.
-func (s *Keep) PutScored(k nn.Key, t tensor.Tensor, _ int) { s.Put(k, t, nn.Activation) }
+func (s *Keep) PutScored(k nn.Key, t tensor.Tensor, _ tensor.Act, _ int) {
+	s.Put(k, t, nn.Activation)
+}
 
 // Get returns the tensor kept under k and hands its reference to the caller. It panics if
 // there is none.

@@ -186,7 +186,7 @@ func (l *Attention) forward(c *Context, g Graph, self, x, p tensor.Tensor) tenso
 	h := c.Temp(tensor.F32, self.Rows, l.dim)
 	l.project(c, self, l.orders[0].weight, l.orders[0].bias, h)
 	finals = append(finals, h)
-	l.join(c, 0, h, y)
+	l.join(c, 0, l.act, h, y)
 	for i := 1; i <= l.order; i++ {
 		if !p.Present() {
 			p = c.Temp(tensor.F32, x.Rows, l.sourceWidth())
@@ -197,7 +197,7 @@ func (l *Attention) forward(c *Context, g Graph, self, x, p tensor.Tensor) tenso
 			h = l.gate.forward(c, g, &l.frame, self, p.ColRange(l.dim+padded(l.heads), p.Cols), h)
 		}
 		finals = append(finals, h)
-		l.join(c, i, h, y)
+		l.join(c, i, tensor.Identity, h, y)
 		p = tensor.Tensor{}
 	}
 	l.normalize(c, y)
@@ -220,7 +220,11 @@ func (l *Attention) attend(c *Context, g Graph, i int, finals []tensor.Tensor, p
 			mean = c.Temp(tensor.F32, g.NumDst(), l.dim)
 		}
 		aggregateHeads(c, g, tensor.HeadSelf{S: s}, l.scored(p), h, mean)
-		c.SaveScored(l.stepSlot(i, j, stepSource), l.scored(p), l.heads)
+		act := tensor.Identity
+		if j == 0 {
+			act = l.act // made these; what was aggregated before may have any sign
+		}
+		c.SaveScored(l.stepSlot(i, j, stepSource), l.scored(p), act, l.heads)
 		c.Save(l.stepSlot(i, j, stepScore), s, Exact)
 		c.Save(l.stepSlot(i, j, stepMean), mean, Activation)
 		if j == i-1 {

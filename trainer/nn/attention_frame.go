@@ -149,9 +149,14 @@ func (f *frame) place(i int, y tensor.Tensor) tensor.Tensor {
 	return y.ColRange(f.column(i), f.column(i)+f.dim)
 }
 
-// join makes the final rows of order i part of y and saves them.
-func (f *frame) join(c *Context, i int, h, y tensor.Tensor) {
-	c.SaveActivated(orderSlot(i, orderFinal), h, Activated{Act: f.act, Values: true}) // whose sign is its argument's
+// join makes the final rows of order i, which act has made, part of y and saves them. act is Identity for
+// rows that were aggregated last: scores below 0 make values of any sign.
+func (f *frame) join(c *Context, i int, act tensor.Act, h, y tensor.Tensor) {
+	saved := Activated{Act: act, Values: true} // whose sign is its argument's
+	if len(f.norms) > 0 && f.groups > 1 {
+		saved.Group = f.dim / f.groups
+	}
+	c.SaveActivated(orderSlot(i, orderFinal), h, saved)
 	out := f.place(i, y)
 	adds := f.sum && i > 0
 	if len(f.norms) == 0 {

@@ -133,7 +133,7 @@ func (l *GAT) ForwardProjected(c *Context, g Graph, _, p tensor.Tensor) tensor.T
 		Top: c.Temp(tensor.F32, n, l.heads), Sum: c.Temp(tensor.F32, n, l.heads), Drop: l.drop(c),
 	}
 	aggregateSoftmax(c, g, self, l.loops.of(c, n), l.scored(p), h)
-	c.SaveScored(l.ownSlots()+gatSource, l.scored(p), l.heads)
+	c.SaveScored(l.ownSlots()+gatSource, l.scored(p), tensor.Identity, l.heads)
 	c.Save(l.ownSlots()+gatScore, self.S, Exact)
 	c.Save(l.ownSlots()+gatTop, self.Top, Exact)
 	c.Save(l.ownSlots()+gatSum, self.Sum, Exact)
@@ -144,7 +144,7 @@ func (l *GAT) ForwardProjected(c *Context, g Graph, _, p tensor.Tensor) tensor.T
 	}
 	var none tensor.Tensor
 	c.Q.BiasActNorm(l.act, l.bias.Value, none, none, h, tensor.Drop{}, f, none, none)
-	l.join(c, 0, f, y)
+	l.join(c, 0, l.act, f, y)
 	l.normalize(c, y)
 	return y
 }

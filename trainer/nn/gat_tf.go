@@ -124,13 +124,13 @@ func (l *AttentionTF) ForwardProjected(c *Context, g Graph, self, p tensor.Tenso
 	y := c.New(self.Rows, l.OutDim())
 	f := c.Temp(tensor.F32, self.Rows, l.dim)
 	l.project(c, self, l.weight[0], l.bias[0], f)
-	l.join(c, 0, f, y)
+	l.join(c, 0, l.act, f, y)
 	h := c.Temp(tensor.F32, self.Rows, l.dim)
 	var none tensor.Tensor
 	aggregateHeads(c, g, l.destinations(g, p), l.scored(p), h, none)
-	c.SaveScored(l.ownSlots()+tfSource, p, p.Cols-l.dim)
+	c.SaveScored(l.ownSlots()+tfSource, p, tensor.Identity, p.Cols-l.dim)
 	c.Q.BiasActNorm(l.act, l.bias[1].Value, none, none, h, tensor.Drop{}, h, none, none)
-	l.join(c, 1, h, y)
+	l.join(c, 1, l.act, h, y)
 	l.normalize(c, y)
 	return y
 }

@@ -21,6 +21,7 @@ type Activated struct {
 	Act    tensor.Act
 	Bias   tensor.Tensor // 1×Cols, or absent; it must not change before the backward pass
 	Values bool          // not only the sign counts: a norm follows
+	Group  int           // columns of each of the norms that follow, side by side; 0: one of all columns
 }
 
 // Key names a saved tensor within a step.
@@ -35,8 +36,9 @@ type Store interface {
 	// that of the argument. What Get returns has the signs that t had, and values that are t's,
 	// approximately, as far as the activation passes them on.
 	PutActivated(k Key, t tensor.Tensor, a Activated)
-	// PutScored is Put for an Activation of which the last columns must come back bit for bit.
-	PutScored(k Key, t tensor.Tensor, last int)
+	// PutScored is Put for what act made, an Activation, of which the last columns must come back bit
+	// for bit, and of the others the signs if act is not Identity.
+	PutScored(k Key, t tensor.Tensor, act tensor.Act, last int)
 	Get(k Key) tensor.Tensor // once per Put; the caller gets one reference
 	Bytes() int64            // bytes held now, each distinct tensor once, borrowed ones not at all
 	Reset()                  // end of step, also after an error
@@ -67,6 +69,10 @@ type Context struct {
 	// Into, if present, is where the running layer's output goes if it has that shape: a part of
 	// a larger tensor of A, with a reference for the layer to return. New clears it.
 	Into tensor.Tensor
+
+	// Numbers, if set, returns 0, 1, 2, … of at least n (I32, one column) that the device keeps, absent if
+	// there is no memory for them. Who has none has layers upload what they need.
+	Numbers func(n int) tensor.Tensor
 
 	spareDY bool // Backward of the running layer may overwrite dy: nobody reads it afterwards
 
@@ -143,11 +149,11 @@ func (c *Context) SaveActivated(slot int, t tensor.Tensor, a Activated) {
 	}
 }
 
-// SaveScored is Save for an Activation whose last columns are Exact: features with the scores of
-// attention, which are few and small beside them.
-func (c *Context) SaveScored(slot int, t tensor.Tensor, last int) {
+// SaveScored is Save for an Activation whose last columns are Exact: features, which act has made, with
+// the scores of attention, which are few and small beside them.
+func (c *Context) SaveScored(slot int, t tensor.Tensor, act tensor.Act, last int) {
 	if c.Store != nil {
-		c.Store.PutScored(Key{c.Layer, slot}, t, last)
+		c.Store.PutScored(Key{c.Layer, slot}, t, act, last)
 	}
 }
 

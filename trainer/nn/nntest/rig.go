@@ -47,9 +47,9 @@ func (s *audit) PutActivated(k nn.Key, t tensor.Tensor, a nn.Activated) {
 }
 
 // PutScored implements nn.Store.
-func (s *audit) PutScored(k nn.Key, t tensor.Tensor, last int) {
+func (s *audit) PutScored(k nn.Key, t tensor.Tensor, act tensor.Act, last int) {
 	s.open++
-	s.Keep.PutScored(k, t, last)
+	s.Keep.PutScored(k, t, act, last)
 }
 
 // Get implements nn.Store.
