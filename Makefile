@@ -46,7 +46,7 @@ make test-nocgo   all tests built without cgo
 make examples     vet and test the programs below examples, each a module of its own
 make build-all    compile every package, with and without cgo
 make test-cuda    tests and figures on a GPU, into docs/bench (bin/test-cuda/run.sh does it where there is no Go); exit code 4 without one
-make test-cuda-files  build what they need into bin/test-cuda
+make test-cuda-files  build what they need into bin/test-cuda, and bin/test-cuda.tar.gz (20 MB) of it to carry
 make test-cuda-host  what 'make cuda' builds: vet, and tests of its host side, which need no GPU (skipped without gcc)
 make cross        vet for -tags noasm, linux/arm64, macOS and Windows
 make ptx-check    compare the PTX with its sources compiled anew, and assemble it (skipped where pip cannot install)
@@ -105,6 +105,7 @@ test-cuda-files: cuda-header
 	$(CUDA_ENV) $(GO) test -tags cuda -ldflags '-s -w' -c -o bin/test-cuda/cuda.test ./cuda
 	cp cuda/kernels/*.ptx bin/test-cuda/kernels
 	cp tools/testcuda/run.sh bench/peer_torch.py bin/test-cuda
+	cd bin && tar -czf test-cuda.tar.gz test-cuda
 
 test:
 	@$(GO) run ./tools/testsum -tags invariants $(PKG)
