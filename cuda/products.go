@@ -64,6 +64,15 @@ func (b *Backend) Matmul() (text string, missing error) {
 	return l.name + ", " + l.mode.String(), l.why
 }
 
+// Multiplies returns the library of dense products, "" where the kernels that ship do them, and in what
+// precision that is.
+func (b *Backend) Multiplies() (library string, mode tensor.Matmul) {
+	if b.lib.name == "" {
+		return "", tensor.MatmulFP32
+	}
+	return b.lib.name, b.lib.mode
+}
+
 // possible returns the way of multiplying of a GPU that was asked for another, and why. TensorFloat-32
 // is single precision where there is none, by the library's own choice.
 func possible(p driver.Properties, mode tensor.Matmul) (tensor.Matmul, error) {

@@ -101,7 +101,7 @@ func TestFakeBench(t *testing.T) {
 		{[]string{"eval", "--preset", "tiny", "--train_config", config}, "eval/tiny"},
 	} {
 		lines := must(t, append(append([]string{"bench"}, c.args...), "--gpu", "0", "--repeats", "1", "--json")...).objects(t)
-		if lines[0]["type"] != "gpu" || lines[0]["copy_bytes_per_s"].(float64) <= 0 {
+		if lines[0]["type"] != "gpu" || lines[0]["copy_bytes_per_s"].(float64) <= 0 || lines[0]["library"] != "libcublas.so.12 12.0.0" {
 			t.Errorf("bench %v begins with %v", c.args, lines[0])
 		}
 		found := false
@@ -117,6 +117,10 @@ func TestFakeBench(t *testing.T) {
 	}
 	if text := string(readFile(t, filepath.Dir(table), filepath.Base(table))); !strings.Contains(text, "## step") || !strings.Contains(text, "launches, kernels") {
 		t.Errorf("table:\n%s", text)
+	}
+	line := must(t, "bench", "gemm", "--shapes", "16x16x16", "--matmul", "bf16", "--gpu", "0", "--repeats", "1", "--json").objects(t)[0]
+	if line["matmul"] != "bf16" {
+		t.Errorf("bench --matmul bf16 begins with %v", line)
 	}
 	saint(t, "bench", "load", "--gpu", "0").fails(t, exitUsage, "measures the CPU")
 	saint(t, "bench", "gemm", "--gpu", "-1").fails(t, exitUsage, "want the number of a GPU")
