@@ -18,6 +18,24 @@ const (
 	graphGain   = 0.98
 )
 
+// Record says whether a device that can gets what is recordable of a step as one graph from now on, and
+// returns whether it can. It changes no bits. No update may be under way.
+func (s *Stepper) Record(on bool) bool {
+	q, ok := s.q.(tensor.Recorder)
+	if ok = ok && s.Ahead(); ok {
+		q.Record(on)
+	}
+	return ok
+}
+
+// Refused says why the device does not take graphs after all, nil if it does.
+func (s *Stepper) Refused() error {
+	if q, ok := s.q.(tensor.Recorder); ok {
+		return q.Refused()
+	}
+	return nil
+}
+
 // graphs is what a run knows of the graphs of its steps. They change no bits, so that time may decide.
 type graphs struct {
 	q     tensor.Recorder // nil: nobody asks

@@ -80,6 +80,7 @@ func TestBadCommandLines(t *testing.T) {
 		{train + "--gpu 0,0", "names a GPU twice"},
 		{train + "--gpu 0,-1", "the CPU does not train together with GPUs"},
 		{train + "--matmul fp16", "--matmul is \"fp16\", want fp32, tf32 or bf16"},
+		{train + "--graphs yes", "--graphs is \"yes\", want off, on or auto"},
 		{train + "--amp --matmul tf32", "--amp stands for --matmul bf16"},
 		{train + "--accumulate 0", "--accumulate is 0, want 1 to"},
 		{train + "--matmul tf32 --dtype d", "dtype d: matmul tf32"},

@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/saint-gnn/saint/cuda"
-	"github.com/saint-gnn/saint/loader"
-	"github.com/saint-gnn/saint/trainer"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -36,8 +35,7 @@ type gpuBencher struct {
 type gpuLine struct {
 	Type   string             `json:"type"`
 	Device string             `json:"device"`
-	Matmul string             `json:"matmul"`            // the precision of dense products
-	Lib    string             `json:"library,omitempty"` // that makes them; "" are the program's own kernels
+	Matmul string             `json:"matmul"`
 	Copies float64            `json:"copy_bytes_per_s"`
 	Flops  map[string]float64 `json:"peak_flops"`
 	CPU    string             `json:"cpu"`
@@ -110,15 +108,14 @@ func (b *gpuBencher) open(gpu int) error {
 		return err
 	}
 	text, _ := b.gpu.Matmul()
-	library, mode := b.gpu.Multiplies()
 	l := gpuLine{
-		Type: "gpu", Device: b.gpu.Device(), Matmul: mode.String(), Lib: library, Copies: b.limits.CopyBytes, Flops: map[string]float64{}, CPU: cpuModel(),
+		Type: "gpu", Device: b.gpu.Device(), Matmul: text, Copies: b.limits.CopyBytes, Flops: map[string]float64{}, CPU: cpuModel(),
 		Date: time.Now().UTC().Format("2006-01-02"),
 	}
 	for m, f := range b.limits.Flops {
 		l.Flops[tensor.Matmul(m).String()] = f
 	}
-	b.report = &benchReport{env: b.env, machine: machineLine{CPU: back.Device(), ISA: mode.String(), Threads: 1}}
+	b.report = &benchReport{env: b.env, machine: machineLine{CPU: back.Device(), ISA: b.matmul.String(), Threads: 1}}
 	b.report.machine.head = []string{
 		fmt.Sprintf("%s; dense products %s", l.Device, text),
 		fmt.Sprintf("copies within its memory: %.0f GB/s, read and written; multiply-adds by clock and units: %.0f GFLOP/s fp32, %.0f tf32, %.0f bf16",
@@ -167,8 +164,10 @@ func (b *gpuBencher) calls(call func()) ([]float64, error) {
 
 // mostFlops are the operations a second that what multiplies could do at most.
 func (b *gpuBencher) mostFlops() float64 {
-	_, mode := b.gpu.Multiplies()
-	return b.limits.Flops[mode]
+	if text, _ := b.gpu.Matmul(); strings.HasPrefix(text, "own") {
+		return b.limits.Flops[tensor.MatmulFP32]
+	}
+	return b.limits.Flops[b.matmul]
 }
 
 // add reports an operation that moves so many bytes, or does so many operations.
@@ -214,7 +213,7 @@ func (b *gpuBencher) gemm(context.Context) error {
 			b.a.Reset()
 		}
 	}
-	return b.a.Close() // what steps hold is counted
+	return nil
 }
 
 // matrix is one of small numbers.
@@ -279,7 +278,8 @@ func (b *gpuBencher) ops(context.Context) error {
 			return err
 		}
 	}
-	return b.a.Close()
+	b.a.Reset()
+	return nil
 }
 
 // onData measures on one data set.
@@ -331,7 +331,8 @@ func (b *gpuBencher) spmmOne(what string, indptr, indices []int32, width int) er
 	bytes := float64(4*width)*float64(n+m) + 8*float64(m)
 	err := b.add(fmt.Sprintf("spmm/%s %s", b.set.label, what), fmt.Sprintf("%d rows, %d entries, %d columns; bytes as if nothing were cached", n, m, width), bytes, 0,
 		func() { b.q.SpMM(1, csr, x, 0, y) })
-	return errors.Join(err, b.a.Close())
+	b.a.Reset()
+	return err
 }
 
 // model makes one on the GPU.
@@ -346,84 +347,6 @@ func (b *gpuBencher) model() (*benchModel, error) {
 type stayingOpen struct{ *cuda.Backend }
 
 func (stayingOpen) Close() error { return nil }
-
-func (b *gpuBencher) step(ctx context.Context) error {
-	batches, err := b.drawBatches(ctx, benchBatches)
-	if err != nil {
-		return err
-	}
-	defer release(batches)
-	m, err := b.model()
-	if err != nil {
-		return err
-	}
-	defer m.close()
-	index := uint64(0)
-	round := func() error {
-		for _, batch := range batches {
-			if err := ahead(m.stepper, batch, index); err != nil {
-				return err
-			}
-			index++
-		}
-		return nil
-	}
-	samples, err := b.timed(round)
-	if err = errors.Join(err, landed(m.stepper, 0)); err != nil {
-		return err
-	}
-	for i := range samples {
-		samples[i] /= float64(len(batches))
-	}
-	f := newFigure("step/"+b.set.label+" "+b.set.config.Phases[0].Sampler, 1, "ms", samples)
-	b.gpu.StartProfile()
-	err = errors.Join(round(), landed(m.stepper, 0))
-	p, profileErr := b.gpu.EndProfile()
-	if err := errors.Join(err, profileErr); err != nil {
-		return err
-	}
-	b.stepFigure(&f, batches, p)
-	return b.report.add(f)
-}
-
-// ahead does an update as training does: it is queued, and the outcome of the one before taken in.
-func ahead(s *trainer.Stepper, batch *loader.Batch, index uint64) error {
-	if !s.Ahead() {
-		_, err := s.Step(batch, index, nil)
-		return err
-	}
-	if err := s.Start(batch, index, false); err != nil {
-		return err
-	}
-	return landed(s, 1)
-}
-
-// landed takes in outcomes until so many are left.
-func landed(s *trainer.Stepper, left int) error {
-	for s.Ahead() && s.Started() > left {
-		if _, err := s.Finish(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// stepFigure adds what a step does, and how long the GPU has nothing to do meanwhile.
-func (b *gpuBencher) stepFigure(f *figure, batches []*loader.Batch, p cuda.Profile) {
-	n := float64(len(batches))
-	flops, nodes, edges := 0.0, 0, 0
-	for _, batch := range batches {
-		flops += stepFlops(b.set, batch.NumNodes(), batch.NumEdges()) / n
-		nodes, edges = nodes+batch.NumNodes()/len(batches), edges+batch.NumEdges()/len(batches)
-	}
-	f.rate(flops/f.Value*1e3, "GFLOP/s", 1e9, b.mostFlops())
-	busy := 1e3 * p.Seconds / n
-	f.More = map[string]float64{
-		"launches": float64(p.Launches) / n, "busy_ms": busy, "gap_ms": max(0, f.Value-busy), "device_bytes": float64(b.gpu.Held()),
-	}
-	f.Work = fmt.Sprintf("%d nodes, %d edges, %.1f GFLOP; %.0f launches, kernels %.3f ms, without any %.3f ms; %d MB of the GPU held",
-		nodes, edges, flops/1e9, f.More["launches"], busy, f.More["gap_ms"], b.gpu.Held()/1e6)
-}
 
 func (b *gpuBencher) eval(ctx context.Context) error {
 	m, err := b.model()

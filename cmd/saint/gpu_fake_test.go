@@ -84,6 +84,26 @@ func TestFakeMatmul(t *testing.T) {
 	}
 }
 
+// Steps as graphs end where others do.
+func TestFakeGraphs(t *testing.T) {
+	want, _ := fakeRun(t, "--gpu", "0")
+	for _, when := range []string{"on", "auto"} {
+		got, dir := fakeRun(t, "--gpu", "0", "--graphs", when)
+		if text := string(readFile(t, dir, "config.yml")); !strings.Contains(text, "system:\n  - graphs: "+when+"\n") {
+			t.Errorf("config.yml has no graphs: %s:\n%s", when, text)
+		}
+		for _, key := range []string{"val_f1_micro", "test_f1_micro", "test_loss"} {
+			if got[key] != want[key] {
+				t.Errorf("%s = %v with graphs %s, want %v", key, got[key], when, want[key])
+			}
+		}
+	}
+	_, dir := fakeRun(t, "--gpu", "-1", "--graphs", "on")
+	if o := must(t, "train", "--data_prefix", "synth:tiny", "--train_config", filepath.Join(dir, "config.yml"), "--gpu", "-1", "--run_dir", filepath.Join(t.TempDir(), "run")); !strings.Contains(o.stderr, "graphs are for GPUs") {
+		t.Errorf("graphs on the CPU: %q", o.stderr)
+	}
+}
+
 // Benchmarks on a GPU print a line for the GPU and one for every figure.
 func TestFakeBench(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "fake.yml")
@@ -97,11 +117,11 @@ func TestFakeBench(t *testing.T) {
 	}{
 		{[]string{"gemm", "--shapes", "16x16x16", "--matmul", "bf16"}, "gemm/NN given 16x16x16"},
 		{[]string{"spmm", "--preset", "tiny", "--train_config", config}, "spmm/tiny full graph"},
-		{[]string{"step", "--preset", "tiny", "--train_config", config, "--markdown", table}, "step/tiny rw"},
+		{[]string{"step", "--preset", "tiny", "--train_config", config, "--markdown", table}, "step/tiny rw as graphs"},
 		{[]string{"eval", "--preset", "tiny", "--train_config", config}, "eval/tiny"},
 	} {
 		lines := must(t, append(append([]string{"bench"}, c.args...), "--gpu", "0", "--repeats", "1", "--json")...).objects(t)
-		if lines[0]["type"] != "gpu" || lines[0]["copy_bytes_per_s"].(float64) <= 0 || lines[0]["library"] != "libcublas.so.12 12.0.0" {
+		if lines[0]["type"] != "gpu" || lines[0]["copy_bytes_per_s"].(float64) <= 0 {
 			t.Errorf("bench %v begins with %v", c.args, lines[0])
 		}
 		found := false
@@ -115,12 +135,8 @@ func TestFakeBench(t *testing.T) {
 			t.Errorf("bench %v printed no %s: %v", c.args, c.want, lines)
 		}
 	}
-	if text := string(readFile(t, filepath.Dir(table), filepath.Base(table))); !strings.Contains(text, "## step") || !strings.Contains(text, "launches, kernels") {
+	if text := string(readFile(t, filepath.Dir(table), filepath.Base(table))); !strings.Contains(text, "## step") || !strings.Contains(text, "launches, queued in") {
 		t.Errorf("table:\n%s", text)
-	}
-	line := must(t, "bench", "gemm", "--shapes", "16x16x16", "--matmul", "bf16", "--gpu", "0", "--repeats", "1", "--json").objects(t)[0]
-	if line["matmul"] != "bf16" {
-		t.Errorf("bench --matmul bf16 begins with %v", line)
 	}
 	saint(t, "bench", "load", "--gpu", "0").fails(t, exitUsage, "measures the CPU")
 	saint(t, "bench", "gemm", "--gpu", "-1").fails(t, exitUsage, "want the number of a GPU")

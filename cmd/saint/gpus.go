@@ -68,6 +68,10 @@ func matmulFlag() cli.Flag {
 	return &cli.StringFlag{Name: "matmul", DefaultText: "as configured, else fp32", Usage: "how a GPU multiplies dense matrices: `TYPE` fp32, tf32 or bf16; sums are fp32, and so is all that is kept"}
 }
 
+func graphsFlag() cli.Flag {
+	return &cli.StringFlag{Name: "graphs", DefaultText: "as configured, else off", Usage: "give a GPU each step as one CUDA graph: `WHEN` off, on, or auto: where steps take less time so"}
+}
+
 // matmulOf reads --matmul; given says whether it was there.
 func matmulOf(c *cli.Context) (m tensor.Matmul, given bool, err error) {
 	if !c.IsSet("matmul") {

@@ -61,6 +61,7 @@ func trainFlags() []cli.Flag {
 		evalMemoryFlag(),
 		precisionFlag(),
 		matmulFlag(),
+		graphsFlag(),
 		&cli.IntFlag{Name: "accumulate", Usage: "update the weights with the mean gradient of `N` subgraphs", DefaultText: "as configured, else 1; with several GPUs one for each"},
 		&cli.BoolFlag{Name: "dualGPU", Usage: "train on the first two GPUs together: --gpu 0,1"},
 	)

@@ -39,6 +39,7 @@ type overrides struct {
 	inductive   bool
 	whole       bool // transductive
 	matmul      string
+	graphs      string
 	dropout2    bool
 	accumulate  int
 }
@@ -51,9 +52,9 @@ func overridesOf(c *cli.Context) overrides {
 			Stats: c.String("act_stats"), Simulate: c.Bool("simulate"), AMP: c.Bool("amp"),
 		},
 		gradNorm: c.Float64("grad_norm"), inductive: c.Bool("inductive"), whole: c.Bool("transductive"),
-		matmul: c.String("matmul"), dropout2: c.Bool("dropout2"), accumulate: c.Int("accumulate"),
+		matmul: c.String("matmul"), graphs: c.String("graphs"), dropout2: c.Bool("dropout2"), accumulate: c.Int("accumulate"),
 	}
-	for _, name := range []string{"matmul", "accumulate"} {
+	for _, name := range []string{"matmul", "graphs", "accumulate"} {
 		o.set[name] = c.IsSet(name)
 	}
 	for _, f := range activationFlags() {
@@ -123,6 +124,12 @@ func (o *overrides) applySystem(c *trainconfig.Config) error {
 			return usagef("--matmul is %v", err)
 		}
 		c.System.Matmul = m.String()
+	}
+	if o.set["graphs"] {
+		if !slices.Contains([]string{"off", "on", "auto"}, o.graphs) {
+			return usagef("--graphs is %q, want off, on or auto", o.graphs)
+		}
+		c.System.Graphs = o.graphs
 	}
 	if !o.set["accumulate"] {
 		return nil
