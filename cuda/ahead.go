@@ -61,7 +61,7 @@ func (q *Queue) Reached(m tensor.Mark) error {
 	}
 	slot := int(m % marks)
 	q.b.count.waits.Add(1)
-	if err := q.dev.SyncEvent(q.marking.events[slot]); err != nil {
+	if err := q.waitFor(q.marking.events[slot]); err != nil {
 		q.fail(fmt.Errorf("cuda: %w", err))
 		return q.err
 	}
@@ -69,6 +69,14 @@ func (q *Queue) Reached(m tensor.Mark) error {
 		q.fail(faultOf(q.marking.report(slot)))
 	}
 	return q.err
+}
+
+// waitFor waits for an event of the queue.
+func (q *Queue) waitFor(e driver.Event) error {
+	if q.group != nil {
+		return q.group.await(q, e)
+	}
+	return q.dev.SyncEvent(e)
 }
 
 // faultOf reads what kernels found wrong with data.

@@ -24,7 +24,6 @@ type Backend struct {
 	dry   bool         // nothing is computed, memory is counted
 	lib   library
 	count counters
-	pins  sync.Map // page-locked memory of callers, by its first byte
 
 	profile *profiler // nil: nobody measures
 

@@ -3,6 +3,7 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"unsafe"
 
 	"github.com/saint-gnn/saint/cuda/internal/driver"
@@ -335,6 +336,9 @@ func (c *Copies) Close() error {
 	return errors.Join(errs...)
 }
 
+// pins is the page-locked memory of callers, by its first byte. It is page-locked for all devices.
+var pins sync.Map
+
 // AllocHost returns page-locked memory, which copies read and write without the driver's staging.
 func (b *Backend) AllocHost(bytes int64) ([]byte, error) {
 	m, err := b.dev.AllocHost(bytes)
@@ -342,13 +346,13 @@ func (b *Backend) AllocHost(bytes int64) ([]byte, error) {
 		b.count.pageable.Add(bytes)
 		return nil, b.explain(err)
 	}
-	b.pins.Store(unsafe.SliceData(m), len(m))
+	pins.Store(unsafe.SliceData(m), len(m))
 	return m, nil
 }
 
 // FreeHost takes back what AllocHost returned.
 func (b *Backend) FreeHost(m []byte) error {
-	b.pins.Delete(unsafe.SliceData(m))
+	pins.Delete(unsafe.SliceData(m))
 	return b.explain(b.dev.FreeHost(m))
 }
 
@@ -358,6 +362,6 @@ func (b *Backend) pinned(m []byte) bool {
 	if b.dry {
 		return true // nothing is copied
 	}
-	size, ok := b.pins.Load(unsafe.SliceData(m))
+	size, ok := pins.Load(unsafe.SliceData(m))
 	return ok && len(m) <= size.(int)
 }

@@ -34,6 +34,8 @@ type Queue struct {
 	marking    marking
 	recorder   recorder
 	held       tensor.Tensor // if present, updates do nothing where it is not 0
+	group      *group        // whose exchanges are among its work; nil: none
+	place      int           // in group
 
 	// Memory of results that live within an operation. What was too small is freed when the
 	// stream has passed its users.
@@ -315,6 +317,9 @@ func (q *Queue) Sync() error {
 		q.fail(q.dev.Download(q.found, q.fault, q.stream))
 	}
 	q.b.count.waits.Add(1)
+	if q.group != nil {
+		q.fail(q.group.pass(q))
+	}
 	if err := q.dev.SyncStream(q.stream); err != nil {
 		q.fail(fmt.Errorf("cuda: %w", err))
 		return q.err

@@ -18,8 +18,9 @@ import (
 // of one that nobody interrupted; every step is told once.
 func TestTrainingInterrupted(t *testing.T) {
 	cases := []interruptible{
-		{t, "a step ahead", "dim: 4; arch: '1-0'; act: relu", "lr: 0.05; dropout: 0.1; eval_val_every: 9"},
-		{t, "accumulating", "dim: 4; arch: '1-0'; act: relu; norm: batch", "lr: 0.05; dropout: 0.1; eval_val_every: 9; accumulate: 3"},
+		{t, "a step ahead", "dim: 4; arch: '1-0'; act: relu", "lr: 0.05; dropout: 0.1; eval_val_every: 9", "num_root: 8", 1},
+		// The second outcome is told when the third update has its second subgraph.
+		{t, "accumulating", "dim: 4; arch: '1-0'; act: relu; norm: batch", "lr: 0.05; dropout: 0.1; eval_val_every: 9; accumulate: 3", "num_root: 3", 2},
 	}
 	if testing.Short() {
 		cases = cases[:1]
@@ -30,7 +31,7 @@ func TestTrainingInterrupted(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
-		got, err := c.run(parts, 1, false)
+		got, err := c.run(parts, c.after, false)
 		if !errors.Is(err, trainer.ErrInterrupted) {
 			t.Fatalf("%s: Train = %v, want that it was interrupted", c.name, err)
 		}
@@ -49,8 +50,9 @@ func TestTrainingInterrupted(t *testing.T) {
 
 // interruptible is a run on a GPU that is not there.
 type interruptible struct {
-	t                     *testing.T
-	name, network, params string
+	t                            *testing.T
+	name, network, params, roots string
+	after                        int // steps that are told before it is interrupted
 }
 
 // run trains, until so many steps were told.
@@ -65,7 +67,7 @@ func (c interruptible) run(dir *rundir.Dir, after int, resume bool) (steps []uin
 	b.part = 1 << 16
 	_, err = trainer.Train(ctx, trainer.Options{
 		Data: graph(c.t, false), Backend: b, EvalBackend: cpuBackend(c.t), Seed: 1, Workers: 1, EvalTrainEvery: 2, Dir: dir, Resume: resume,
-		Config: parse(c.t, c.network, c.params, "end: 1; sampler: rw; num_root: 8; depth: 1"),
+		Config: parse(c.t, c.network, c.params, "end: 1; sampler: rw; depth: 1; "+c.roots),
 		OnStep: func(s trainer.StepReport) {
 			if steps = append(steps, s.Step); len(steps) == after {
 				cancel()

@@ -19,8 +19,12 @@ type Model struct {
 	Classes int
 	Backend tensor.Backend
 
-	arena tensor.Arena    // of the parameters
-	grads []tensor.Tensor // of all of them: one, where they lie one behind the other
+	arena tensor.Arena // of the parameters
+
+	// The tensors that have all parameters: one of each, where these lie one behind the other.
+	values []tensor.Tensor
+	grads  []tensor.Tensor // of the trained ones
+	stats  []tensor.Tensor // the values of the others: running statistics
 
 	edgeDropout float32 // share of a step's edges that are left out
 	edgeRescale bool
@@ -162,22 +166,31 @@ func modelIn(c *trainconfig.Config, features, classes int, b tensor.Backend, see
 	if err != nil {
 		return nil, errors.Join(err, arena.Close())
 	}
-	m.grads = m.gradients()
+	m.list()
 	return m, nil
 }
 
-// gradients returns the tensors that have the gradients of all parameters.
-func (m *Model) gradients() (all []tensor.Tensor) {
+// list finds the tensors that have all parameters.
+func (m *Model) list() {
 	params := m.Seq.Params()
-	if f := nn.FlatOf(params); f != nil && f.Grads.Present() {
-		return []tensor.Tensor{f.Grads}
+	if f := nn.FlatOf(params); f != nil && f.All(params) {
+		m.values = []tensor.Tensor{f.Values}
+		if f.Grads.Present() {
+			m.grads = []tensor.Tensor{f.Grads}
+		}
+		if stats := f.Untrained(); stats.Rows > 0 {
+			m.stats = []tensor.Tensor{stats}
+		}
+		return
 	}
 	for _, p := range params {
+		m.values = append(m.values, p.Value)
 		if p.Trained() {
-			all = append(all, p.Grad)
+			m.grads = append(m.grads, p.Grad)
+		} else {
+			m.stats = append(m.stats, p.Value)
 		}
 	}
-	return all
 }
 
 // modelError says where in the configuration a layer's complaint about its specification comes

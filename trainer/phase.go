@@ -149,10 +149,14 @@ func (r *run) epoch(ctx context.Context, i int, src loader.Source) error {
 
 // proceed does the next update: with one subgraph, or with several that devices may share.
 func (r *run) proceed(ctx context.Context, phase int, src loader.Source) error {
-	if r.accumulate() == 1 && len(r.team.members) == 1 {
+	n := min(r.accumulate(), r.phases[phase].steps-r.InStep)
+	switch {
+	case r.team.ahead:
+		return r.fly(ctx, phase, src, n)
+	case r.accumulate() == 1 && len(r.team.members) == 1:
 		return r.step(ctx, phase, src)
 	}
-	return r.update(ctx, phase, src, min(r.accumulate(), r.phases[phase].steps-r.InStep))
+	return r.update(ctx, phase, src, n)
 }
 
 // step does one update. Interruption is looked for between updates only, so that the state
@@ -176,13 +180,6 @@ func (r *run) step(ctx context.Context, phase int, src loader.Source) error {
 		rate: r.schedule.rate(r.Epoch, r.Step, &r.Plateau),
 	}
 	r.opt.SetLR(t.rate)
-	if r.stepper.Ahead() && b.NumNodes() > 0 {
-		return r.stepAhead(b, t, scored)
-	}
-	if err := r.settle(0); err != nil {
-		b.Release()
-		return err
-	}
 	defer b.Release()
 	var score Score
 	if scored {
@@ -197,7 +194,8 @@ func (r *run) step(ctx context.Context, phase int, src loader.Source) error {
 		r.F1Count++
 	}
 	r.advance(1)
-	r.stepped(t, st)
+	t.sum = st
+	r.stepped(&t)
 	return nil
 }
 
@@ -209,9 +207,10 @@ func (r *run) advance(n uint64) {
 }
 
 // stepped takes in the outcome of an update, and tells of it.
-func (r *run) stepped(t takeOff, st Step) {
+func (r *run) stepped(t *takeOff) {
+	st := &t.sum
 	if t.step == 0 && st.Nodes > 0 {
-		r.checkFirstLoss(st)
+		r.checkFirstLoss(*st)
 	}
 	r.LossSum += st.Loss
 	r.WeightSum += st.WeightSum

@@ -141,9 +141,10 @@ type run struct {
 	task     *progress.Task
 	detail   func() string                  // of the task's line
 	latest   struct{ loss, weight float64 } // of the last update whose outcome is there
-	flying   []takeOff                      // updates whose outcome is not
-	scoredBy [inFlight][]float32            // what their nodes weigh in the loss, where they are scored
+	flying   []leg                          // what was queued and has no outcome yet
+	spare    [][]float32                    // memory for the weights of legs
 	landed   time.Time                      // when the last outcome came
+	grounded []*takeOff                     // memory of updates that are done
 	graphs   graphs
 	taken    bool // a phase has all memory that was planned
 	pageable bool // it was said that page-locked memory has run out

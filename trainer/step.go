@@ -159,14 +159,28 @@ func (s *Stepper) Accumulate(b *loader.Batch, index uint64, share float32, score
 
 // Update does the update number index with the gradients that Accumulate has gathered.
 func (s *Stepper) Update(index uint64) error {
+	if s.ahead != nil {
+		if err := s.startUpdate(index); err != nil {
+			return err
+		}
+		_, err := s.Finish()
+		return err
+	}
 	s.watch.start(index)
 	err := errors.Join(s.opt.Step(s.q, s.model.Seq.Params()), s.q.Sync())
 	s.watch.lap(LaneCompute, "update")
 	var bad *badNorm
 	if errors.As(err, &bad) && bad.cause == nil {
-		return fmt.Errorf("step %d: the squared norm of the sum of gradients is %v, %w: those of every subgraph are finite; lower lr", index, bad.norm, ErrNotFinite)
+		return sumNotFinite(bad.norm, index)
 	}
 	return err
+}
+
+// sumNotFinite says that an update was not done though the gradients of each of its subgraphs were
+// finite.
+func sumNotFinite(norm float64, index uint64) error {
+	return fmt.Errorf("step %d: the squared norm of the sum of the gradients is %v, %w: that of every subgraph is finite; lower lr, or accumulate fewer subgraphs",
+		index, norm, ErrNotFinite)
 }
 
 // checker is an optimizer that has the norm of the gradients looked at before it changes anything.
@@ -217,8 +231,8 @@ func (s *Stepper) step(b *loader.Batch, index uint64, share float32, update bool
 	if b.NumNodes() == 0 {
 		return st, nil
 	}
-	if s.ahead != nil && update {
-		if err := s.start(b, index, score, false); err != nil {
+	if s.ahead != nil {
+		if err := s.start(b, queued{index: index, share: share, update: update, score: score}); err != nil {
 			return st, err
 		}
 		f, err := s.Finish()
@@ -285,10 +299,10 @@ func (s *Stepper) failed(b *loader.Batch, index uint64, err *error) {
 
 // drain waits for all that the device was given; what fails then was told before.
 func (s *Stepper) drain() {
+	_ = s.q.Sync() // first: it frees a device that would wait for another for ever
 	if s.ahead != nil {
 		_ = s.ahead.copies.Sync()
 	}
-	_ = s.q.Sync()
 }
 
 // forward begins the step number index: it queues everything up to the loss and its gradient.

@@ -17,10 +17,9 @@ import (
 type team struct {
 	members []*member
 	group   tensor.Group      // nil: sums go through the host
-	grads   [][]tensor.Tensor // of every member
-	values  [][]tensor.Tensor
-	stats   [][]tensor.Tensor // values that are not trained: running statistics
-	sums    [][]tensor.Tensor // gradients and statistics
+	ahead   bool              // nobody waits for a subgraph before the next is queued
+	values  [][]tensor.Tensor // of every member
+	sums    [][]tensor.Tensor // gradients, statistics, and whether something was not finite
 	inbox   []tensor.Tensor   // on the first device, one for each of sums
 	host    []float32
 	before  []tensor.Tensor // of the first device's statistics, when the update began
@@ -44,6 +43,8 @@ type task struct {
 	draw  uint64  // number of the subgraph in the run, from 0
 	share float32 // what its loss counts
 	score Score   // nil: none
+	fly   bool    // its outcome is asked for later, ...
+	last  bool    // ... that of the update with it
 }
 
 // outcome is what became of it.
@@ -74,7 +75,7 @@ func (r *run) newTeam() (err error) {
 	if len(r.Others) > 0 {
 		return t.join(r)
 	}
-	if len(t.stats[0]) > 0 && r.Config.Params.Accumulate > 1 {
+	if len(r.model.stats) > 0 && r.Config.Params.Accumulate > 1 {
 		return t.remember()
 	}
 	return nil
@@ -99,18 +100,15 @@ func (r *run) equip(m *member, b tensor.Backend) (err error) {
 
 // sort lists the tensors that devices exchange.
 func (t *team) sort() {
+	t.ahead = true
 	for _, m := range t.members {
-		var grads, values, stats []tensor.Tensor
-		for _, p := range m.model.Seq.Params() {
-			values = append(values, p.Value)
-			if p.Trained() {
-				grads = append(grads, p.Grad)
-			} else {
-				stats = append(stats, p.Value)
-			}
+		sums := slices.Concat(m.model.grads, m.model.stats)
+		if a := m.stepper.ahead; a != nil {
+			sums = append(sums, a.seen.ColRange(2, 3))
+		} else {
+			t.ahead = false
 		}
-		t.grads, t.values, t.stats = append(t.grads, grads), append(t.values, values), append(t.stats, stats)
-		t.sums = append(t.sums, append(slices.Clone(grads), stats...))
+		t.sums, t.values = append(t.sums, sums), append(t.values, m.model.values)
 	}
 }
 
@@ -144,7 +142,7 @@ func (t *team) join(r *run) (err error) {
 // remember makes room for the statistics as they were.
 func (t *team) remember() error {
 	a := t.members[0].model.arena
-	for _, s := range t.stats[0] {
+	for _, s := range t.members[0].model.stats {
 		t.before = append(t.before, a.Alloc(tensor.F32, s.Rows, s.Cols))
 	}
 	return a.Err()
@@ -154,7 +152,7 @@ func (t *team) remember() error {
 func (t *team) keep() {
 	q := t.members[0].stepper.q
 	for i, b := range t.before {
-		q.Axpby(1, t.stats[0][i], 0, b)
+		q.Axpby(1, t.members[0].model.stats[i], 0, b)
 	}
 }
 
@@ -162,7 +160,7 @@ func (t *team) keep() {
 func (t *team) undo() {
 	q := t.members[0].stepper.q
 	for i, b := range t.before {
-		q.Axpby(1, b, 0, t.stats[0][i])
+		q.Axpby(1, b, 0, t.members[0].model.stats[i])
 	}
 }
 
@@ -177,9 +175,15 @@ func (m *member) serve() {
 	}
 }
 
-// do adds the gradients of a subgraph to the member's.
+// do adds the gradients of a subgraph to the member's, or queues that.
 func (m *member) do(t task) {
 	m.outcome = outcome{}
+	if t.fly {
+		if t.batch.NumNodes() > 0 {
+			m.outcome.err = m.stepper.start(t.batch, queued{index: t.draw, share: t.share, update: t.last, logits: t.score != nil})
+		}
+		return
+	}
 	m.outcome.Step, m.outcome.err = m.stepper.Accumulate(t.batch, t.draw, t.share, t.score)
 	m.outcome.f1 = m.f1.last
 }
@@ -212,22 +216,20 @@ func (t *team) sum(active int) error {
 	if len(t.members) == 1 {
 		return nil
 	}
-	for i, m := range t.members[1:] {
-		if i+1 >= active {
-			for _, s := range t.stats[i+1] {
-				m.stepper.q.Fill(0, s)
-			}
+	for _, m := range t.members[max(active, 1):] {
+		for _, s := range m.model.stats {
+			m.stepper.q.Fill(0, s)
 		}
 	}
 	if err := t.reduce(); err != nil {
 		return err
 	}
-	for i, m := range t.members[1:] {
-		for _, g := range t.grads[i+1] {
+	for _, m := range t.members[1:] {
+		for _, g := range m.model.grads {
 			m.stepper.q.Fill(0, g)
 		}
 	}
-	for _, s := range t.stats[0] {
+	for _, s := range t.members[0].model.stats {
 		t.members[0].stepper.q.Scale(1/float32(active), s)
 	}
 	return nil
@@ -238,7 +240,7 @@ func (t *team) sum(active int) error {
 func (t *team) reduce() error {
 	if t.group != nil {
 		t.group.Reduce(t.sums)
-		return t.group.Wait()
+		return t.rest()
 	}
 	first := t.members[0].stepper.q
 	for i, m := range t.members[1:] {
@@ -265,14 +267,14 @@ func (t *team) reduce() error {
 	return nil
 }
 
-// share gives every member the first one's parameters, and waits for it.
+// share gives every member the first one's parameters.
 func (t *team) share() error {
 	if len(t.members) == 1 {
 		return nil
 	}
 	if t.group != nil {
 		t.group.Broadcast(t.values)
-		return t.group.Wait()
+		return t.rest()
 	}
 	first := t.members[0].stepper.q
 	for k, v := range t.values[0] {
@@ -289,6 +291,22 @@ func (t *team) share() error {
 		}
 	}
 	return nil
+}
+
+// rest waits for an exchange, unless all that follows it is queued behind it.
+func (t *team) rest() error {
+	if t.ahead {
+		return nil
+	}
+	return t.group.Wait()
+}
+
+// land waits for all exchanges.
+func (t *team) land() error {
+	if t.group == nil {
+		return nil
+	}
+	return t.group.Wait()
 }
 
 // close ends the members' goroutines and frees what the others have; the first is the run's.

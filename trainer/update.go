@@ -40,9 +40,8 @@ func (r *run) update(ctx context.Context, phase int, src loader.Source, n uint64
 	}
 	r.F1Sum += u.f1
 	r.F1Count += u.scored
-	t := takeOff{epoch: r.Epoch, phase: phase, step: r.Step, rate: rate, waited: u.wait, began: begin}
 	r.advance(n)
-	r.stepped(t, u.Step)
+	r.stepped(&takeOff{epoch: r.Epoch, phase: phase, step: u.index, rate: rate, waited: u.wait, began: begin, sum: u.Step})
 	return nil
 }
 
@@ -59,16 +58,33 @@ type pending struct {
 
 // round gives every device its next subgraph, as long as the update has any.
 func (r *run) round(ctx context.Context, src loader.Source, n uint64, u *pending) error {
-	tasks := r.tasks[:0]
-	defer func() {
-		for _, t := range tasks {
-			t.batch.Release()
+	tasks, err := r.deal(ctx, src, n, u)
+	defer release(tasks)
+	if err != nil {
+		return err
+	}
+	if err := r.team.run(tasks); err != nil {
+		return err
+	}
+	for i := range tasks {
+		o := &r.team.members[i].outcome
+		u.add(o.Step)
+		if tasks[i].score != nil && o.Nodes > 0 {
+			u.f1 += o.f1
+			u.scored++
 		}
-	}()
+	}
+	u.dealt(len(tasks))
+	return nil
+}
+
+// deal waits for the next subgraph of every device, as long as the update has any.
+func (r *run) deal(ctx context.Context, src loader.Source, n uint64, u *pending) ([]task, error) {
+	tasks := r.tasks[:0]
 	for u.subgraphs+uint64(len(tasks)) < n && len(tasks) < len(r.team.members) {
 		b, err := r.next(ctx, src, u)
 		if err != nil {
-			return err
+			return tasks, err
 		}
 		at := u.subgraphs + uint64(len(tasks))
 		t := task{batch: b, draw: r.Drawn + at, share: 1 / float32(n)}
@@ -80,23 +96,28 @@ func (r *run) round(ctx context.Context, src loader.Source, n uint64, u *pending
 			break // it has to be released before it comes again
 		}
 	}
-	if err := r.team.run(tasks); err != nil {
-		return err
+	return tasks, nil
+}
+
+// release gives the batches of tasks back.
+func release(tasks []task) {
+	for _, t := range tasks {
+		t.batch.Release()
 	}
-	for i := range tasks {
-		o := &r.team.members[i].outcome
-		u.Loss += o.Loss
-		u.WeightSum += o.WeightSum
-		u.Nodes, u.Edges = u.Nodes+o.Nodes, u.Edges+o.Edges
-		u.PeakBytes, u.SavedBytes = max(u.PeakBytes, o.PeakBytes), max(u.SavedBytes, o.SavedBytes)
-		if tasks[i].score != nil && o.Nodes > 0 {
-			u.f1 += o.f1
-			u.scored++
-		}
-	}
-	u.subgraphs += uint64(len(tasks))
-	u.devices = max(u.devices, len(tasks))
-	return nil
+}
+
+// add counts the outcome of a subgraph.
+func (s *Step) add(o Step) {
+	s.Loss += o.Loss
+	s.WeightSum += o.WeightSum
+	s.Nodes, s.Edges = s.Nodes+o.Nodes, s.Edges+o.Edges
+	s.PeakBytes, s.SavedBytes = max(s.PeakBytes, o.PeakBytes), max(s.SavedBytes, o.SavedBytes)
+}
+
+// dealt counts the subgraphs of a round.
+func (u *pending) dealt(n int) {
+	u.subgraphs += uint64(n)
+	u.devices = max(u.devices, n)
 }
 
 // next waits for the next subgraph.
