@@ -16,6 +16,8 @@ const (
 	shapeOfNothing = 14695981039346656037
 	// maxExecutables is how many executable graphs a queue keeps.
 	maxExecutables = 8
+	// maxTries is how many of them are tried for a step.
+	maxTries = 3
 )
 
 // recorder has the launches of a step until they are given to the stream as one graph. They are
@@ -210,15 +212,20 @@ func (q *Queue) executable() (driver.Executable, error) {
 		return 0, err
 	}
 	key := r.key(nodes)
-	if i := slices.IndexFunc(r.ready, func(e executable) bool { return e.key == key }); i >= 0 {
+	for i, tries := len(r.ready)-1, 0; i >= 0 && tries < maxTries; i-- {
 		e := r.ready[i]
+		if e.key != key {
+			continue
+		}
+		tries++
+		// What the driver refuses it leaves as it is: the next step may be like that again.
 		fits, err := q.dev.UpdateGraph(e.x, r.graph)
+		if err != nil {
+			return 0, err
+		}
 		if fits {
 			r.ready = append(slices.Delete(r.ready, i, i+1), e)
 			return e.x, nil
-		}
-		if err = errors.Join(err, q.dropExecutable(i)); err != nil {
-			return 0, err
 		}
 	}
 	for len(r.ready) >= maxExecutables {

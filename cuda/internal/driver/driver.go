@@ -165,7 +165,7 @@ type Order interface {
 	// Instantiate makes a graph ready to run, which takes memory of the device.
 	Instantiate(Graph) (Executable, error)
 	// UpdateGraph makes x do what g does from its next launch on. It reports false where the driver
-	// cannot, because g has other nodes: then x is to be destroyed.
+	// cannot, because g has other nodes: then x is as it was.
 	UpdateGraph(x Executable, g Graph) (bool, error)
 	LaunchGraph(x Executable, s Stream) error
 	// DestroyGraph leaves what was made of the graph alone.
