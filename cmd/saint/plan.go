@@ -29,7 +29,8 @@ type planOptions struct {
 	workers                  int
 	over                     overrides
 	compat, dtype            string
-	gpu                      bool
+	gpu                      int   // -1: none is planned for
+	memory                   int64 // of a GPU that is not here; 0: none
 }
 
 func newPlanCommand(e *env) *cli.Command {
@@ -49,7 +50,8 @@ func newPlanCommand(e *env) *cli.Command {
 			&cli.BoolFlag{Name: "multi_label", Usage: "several labels a node"},
 			&cli.StringFlag{Name: "compat", Usage: "exact: also say what EXACT's own implementation would hold of activations"},
 			precisionFlag(),
-			&cli.BoolFlag{Name: "gpu", Usage: "also say what training takes of a GPU's memory, which need not be there"},
+			&cli.StringFlag{Name: "gpu", DefaultText: "-1", Usage: "`N`: also say what training takes of that GPU's memory, and whether it has as much; -1: the CPU alone"},
+			&cli.StringFlag{Name: "gpu_memory", Usage: "the same for a GPU that is not here and has memory of `SIZE` such as 80GiB"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed `N` of the subgraphs drawn"},
 			&cli.IntFlag{Name: "num_cpu_core", Usage: "sampler goroutines `N`", DefaultText: "one a core"},
 		),
@@ -58,7 +60,10 @@ func newPlanCommand(e *env) *cli.Command {
 				config: c.String("train_config"), data: c.String("data_prefix"), edgeWeight: c.Bool("edge_weight"),
 				nodes: c.Int("nodes"), features: c.Int("features"), classes: c.Int("classes"), edges: c.Int64("edges"),
 				multi: c.Bool("multi_label"), seed: c.Uint64("seed"), workers: c.Int("num_cpu_core"), over: overridesOf(c), compat: c.String("compat"),
-				dtype: c.String("dtype"), gpu: c.Bool("gpu"),
+				dtype: c.String("dtype"),
+			}
+			if err := o.readGPU(c); err != nil {
+				return err
 			}
 			sizes := c.IsSet("nodes") || c.IsSet("edges") || c.IsSet("features") || c.IsSet("classes") || c.IsSet("multi_label")
 			if err := o.check(sizes); err != nil {
@@ -121,9 +126,11 @@ func runPlan(ctx context.Context, o *planOptions, e *env) error {
 	if err != nil {
 		return err
 	}
-	if o.gpu && cfg.Params.Double {
-		return usagef("dtype d: GPUs compute in single precision; leave out --gpu")
+	gpu, err := o.openPlanned(cfg)
+	if err != nil {
+		return err
 	}
+	defer gpu.close()
 	if o.data == "" {
 		if err := checkKeys(cfg); err != nil {
 			return err
@@ -132,7 +139,7 @@ func runPlan(ctx context.Context, o *planOptions, e *env) error {
 			return err
 		}
 		size := trainer.Size{Nodes: o.nodes, Edges: o.edges, Features: o.features, Classes: o.classes, Multi: o.multi}
-		return o.step(e, cfg, size, b, nil, 0)
+		return o.step(e, cfg, size, b, gpu, nil, 0)
 	}
 	ds, _, err := loadDataAs(ctx, e, o.data, o.edgeWeight, cfg.System.Half)
 	if err != nil {
@@ -152,7 +159,7 @@ func runPlan(ctx context.Context, o *planOptions, e *env) error {
 		if len(cfg.Phases) > 1 {
 			e.log.Info(fmt.Sprintf("phase %d", i))
 		}
-		if err := o.step(e, cfg, size, b, ds, i); err != nil {
+		if err := o.step(e, cfg, size, b, gpu, ds, i); err != nil {
 			return err
 		}
 	}
@@ -169,7 +176,7 @@ func (o *planOptions) labels() *formats.Labels {
 }
 
 // step prints the memory of a step of a phase; without data ds is nil.
-func (o *planOptions) step(e *env, cfg *trainconfig.Config, size trainer.Size, b tensor.Backend, ds *formats.Dataset, phase int) error {
+func (o *planOptions) step(e *env, cfg *trainconfig.Config, size trainer.Size, b tensor.Backend, gpu *plannedGPU, ds *formats.Dataset, phase int) error {
 	data := int64(0)
 	if ds != nil {
 		data = dataBytes(ds, cfg.Params.Double)
@@ -184,8 +191,8 @@ func (o *planOptions) step(e *env, cfg *trainconfig.Config, size trainer.Size, b
 			return err
 		}
 	}
-	if o.gpu {
-		if l.Device, err = planGPU(cfg, size, ds, phase); err != nil {
+	if gpu != nil {
+		if l.Device, err = gpu.plan(cfg, size, ds, phase); err != nil {
 			return err
 		}
 	}

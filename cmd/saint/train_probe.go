@@ -72,6 +72,19 @@ type deviceLine struct {
 	Scratch int64 `json:"scratch_bytes"`
 	Copies  int64 `json:"copy_bytes"`
 	Total   int64 `json:"total_bytes"`
+
+	Features string `json:"features"` // where those of all nodes lie: device or host
+	Name     string `json:"name"`
+	Free     int64  `json:"free_bytes"` // of the GPU; all of one that is not there
+	Fits     bool   `json:"fits"`
+}
+
+// verdict says whether the GPU has as much.
+func (d *deviceLine) verdict() string {
+	if d.Fits {
+		return fmt.Sprintf("fits in %s, of which %.1f GiB are free; features lie on the %s", d.Name, gibibytes(d.Free), d.Features)
+	}
+	return fmt.Sprintf("does not fit in %s, of which %.1f GiB are free; less is taken with --features host, smaller subgraphs or --n_bits", d.Name, gibibytes(d.Free))
 }
 
 // heldLine is the JSON of one tensor that is kept.
@@ -200,6 +213,11 @@ func printMemory(e *env, l memoryLine, all bool) error {
 			if err := row(r.name, r.n, r.note); err != nil {
 				return err
 			}
+		}
+	}
+	if d := l.Device; d != nil {
+		if err := e.printf("%s\n", d.verdict()); err != nil {
+			return err
 		}
 	}
 	for _, h := range l.Held {
