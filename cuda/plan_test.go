@@ -153,7 +153,7 @@ func TestEvaluationBound(t *testing.T) {
 	for _, c := range []struct {
 		memory int64
 		fits   bool
-	}{{1 << 30, true}, {1 << 20, false}} {
+	}{{1 << 30, true}, {1 << 20, true}, {1 << 20, false}} {
 		b := fakeBackend(t, fake.Options{Memory: c.memory})
 		b.part = 1 << 16
 		m, err := trainer.NewModel(config, 9, 3, b, 1)
@@ -168,12 +168,19 @@ func TestEvaluationBound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		other, err := b.NewArena()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if free, err := b.Free(); !c.fits && errors.Join(err, other.(tensor.Reserver).Reserve(free-20000)) != nil {
+			t.Fatal("the device has less memory than it says")
+		}
 		err = e.BoundByDevice(m, 0)
 		var few *tensor.OutOfMemoryError
 		if c.fits != (err == nil) || !c.fits && (!errors.As(err, &few) || few.Asked <= few.Free) {
 			t.Errorf("with %d bytes, BoundByDevice = %v", c.memory, err)
 		}
-		if err := errors.Join(e.Close(), a.Close(), m.Close()); err != nil {
+		if err := errors.Join(e.Close(), other.Close(), a.Close(), m.Close()); err != nil {
 			t.Error(err)
 		}
 	}

@@ -49,7 +49,9 @@ func (r *run) buildEvaluation() (err error) {
 		if err := r.eval.Check(r.model); err != nil {
 			return err
 		}
-		r.scorer, err = NewScorer(d, r.eval, r.model.Loss, r.ROCAUC)
+		if r.scorer, err = NewScorer(d, r.eval, r.model.Loss, r.ROCAUC); err == nil {
+			r.scorer.LendLabels(r.stepper.tables.labels)
+		}
 		return err
 	}
 	s := &beside{}

@@ -2,8 +2,8 @@ package trainer
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math"
 	"runtime/debug"
 
 	"github.com/saint-gnn/saint/formats"
@@ -52,20 +52,31 @@ type Evaluator struct {
 	most   int64 // bytes beside the data; 0: as it comes
 	degree int64 // of the longest row, once it is known
 
+	ahead  tensor.Ahead // the queue, on a device that copies are made to beside its work; else nil
+	edges  tileCopies   // of parts of the graph
+	inputs tileCopies   // of features
+	kept   residence
+	tables tensor.Arena  // of what else the device keeps, with ahead
+	iota   tensor.Tensor // 0, 1, 2, …
+	frees  []func()      // when the evaluator is closed
+
 	rowsAt      int  // rows of a tile, for tests; 0: by shape
 	wholeInputs bool // no sums apart from layers, for tests
+	fromHost    bool // no matrix of all nodes on the device, for tests
 
 	features tensor.Tensor
 	lent     tensor.Tensor // features of all nodes that are the device's already
 	tile     nn.RowTile
 	csr      tensor.CSR
 	indptr   []int32
+	cols     []int32
 	values   []float32
 	ids      []int32
 	host     []float32
 
 	weighting nn.Weighting // of the running layer
-	scale     []float64    // 1/sqrt(1+d) of every node, where a layer needs it
+	halo      halo
+	scale     []float64 // 1/sqrt(1+d) of every node, where a layer needs it
 	loops     []float32
 }
 
@@ -80,11 +91,17 @@ func NewEvaluator(g *formats.Graph, feats formats.FeatureStore, b tensor.Backend
 	if err != nil {
 		return nil, err
 	}
-	return &Evaluator{graph: g, feats: feats, b: b, q: q, a: arena, place: placer{b: b}}, nil
+	e := &Evaluator{graph: g, feats: feats, b: b, q: q, a: arena, place: placer{b: b}}
+	if err := e.keepers(); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
 }
 
-// Close frees the evaluator's queue.
-func (e *Evaluator) Close() error { return e.q.Close() }
+// Close frees the evaluator's queue and what the device keeps for it.
+func (e *Evaluator) Close() error {
+	return errors.Join(e.q.Sync(), e.closeKeepers(), e.q.Close())
+}
 
 // Lend makes evaluations read the features of all nodes from x, which lies on the device and
 // stays as it is, in place of a copy of their own.
@@ -102,6 +119,9 @@ func (e *Evaluator) Logits(ctx context.Context, m *Model, upTo int, visit Visit)
 		upTo = m.Seq.Len()
 	}
 	run := &evalRun{Evaluator: e, ctx: ctx, seq: m.Seq, c: &nn.Context{Q: e.q, A: e.a, Layer: -1}}
+	if e.ahead != nil {
+		run.c.Numbers = e.numbers
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = &LayerPanic{During: "evaluation", Layer: layerName(m.Seq, run.c.Layer), Value: p, Stack: string(debug.Stack())}
@@ -112,9 +132,14 @@ func (e *Evaluator) Logits(ctx context.Context, m *Model, upTo int, visit Visit)
 				err = fmt.Errorf("evaluate: %w", few) // the cause of what operations say
 			}
 		}
+		e.edges.end()
+		e.inputs.end()
 		e.place.forget()
 		e.a.Reset()
 	}()
+	if err := run.settled(m); err != nil {
+		return err
+	}
 	return run.layers(upTo, visit)
 }
 
@@ -127,9 +152,21 @@ func (r *evalRun) layers(upTo int, visit Visit) error {
 	switch {
 	case err != nil:
 		return err
-	case plan != nil:
-		return r.sums(plan, visit)
+	case plan.sums != nil:
+		err = r.sums(plan.sums, visit)
+	case plan.host != nil:
+		err = r.hosted(plan.host, upTo, visit)
+	default:
+		err = r.wholeRun(upTo, visit)
 	}
+	if err != nil {
+		return err
+	}
+	return r.finished()
+}
+
+// wholeRun runs all groups on inputs of all nodes.
+func (r *evalRun) wholeRun(upTo int, visit Visit) error {
 	h, owned, err := r.input()
 	if err != nil {
 		return err
@@ -158,7 +195,7 @@ func (r *evalRun) layers(upTo int, visit Visit) error {
 	if r.c.Initial.Present() {
 		r.a.Release(r.c.Initial)
 	}
-	return r.check()
+	return nil
 }
 
 // evalRun is one pass over a model.
@@ -167,77 +204,6 @@ type evalRun struct {
 	ctx context.Context //nolint:containedctx // lives for one call
 	seq *nn.Sequential
 	c   *nn.Context
-}
-
-// input returns the features of all nodes as a tensor, or the absent tensor if they do not
-// lie in memory: then rows are fetched tile by tile.
-func (r *evalRun) input() (x tensor.Tensor, owned bool, err error) {
-	if r.lends() {
-		return r.lent, false, nil
-	}
-	if res, ok := r.feats.(formats.Resident); ok {
-		if r.b.Caps().SharedMemory {
-			err := r.b.Import(&r.features, tensor.F32, res.Rows(), res.Dim(), bytesOf(res.Matrix()))
-			return r.features, false, err
-		}
-		x = r.a.Alloc(tensor.F32, res.Rows(), res.Dim())
-		r.q.Upload(bytesOf(res.Matrix()), x)
-		return x, true, r.a.Err()
-	}
-	first := r.seq.Layer(0)
-	if p, ok := first.(nn.Projector); first.Hops() == 0 || ok && p.ProjDim() > 0 {
-		return tensor.Tensor{}, false, nil
-	}
-	// The layer aggregates its input as it is, so all of it must be there.
-	n := r.feats.Rows()
-	x = r.a.Alloc(tensor.F32, n, r.feats.Dim())
-	step := r.tileRows(r.feats.Dim())
-	for lo := 0; lo < n; lo += step {
-		hi := min(n, lo+step)
-		rows, err := r.fetch(lo, hi)
-		if err != nil {
-			return x, true, err
-		}
-		r.q.Axpby(1, rows, 0, x.RowRange(lo, hi))
-		r.a.Release(rows)
-		if err := r.check(); err != nil {
-			return x, true, err
-		}
-	}
-	return x, true, nil
-}
-
-// fetch gathers feature rows [lo,hi) into a tensor of the arena.
-func (r *evalRun) fetch(lo, hi int) (tensor.Tensor, error) {
-	r.ids = r.ids[:0]
-	for v := lo; v < hi; v++ {
-		r.ids = append(r.ids, int32(v))
-	}
-	halves, err := r.halves()
-	if err != nil {
-		return tensor.Tensor{}, err
-	}
-	if halves.Present() {
-		t := r.a.Alloc(tensor.F32, hi-lo, r.feats.Dim())
-		r.q.GatherRows(halves, r.place.ints(r.a, r.q, slotNodes, r.ids), tensor.Drop{}, t)
-		return t, r.q.Sync()
-	}
-	r.host = grow(r.host, (hi-lo)*r.feats.Dim())
-	if err := r.feats.Gather(r.host, r.ids); err != nil {
-		return tensor.Tensor{}, fmt.Errorf("features of nodes %d to %d: %w", lo, hi-1, err)
-	}
-	t := r.a.Alloc(tensor.F32, hi-lo, r.feats.Dim())
-	r.q.Upload(bytesOf(r.host), t)
-	return t, r.q.Sync()
-}
-
-// rows returns rows [lo,hi) of a group's input and whether the caller must release them.
-func (r *evalRun) rows(h tensor.Tensor, lo, hi int) (t tensor.Tensor, owned bool, err error) {
-	if h.Present() {
-		return h.RowRange(lo, hi), false, nil
-	}
-	t, err = r.fetch(lo, hi)
-	return t, true, err
 }
 
 // group runs layers [first,end) on the input h of all nodes and writes the result to out,
@@ -411,8 +377,9 @@ func (r *evalRun) dense(i int, x tensor.Tensor) tensor.Tensor {
 	return y
 }
 
-// check ends a pass early on cancellation or failure. It waits for the device: what a tile
-// placed there comes from host memory that the next one overwrites.
+// check ends a pass early on cancellation or failure. Where what a tile placed on the device comes from
+// host memory that the next one overwrites, it waits for the device; one that copies are made to beside
+// its work goes on.
 func (r *evalRun) check() error {
 	if err := r.ctx.Err(); err != nil {
 		return err
@@ -420,64 +387,28 @@ func (r *evalRun) check() error {
 	if err := r.a.Err(); err != nil {
 		return fmt.Errorf("evaluate: %w", err)
 	}
-	if err := r.q.Sync(); err != nil {
+	err := r.q.Err()
+	if r.ahead == nil {
+		err = r.q.Sync()
+	}
+	if err != nil {
 		return fmt.Errorf("evaluate: %w", err)
 	}
+	r.edges.end()
 	r.place.done(r.a)
 	return nil
 }
 
-// rowTile makes r.tile rows [lo,hi) of D^-1 A, or what else the running layer weighs edges by.
-func (r *evalRun) rowTile(lo, hi int) error {
-	g := r.graph
-	base, end := g.Indptr[lo], g.Indptr[hi]
-	if end-base > math.MaxInt32 {
-		return fmt.Errorf("evaluate: rows %d to %d have %d edges, a part of the graph has at most %d", lo, hi-1, end-base, math.MaxInt32)
+// finished waits for the end of a pass.
+func (r *evalRun) finished() error {
+	if err := r.check(); err != nil || r.ahead == nil {
+		return err
 	}
-	m := int(end - base)
-	r.indptr = grow(r.indptr, hi-lo+1)
-	r.values = grow(r.values, m)
-	for i := lo; i < hi; i++ {
-		r.indptr[i-lo] = int32(g.Indptr[i] - base)
-	}
-	r.indptr[hi-lo] = int32(m)
-	r.weighAll(g, lo, hi, base)
-	r.csr = tensor.CSR{
-		Rows: hi - lo, Cols: g.NumNodes(),
-		Indptr:  r.place.ints(r.a, r.q, slotIndptr, r.indptr),
-		Indices: r.place.ints(r.a, r.q, slotIndices, g.Indices[base:end]),
-		Values:  r.place.column(r.a, r.q, slotValues, r.values),
-	}
-	r.tile = nn.RowTile{A: &r.csr, Lo: lo, Hi: hi, Src: g.NumNodes(), Weighting: r.weighting}
-	if r.weighting == nn.Symmetric {
-		r.tile.Loops = r.place.column(r.a, r.q, slotLoops, r.loops)
+	r.inputs.end()
+	if err := r.q.Sync(); err != nil {
+		return fmt.Errorf("evaluate: %w", err)
 	}
 	return nil
-}
-
-func weightsOf(g *formats.Graph, lo, hi int64) []float32 {
-	if g.Weights == nil {
-		return nil
-	}
-	return g.Weights[lo:hi]
-}
-
-// meanRow writes the row of D^-1 A: 1/deg each, or weight over sum of weights.
-func meanRow(dst, weights []float32) {
-	if weights == nil {
-		fill(dst, float32(1/float64(len(dst)))) // unused where there is none
-		return
-	}
-	sum := 0.0
-	for _, w := range weights {
-		sum += float64(w)
-	}
-	for k, w := range weights {
-		dst[k] = 0
-		if sum > 0 {
-			dst[k] = float32(float64(w) / sum)
-		}
-	}
 }
 
 // tileRows returns the rows of a tile whose widest temporary has that many columns.

@@ -91,7 +91,7 @@ func (e *Evaluator) planSums(m *nn.Sequential, upTo int) *sumPlan {
 	n := e.graph.NumNodes()
 	p.packed = n > 0 && e.graph.NumEdges()/int64(n) >= longRows
 	e.measure(p, m)
-	if input, element := e.inputBytes(p), e.elementBytes(); p.packed && p.bound(e, e.most, input, element) != nil {
+	if input, element := e.inputBytes(p), e.elementBytes(); p.packed && p.bound(e, e.left(), input, element) != nil {
 		p.packed = false // that takes less
 		e.measure(p, m)
 	}
@@ -174,11 +174,11 @@ func (p *sumPlan) bytes(e *Evaluator, input, element int64, t sumTile) int64 {
 	n, rows := int64(e.graph.NumNodes()), int64(min(t.rows, e.graph.NumNodes()))
 	all := n * int64(p.cols) * element
 	entries := min(int64(t.edges)+e.mostDegree(), e.graph.NumEdges())
-	adjacency := 8*(min(entries, n)+1) + 4*entries // values and row starts, which the host makes
-	if !e.b.Caps().SharedMemory {
-		adjacency += 8 * entries
-	}
+	adjacency := e.adjacencyBytes(min(entries, n), entries)
 	tile := rows * int64(p.temps) * element
+	if e.ahead != nil && !e.lends() {
+		tile += rows * int64(e.feats.Dim()) * element // the next tile's features, while this one's are in use
+	}
 	if rows < int64(p.visits) {
 		tile += min(n, int64(p.visits)) * int64(p.out) * element
 	}
@@ -217,22 +217,51 @@ func (e *Evaluator) mostDegree() int64 {
 	return e.degree
 }
 
+// adjacencyBytes returns what a part of the graph takes besides the graph.
+func (e *Evaluator) adjacencyBytes(rows, entries int64) int64 {
+	switch {
+	case e.kept.on:
+		return 0
+	case e.ahead != nil:
+		return 2 * (4*(rows+1) + 8*entries + 1<<16) // and the next part; what the host makes is not the device's
+	}
+	bytes := 8*(rows+1) + 4*entries // values and row starts, which the host makes
+	if !e.b.Caps().SharedMemory {
+		bytes += 8 * entries
+	}
+	return bytes
+}
+
 // Check returns the *MemoryError that Logits of all layers of m would end in, nil if there is none.
 func (e *Evaluator) Check(m *Model) error {
 	_, err := e.plan(m.Seq, m.Seq.Len())
 	return err
 }
 
-// plan returns the way through layers [0,upTo) of m within the bound, nil if they see their
-// whole input.
-func (e *Evaluator) plan(m *nn.Sequential, upTo int) (*sumPlan, error) {
-	if p := e.planSums(m, upTo); p != nil && !e.wholeInputs {
-		return p, p.bound(e, e.most, e.inputBytes(p), e.elementBytes())
+// evalPlan is a way through a model. Where it has neither, layers see their whole input on the device.
+type evalPlan struct {
+	sums *sumPlan
+	host *hostPlan
+}
+
+// plan returns the way through layers [0,upTo) of m within the bound.
+func (e *Evaluator) plan(m *nn.Sequential, upTo int) (p evalPlan, err error) {
+	var few *MemoryError
+	if p.sums = e.planSums(m, upTo); p.sums != nil && !e.wholeInputs && !e.fromHost {
+		err := p.sums.bound(e, e.left(), e.inputBytes(p.sums), e.elementBytes())
+		if !errors.As(err, &few) || e.ahead == nil {
+			return p, err
+		}
+	} else if least := e.wholeBytes(m, upTo); e.most > 0 && least > e.left() {
+		few = &MemoryError{Bound: e.most, Least: least, Nodes: e.graph.NumNodes()}
 	}
-	if least := e.wholeBytes(m, upTo); e.most > 0 && least > e.most {
-		return nil, &MemoryError{Bound: e.most, Least: least, Nodes: e.graph.NumNodes()}
+	if p.sums = nil; few == nil && !e.fromHost {
+		return p, nil
 	}
-	return nil, nil
+	if p.host = e.planHost(m, upTo); p.host == nil {
+		return p, few
+	}
+	return p, nil
 }
 
 // wholeBytes returns about what a pass takes whose layers see their whole input.
@@ -262,7 +291,26 @@ func (e *Evaluator) wholeBytes(m *nn.Sequential, upTo int) int64 {
 	}
 	const temporaries = 3 // of a tile, at least
 	n := int64(e.graph.NumNodes())
-	return e.elementBytes() * (n*int64(most) + temporaries*min(n, int64(e.tileRows(widest)))*int64(widest))
+	bytes := e.elementBytes() * (n*int64(most) + temporaries*min(n, int64(e.tileRows(widest)))*int64(widest))
+	if e.ahead != nil {
+		rows, entries := e.largestTile(m, upTo, e.tileRows(widest))
+		bytes += e.adjacencyBytes(rows, entries)
+	}
+	return bytes
+}
+
+// largestTile returns the rows of a tile and the most entries that one has.
+func (e *Evaluator) largestTile(m *nn.Sequential, upTo, rows int) (most, entries int64) {
+	n := e.graph.NumNodes()
+	for i := range upTo {
+		if m.Layer(i).Hops() > 1 {
+			rows = n
+		}
+	}
+	for lo := 0; lo < n; lo += rows {
+		entries = max(entries, e.graph.Indptr[min(n, lo+rows)]-e.graph.Indptr[lo])
+	}
+	return int64(min(n, rows)), entries
 }
 
 // inputBytes returns what the features of all nodes take of the arena.
@@ -282,14 +330,15 @@ func (e *Evaluator) elementBytes() int64 {
 }
 
 // Bound makes evaluations take at most that many bytes beside the data: tiles get smaller, and
-// fewer columns are summed at a time, which takes longer and changes no bit. 0 is no bound. What
-// cannot be done in so little memory ends in a *MemoryError, as do layers that are not separable
-// if they need more: their tiles stay as they are.
+// fewer columns are summed at a time, which takes longer and changes no bit. 0 is no bound. Where the
+// matrices of all nodes have no room on the device they lie in the memory of the host, and tiles get
+// rows of all neighbours from there. What cannot be done in so little memory ends in a *MemoryError.
 func (e *Evaluator) Bound(bytes int64) { e.most = bytes }
 
 // BoundByDevice is Bound by what evaluations of m can have of a device whose memory is planned: what
-// nobody has of it, and the bytes that the evaluator's arena has already. Its error is a
-// *tensor.OutOfMemoryError where that is too little.
+// nobody has of it, and the bytes that the evaluator's arena has already. It takes the memory for the
+// graph, where that is to stay there (Settle). Its error is a *tensor.OutOfMemoryError where that is too
+// little.
 func (e *Evaluator) BoundByDevice(m *Model, arena int64) error {
 	p, ok := e.b.(tensor.Planner)
 	if !ok {
@@ -299,9 +348,9 @@ func (e *Evaluator) BoundByDevice(m *Model, arena int64) error {
 	if err != nil {
 		return err
 	}
-	e.Bound(max(arena+free-free/16, 1)) // the rest is for what operations need beside tensors
+	e.Bound(e.boundedBy(arena, free))
 	var few *MemoryError
-	if err := e.Check(m); !errors.As(err, &few) {
+	if err := e.Settle(m); !errors.As(err, &few) {
 		return err
 	}
 	held, _ := p.HeldBytes()

@@ -231,7 +231,12 @@ func (r *run) reserve(ctx context.Context, c loader.Config, norm *samplers.Norm)
 		if i == 1 {
 			res.step, res.set = res.step+res.set, 0 // others have the arrays of a step among its tensors
 		}
-		if err := m.stepper.reserve(res); err != nil {
+		err := m.stepper.reserve(res)
+		var few *tensor.OutOfMemoryError
+		if i == 0 && errors.As(err, &few) && r.eval != nil && r.eval.Evict() { // steps go first
+			err = m.stepper.reserve(res)
+		}
+		if err != nil {
 			return fmt.Errorf("a step of %d nodes and %d edges: %w", size.Nodes, size.Edges, err)
 		}
 	}
@@ -270,10 +275,17 @@ func (r *run) largest(ctx context.Context, c loader.Config) (size Size, repeats 
 
 // boundEvaluation lets evaluations have what the steps have and what nobody has.
 func (r *run) boundEvaluation(step int64) error {
-	if r.eval == nil || r.EvalMemory > 0 {
+	if r.eval == nil {
 		return nil
 	}
-	if err := r.eval.BoundByDevice(r.model, step); err != nil {
+	if err := r.scorer.Reserve(); err != nil {
+		return fmt.Errorf("evaluation: %w", err)
+	}
+	settle := func() error { return r.eval.Settle(r.model) }
+	if r.EvalMemory == 0 {
+		settle = func() error { return r.eval.BoundByDevice(r.model, step) }
+	}
+	if err := settle(); err != nil {
 		return fmt.Errorf("evaluation: %w", err)
 	}
 	return nil

@@ -53,6 +53,7 @@ type Scorer struct {
 	host   []float32
 	lossT  scalar
 	parts  []scorePart
+	behind *scoresBehind // of a device that the host need not wait for after each tile; else nil
 
 	aucScores []float32
 	aucTruth  []uint8
@@ -72,6 +73,9 @@ func NewScorer(d *formats.Dataset, e *Evaluator, lossName string, auc bool) (*Sc
 	for i := range s.counts {
 		s.counts[i] = metric.NewConfusion(d.Labels.NumClasses)
 	}
+	if e.ahead != nil {
+		s.behind = newScoresBehind(e)
+	}
 	return s, nil
 }
 
@@ -85,7 +89,7 @@ func (s *Scorer) Evaluate(ctx context.Context, m *Model) (*Evaluation, error) {
 	}
 	s.aucScores, s.aucTruth = s.aucScores[:0], s.aucTruth[:0]
 	s.place.forget()
-	if err := s.eval.Logits(ctx, m, 0, s.tile); err != nil {
+	if err := s.score(ctx, m); err != nil {
 		return nil, err
 	}
 	var all [3]Scores
@@ -104,6 +108,22 @@ func (s *Scorer) Evaluate(ctx context.Context, m *Model) (*Evaluation, error) {
 		}
 	}
 	return &Evaluation{Train: all[0], Val: all[1], Test: all[2], Counts: s.counts, LabelOffset: s.data.Labels.Offset}, nil
+}
+
+// score counts what all tiles have.
+func (s *Scorer) score(ctx context.Context, m *Model) error {
+	if s.behind == nil {
+		return s.eval.Logits(ctx, m, 0, s.tile)
+	}
+	s.behind.forget()
+	if err := s.keepTables(); err != nil {
+		return err
+	}
+	if err := s.eval.Logits(ctx, m, 0, s.tileBehind); err != nil {
+		return err
+	}
+	s.countHeld()
+	return nil
 }
 
 // tile adds the nodes [lo,hi) to the scores.

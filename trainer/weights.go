@@ -144,17 +144,23 @@ func (r *evalRun) weighAll(g *formats.Graph, lo, hi int, base int64) {
 // r.loops, whose first one is that of row first.
 func (r *evalRun) weigh(g *formats.Graph, first, lo, hi int, base int64) {
 	for v := lo; v < hi; v++ {
-		a, b := g.Indptr[v], g.Indptr[v+1]
-		row := r.values[a-base : b-base]
-		switch r.weighting {
-		case nn.Ones:
-			fill(row, 1)
-		case nn.Symmetric:
-			symmetricRow(r.scale, r.scale[v], g.Indices[a:b], row)
+		r.weighRow(g, v, r.values[g.Indptr[v]-base:g.Indptr[v+1]-base])
+		if r.weighting == nn.Symmetric {
 			r.loops[v-first] = float32(r.scale[v] * r.scale[v])
-		default:
-			meanRow(row, weightsOf(g, a, b))
 		}
+	}
+}
+
+// weighRow writes the entries of row v to row.
+func (r *evalRun) weighRow(g *formats.Graph, v int, row []float32) {
+	a, b := g.Indptr[v], g.Indptr[v+1]
+	switch r.weighting {
+	case nn.Ones:
+		fill(row, 1)
+	case nn.Symmetric:
+		symmetricRow(r.scale, r.scale[v], g.Indices[a:b], row)
+	default:
+		meanRow(row, weightsOf(g, a, b))
 	}
 }
 
