@@ -141,6 +141,7 @@ var trainings = []struct {
 	{"gin", "layer: gin; dim: 8; arch: '1-1'; act: relu; loss: softmax_log; mlp_norm: batch; train_eps: true", "lr: 0.01; dropout: 0.1", false},
 	{"gcnii", "layer: gcnii; dim: 8; arch: '0-1-1'; act: relu", "lr: 0.01; dropout: 0.1", false},
 	{"codes", "dim: 8; arch: '1-1-0'; act: relu; bias: norm", "lr: 0.01; dropout: 0.2; n_bits: 2", false},
+	{"codes of heads with norms", "attention: 2; dim: 16; arch: '1-0'; act: relu", "lr: 0.01; dropout: 0; n_bits: 8", false},
 	{"codes, projected", "layer: gcn; dim: 8; arch: '1-1'; act: relu", "lr: 0.01; dropout: 0.1; n_bits: 4; kept_frac: 0.5", false},
 }
 

@@ -80,12 +80,20 @@ func TestGradientsAreUnbiased(t *testing.T) {
 	}
 }
 
-// Attention whose scores are made of decoded features still learns: its weights sum to 1.
+// Attention whose softmax is made again of decoded features still learns: its weights sum to 1, and
+// what their scores get to 0.
 func TestNoisyAttentionLearns(t *testing.T) {
+	for _, layer := range []string{"gatv2", "gat_softmax", "gat_softmax; share_attention: true"} {
+		t.Run(layer, func(t *testing.T) { testNoisyAttention(t, layer) })
+	}
+}
+
+func testNoisyAttention(t *testing.T, layer string) {
+	t.Helper()
 	d := generate(t, small)
 	resident := d.Features.(formats.Resident)
 	last := func(more string) float64 {
-		c := parse(t, yaml("layer: gatv2; attention: 2; dim: 32; arch: '1-1'; act: relu; norm: batch; head: none", "lr: 0.02"+more, "end: 1; sampler: full_batch"))
+		c := parse(t, yaml("layer: "+layer+"; attention: 2; dim: 32; arch: '1-1'; act: relu; norm: batch; head: none", "lr: 0.02"+more, "end: 1; sampler: full_batch"))
 		batch := draw(t, c, d, nil, 1)[0]
 		s := newBench(t, c, d, backend(t, 2), resident)
 		loss := 0.0

@@ -105,6 +105,12 @@ func TestRemoteTrainingIsLocalTraining(t *testing.T) {
 	if !bytes.Equal(lastOf(t, interrupted), lastOf(t, want)) {
 		t.Error("a run resumed at another service ends in other parameters")
 	}
+	codes, _ := train(t, config, "--n_bits", "2")
+	remote := filepath.Join(t.TempDir(), "codes")
+	must(t, append(remoteArgs(config, remote, a.source), "--n_bits", "2")...)
+	if !bytes.Equal(lastOf(t, remote), lastOf(t, codes)) {
+		t.Error("last.safetensors of remote training with codes differs from that of local training")
+	}
 	other := writeConfig(t, "softmax", "6")
 	saint(t, "train", "--data_prefix", "synth:tiny?seed=2", "--train_config", other, "--run_dir", filepath.Join(t.TempDir(), "x"), "--source", a.source, "--quiet").
 		fails(t, exitInput, "serves other data")

@@ -69,10 +69,14 @@ func trainArgs(config, dir string) []string {
 
 func TestInterruptAndResume(t *testing.T) {
 	config := writeConfig(t, "softmax", longRun)
-	want, _ := train(t, config)
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		var flags []string
+		if sig == syscall.SIGINT {
+			flags = []string{"--n_bits", "1", "--act_group", "100"}
+		}
+		want, _ := train(t, config, flags...)
 		dir := filepath.Join(t.TempDir(), "run")
-		p := start(t, trainArgs(config, dir)...)
+		p := start(t, append(trainArgs(config, dir), flags...)...)
 		waitFor(t, filepath.Join(dir, "checkpoints", "best.safetensors"))
 		if err := p.Process.Signal(sig); err != nil {
 			t.Fatal(err)
@@ -100,10 +104,20 @@ func TestInterruptAndResume(t *testing.T) {
 }
 
 func TestKillAndResume(t *testing.T) {
+	testKillAndResume(t)
+}
+
+// Compressed runs too end with the same bits, wherever they are killed.
+func TestKillAndResumeCompressed(t *testing.T) {
+	testKillAndResume(t, "--n_bits", "2", "--kept_frac", "0.5")
+}
+
+func testKillAndResume(t *testing.T, flags ...string) {
+	t.Helper()
 	config := writeConfig(t, "softmax", longRun)
-	want, whole := train(t, config, "--json")
+	want, whole := train(t, config, append(flags, "--json")...)
 	dir := filepath.Join(t.TempDir(), "run")
-	args := trainArgs(config, dir)
+	args := append(trainArgs(config, dir), flags...)
 	kills := 0
 	for range 5 {
 		p := start(t, args...)

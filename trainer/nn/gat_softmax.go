@@ -24,7 +24,9 @@ func init() { Register("gat_softmax", newGAT) }
 //
 // Saved for backward: X', h with its scores, the aggregated heads and y before its norm
 // (Activation), the scores of destinations with the largest and the sums of softmax, and the
-// norm's statistics (Exact).
+// norm's statistics (Exact). A store that changes Activations gets neither heads nor softmax: they are
+// made again of the features that come back, because the gradient of a score is a difference of
+// products with both, and noise that they do not share would drown it.
 type GAT struct {
 	frame
 	heads                     int
@@ -135,9 +137,11 @@ func (l *GAT) ForwardProjected(c *Context, g Graph, _, p tensor.Tensor) tensor.T
 	aggregateSoftmax(c, g, self, l.loops.of(c, n), l.scored(p), h)
 	c.SaveScored(l.ownSlots()+gatSource, l.scored(p), tensor.Identity, l.heads)
 	c.Save(l.ownSlots()+gatScore, self.S, Exact)
-	c.Save(l.ownSlots()+gatTop, self.Top, Exact)
-	c.Save(l.ownSlots()+gatSum, self.Sum, Exact)
-	c.Save(l.ownSlots()+gatHeads, h, Activation)
+	if !c.lossy() {
+		c.Save(l.ownSlots()+gatTop, self.Top, Exact)
+		c.Save(l.ownSlots()+gatSum, self.Sum, Exact)
+		c.Save(l.ownSlots()+gatHeads, h, Activation)
+	}
 	f := h
 	if c.Store != nil {
 		f = c.Temp(tensor.F32, n, l.dim)
@@ -164,17 +168,23 @@ func (l *GAT) drop(c *Context) tensor.EdgeDrop {
 func (l *GAT) Backward(c *Context, g Graph, dy tensor.Tensor, needDX bool) tensor.Tensor {
 	checkCols("GAT dy", dy, l.OutDim())
 	x, p := c.LoadRows(slotX), c.Load(l.ownSlots()+gatSource)
-	final, h := c.Load(orderSlot(0, orderFinal)), c.Load(l.ownSlots()+gatHeads)
+	final := c.Load(orderSlot(0, orderFinal))
 	n := dy.Rows
 	d, dot, ds := c.Temp(tensor.F32, n, l.dim), c.Temp(tensor.F32, n, l.heads), c.Temp(tensor.F32, n, l.heads)
 	finals := [1]tensor.Tensor{final}
 	l.joinBackward(c, 0, final, l.normalizeBackward(c, finals[:], dy), d)
 	l.activateBackward(c, l.bias, final, d)
-	c.Q.HeadDots(tensor.Identity, d, h, tensor.Tensor{}, dot)
-	self := tensor.HeadSelf{
-		Score: tensor.HeadSoftmax, S: c.Load(l.ownSlots() + gatScore),
-		Top: c.Load(l.ownSlots() + gatTop), Sum: c.Load(l.ownSlots() + gatSum), Dot: dot, Drop: l.drop(c),
+	self := tensor.HeadSelf{Score: tensor.HeadSoftmax, S: c.Load(l.ownSlots() + gatScore), Drop: l.drop(c)}
+	var h tensor.Tensor
+	if c.lossy() { // of the features as they are now, so that what the scores get sums to 0
+		h = c.Temp(tensor.F32, n, l.dim)
+		self.Top, self.Sum = c.Temp(tensor.F32, n, l.heads), c.Temp(tensor.F32, n, l.heads)
+		aggregateSoftmax(c, g, self, l.loops.of(c, n), p, h)
+	} else {
+		h, self.Top, self.Sum = c.Load(l.ownSlots()+gatHeads), c.Load(l.ownSlots()+gatTop), c.Load(l.ownSlots()+gatSum)
 	}
+	c.Q.HeadDots(tensor.Identity, d, h, tensor.Tensor{}, dot)
+	self.Dot = dot
 	dp := l.scored(c.Temp(tensor.F32, p.Rows, l.ProjDim()))
 	aggregateSoftmaxBack(c, g, self, l.loops.of(c, n), p, d, dp, ds)
 	dh, dt := l.features(dp), dp.ColRange(l.dim, dp.Cols)
