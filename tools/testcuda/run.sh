@@ -6,7 +6,7 @@
 #
 # Parts, in this order:
 #   ptxas      the PTX assembled for this GPU, where ptxas is
-#   tests      those four: ops products nets speed
+#   tests      those five: ops products nets graphs speed
 #   parity     a graph like PPI on CPU and GPU
 #   together   two GPUs against one, where there are two
 #   bench      saint bench all, with every way of multiplying
@@ -24,7 +24,7 @@
 # SAINT_CUDA_LIBS where cuBLAS and NCCL may lie.
 #
 # Exit codes: 0 all that ran passed; 1 something failed; 2 bad usage; 4 there is no GPU.
-all="ptxas ops products nets speed parity together bench whole peer sanitizer ppi"
+all="ptxas ops products nets graphs speed parity together bench whole peer sanitizer ppi"
 case ${1:-} in
 -h | --help)
   sed -n '2,/^all=/s/^# \{0,1\}//p' "$0"
@@ -46,7 +46,7 @@ for part in $parts; do
 done
 case " $parts " in
 *" quick "*)
-  parts="ops products nets parity bench whole speed"
+  parts="ops products nets graphs parity bench whole speed"
   BUDGET=${BUDGET:-540} MATMULS=${MATMULS:-tf32} EPOCHS=${EPOCHS:-10} PARITY_EPOCHS=${PARITY_EPOCHS:-5} BENCH_REPEATS=${BENCH_REPEATS:-3}
   ;;
 esac
@@ -213,6 +213,7 @@ fi
 wanted tests ops && check "operations against their definition" unit '^TestHardwareConformance$'
 wanted tests products && check "products of cuBLAS against the CPU, and again to the bit" unit '^TestHardwareProducts$'
 wanted tests nets && check "every kind of network against the CPU, 50 steps" unit '^TestHardwareTraining$'
+wanted tests graphs && check "every kind of network with steps as CUDA graphs and without, to the bit" unit '^TestHardwareGraphs$'
 wanted tests speed && check "share of bandwidth" unit '^TestHardwareSpeed$'
 
 # score NAME FLAGS… trains and writes the last line of results to a file of that name.
