@@ -113,7 +113,7 @@ func (q *Queue) Watch(loss, norm, seen tensor.Tensor) {
 	want(op, "norm", norm, tensor.F32, 1, 1)
 	want(op, "seen", seen, tensor.F32, 1, 3)
 	if q.ready(loss, norm, seen) {
-		q.launch(kernel{"update", "watch"}, dim(1, 1, 1), 1, q.with().row(loss, norm, seen))
+		q.launch(kernel{"update", "watch"}, dim(1, 1), 1, q.with().row(loss, norm, seen))
 	}
 }
 

@@ -114,6 +114,7 @@ func (r *recorder) forget() {
 // flush gives the stream what was recorded. It comes before everything else that the stream is given,
 // or that waits for it.
 func (q *Queue) flush() {
+	q.settle()
 	r := &q.recorder
 	if len(r.launches) == 0 {
 		return

@@ -117,7 +117,7 @@ func TestGroupFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		own := qs[who].(*Queue)
-		if err := own.dev.Launch(k, driver.Geometry{Grid: dim(1, 1, 1), Block: dim(256, 1, 1)}, own.stream, []uint64{4, 4, 0, uint64(bad), 4, 0}); err != nil {
+		if err := own.dev.Launch(k, driver.Geometry{Grid: dim(1, 1), Block: dim(256, 1)}, own.stream, []uint64{4, 4, 0, uint64(bad), 4, 0}); err != nil {
 			t.Fatal(err)
 		}
 		g.Reduce(ts)

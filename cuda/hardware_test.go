@@ -122,7 +122,7 @@ func products(t *testing.T, r, host *rig, s [3]int, v int, eps float64) {
 	t.Helper()
 	transA, transB, beta := v&1 != 0, v&2 != 0, float32(v>>2)/2
 	calculate := func(r *rig) []float32 {
-		a, b, c := operands(r, rand.New(rand.NewPCG(1, uint64(v))), transA, transB, s[0], s[1], s[2])
+		a, b, c := factors(r, rand.New(rand.NewPCG(1, uint64(v))), transA, transB, s[0], s[1], s[2])
 		r.q.Gemm(transA, transB, 0.5, a, b, beta, c)
 		got := f32s(r, c)
 		r.a.Reset()

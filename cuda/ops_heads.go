@@ -50,8 +50,10 @@ func (q *Queue) HeadDotsBackward(act tensor.Act, x, a, s, ds tensor.Tensor, beta
 	grid, perBlock, blocks := columnBlocks(x.Rows, x.Cols+heads)
 	part := q.temporary(4 * (x.Cols + heads) * blocks)
 	q.launch(kernel{"heads", "head_dots_sums"}, grid, blockThreads, shape().mat(x, s, ds).int(perBlock).ptr(part))
-	q.addColumns(blocks, part, 0, x.Cols+heads, da)
-	q.addColumns(blocks, part, x.Cols, x.Cols+heads, dbias)
+	q.addColumns(blocks, part, x.Cols+heads, x.Cols, da)
+	if dbias.Present() {
+		q.addColumns(blocks, after(part, x.Cols), x.Cols+heads, heads, dbias)
+	}
 	if dx.Present() {
 		q.elements(kernel{"heads", "head_dots_back"}, x.Rows*x.Cols, shape().row(a).mat(s, ds).flag(beta != 0).mat(dx))
 	}
@@ -104,7 +106,7 @@ func (q *Queue) edges(name string, self tensor.HeadSelf, a *tensor.CSR, heads, w
 	}
 	l := q.with().int(a.Rows, heads, width, int(self.Score)).mat(self.S, self.Top, self.Sum, self.Dot).row(a.Indptr, a.Indices, a.Values)
 	rest(l.edgeDrop(self.Drop))
-	q.launch(kernel{"edges", name}, dim(ceil(a.Rows, blockRows), heads, 1), blockThreads, l)
+	q.launch(kernel{"edges", name}, dim(ceil(a.Rows, blockRows), heads), blockThreads, l)
 }
 
 // HeadAggregate computes y = beta y + the weighted sums of the sources' heads.
@@ -158,7 +160,7 @@ func (q *Queue) HeadSoftmaxSums(a *tensor.CSR, s, t tensor.Tensor, first bool, t
 		return
 	}
 	l := q.with().int(a.Rows, s.Cols).row(a.Indptr, a.Indices).mat(s, t).flag(first).mat(top, sum)
-	q.launch(kernel{"edges", "head_softmax_sums"}, dim(ceil(a.Rows, blockRows), s.Cols, 1), blockThreads, l)
+	q.launch(kernel{"edges", "head_softmax_sums"}, dim(ceil(a.Rows, blockRows), s.Cols), blockThreads, l)
 }
 
 // NeighborMax computes the largest of the entries' rows, column by column, and where it is.

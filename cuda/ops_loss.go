@@ -44,7 +44,7 @@ func (q *Queue) xent(o lossOp, logits, target, weight, loss, dlogits tensor.Tens
 	}
 	q.checked = q.checked || classes
 	q.rows(kernel{"loss", o.kernel}, logits.Rows, l.mat(weight).ptr(rows).mat(dlogits).ptr(q.fault).int(o.report))
-	q.launch(kernel{"reduce", "sum_rows"}, dim(1, 1, 1), blockThreads, q.with().int(logits.Rows).ptr(rows).flag(false).row(loss))
+	q.launch(kernel{"reduce", "sum_rows"}, dim(1, 1), blockThreads, q.with().int(logits.Rows).ptr(rows).flag(false).row(loss))
 }
 
 // SoftmaxXent computes loss = sum_v weight[v] CE(logits[v], class[v]); dlogits = its gradient. A

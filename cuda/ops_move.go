@@ -29,15 +29,21 @@ func (q *Queue) GatherRows(src, idx tensor.Tensor, drop tensor.Drop, dst tensor.
 		return
 	}
 	q.checked = true
-	a := q.with().int(dst.Rows, dst.Cols).mat(src).int(src.Rows).mat(idx).mat(dst)
 	if dst.Type == tensor.U8 {
+		a := q.with().int(dst.Rows, dst.Cols).mat(src).int(src.Rows).mat(idx).mat(dst)
 		q.rows(kernel{"gather", "gather_bytes"}, dst.Rows, a.ptr(q.fault).int(reportGather))
 		return
 	}
+	q.gather(src, idx, 0, drops, dst)
+}
+
+// gather is GatherRows of floating-point numbers for rows that dropout counts from a given one on.
+func (q *Queue) gather(src, idx tensor.Tensor, from int, drops dropout, dst tensor.Tensor) {
 	k, vec := kernel{"gather", "gather_words"}, aligned(src, dst)
-	if halves {
+	if src.Type == tensor.F16 {
 		k.name, vec = "gather_half", aligned(dst) && address(src)%8 == 0 && src.Stride%4 == 0
 	}
+	a := q.with().int(dst.Rows, dst.Cols, from).mat(src).int(src.Rows).mat(idx, dst)
 	q.rows(k, dst.Rows, a.drop(drops).flag(vec).ptr(q.fault).int(reportGather))
 }
 

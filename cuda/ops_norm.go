@@ -23,10 +23,33 @@ func (q *Queue) BiasActNorm(act tensor.Act, bias, scale, offset, x tensor.Tensor
 	option(op, "offset", offset, 1, x.Cols)
 	together(op, "scale, offset", scale, offset)
 	a, drops := actOf(op, act), dropOf(op, drop, y)
-	if q.ready(bias, scale, offset, x, y, mean, rstd) && x.Cols > 0 {
-		l := q.with().int(x.Rows, x.Cols, a).row(bias, scale, offset).mat(x, y, mean, rstd).drop(drops).flag(aligned(x, y))
-		q.rows(kernel{"norm", "bias_act_norm"}, x.Rows, l)
+	if !q.readyWith(x, bias, scale, offset, y, mean, rstd) || x.Rows == 0 || x.Cols == 0 {
+		return
 	}
+	if x.Cols <= mostRow && madeOf(x) == nil {
+		q.normRows(rowPass{norm: true, act: a, bias: bias, scale: scale, offset: offset, x: x, y: y, mean: mean, rstd: rstd, drop: drops})
+		return
+	}
+	x = q.written(x)
+	defer q.restore()
+	l := q.with().int(x.Rows, x.Cols, a).row(bias, scale, offset).source(x).mat(y, mean, rstd).drop(drops).flag(aligned(solid(x), y))
+	q.rows(kernel{"norm", sourced("bias_act_norm", x)}, x.Rows, l)
+}
+
+// sourced names the kernel that reads x as it is.
+func sourced(name string, x tensor.Tensor) string {
+	if codedOf(x) != nil {
+		return name + "_coded"
+	}
+	return name
+}
+
+// source is a matrix, in memory or in codes.
+func (a *args) source(x tensor.Tensor) *args {
+	if m := codedOf(x); m != nil {
+		return a.coded(m, x.Cols)
+	}
+	return a.mat(x)
 }
 
 // columnBlocks returns the grid of kernels that sum columns, and its blocks of rows.
@@ -36,14 +59,26 @@ func columnBlocks(rows, cols int) (grid driver.Dim3, perBlock, blocks int) {
 		perBlock *= 2
 	}
 	blocks = ceil(rows, perBlock)
-	return dim(ceil(cols, 32), blocks, 1), perBlock, blocks
+	return dim(ceil(cols, 32), blocks), perBlock, blocks
 }
 
-// addColumns adds the blocks' sums, which are stride apart, to out unless it is absent.
-func (q *Queue) addColumns(blocks int, part driver.Ptr, offset, stride int, out tensor.Tensor) {
-	if out.Present() {
-		a := q.with().int(blocks, out.Cols).ptr(part + driver.Ptr(4*offset)).int(stride).row(out)
-		q.elements(kernel{"columns", "add_column_sums"}, out.Cols, a)
+// sumBlocks is about how many blocks of rows have sums of their own.
+const sumBlocks = 512
+
+// sumGrid is columnBlocks for kernels whose blocks have 128 columns.
+func sumGrid(rows, cols int) (grid driver.Dim3, perBlock, blocks int) {
+	perBlock = max(64, ceil(ceil(rows, sumBlocks), 8)*8)
+	blocks = ceil(rows, perBlock)
+	return dim(ceil(cols, 128), blocks), perBlock, blocks
+}
+
+// addColumns adds the blocks' sums, which are stride apart, to what is present of outs, one behind the
+// other in a block.
+func (q *Queue) addColumns(blocks int, part driver.Ptr, stride, cols int, outs ...tensor.Tensor) {
+	var out [3]tensor.Tensor
+	if copy(out[:], outs); cols > 0 {
+		a := q.with().int(blocks, cols).ptr(part).int(stride).row(out[:]...)
+		q.launch(kernel{"columns", "add_column_sums"}, dim(ceil(cols, 32), len(outs)), blockThreads, a)
 	}
 }
 
@@ -60,24 +95,50 @@ func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, 
 	together(op, "bias, dbias", bias, dbias)
 	together(op, "scale, dscale, doffset", scale, dscale, doffset)
 	a, drops := actOf(op, act), dropOf(op, drop, dy)
-	if !q.ready(bias, scale, mean, rstd, x, dy, dx, dbias, dscale, doffset) || x.Rows == 0 || x.Cols == 0 {
+	if !q.readyWith(x, bias, scale, mean, rstd, dy, dx, dbias, dscale, doffset) || x.Rows == 0 || x.Cols == 0 {
 		return
 	}
-	grid, perBlock, blocks := columnBlocks(x.Rows, x.Cols)
+	x = q.written(x)
+	defer q.restore()
+	vec := aligned(solid(x), dy, dx)
+	if x.Cols <= mostRow {
+		perBlock := max(16, ceil(ceil(x.Rows, sumBlocks), 4)*4)
+		blocks, part := ceil(x.Rows, perBlock), driver.Ptr(0)
+		sums := bias.Present() || scale.Present()
+		if sums {
+			part = q.temporary(4 * 3 * x.Cols * blocks)
+		}
+		l := q.with().int(x.Rows, x.Cols, a).row(bias, scale).mat(mean, rstd).source(x).mat(dy, dx).drop(drops).flag(vec).int(perBlock).ptr(part)
+		q.launch(kernel{"rows", sized(sourced("norm_rows_back", x), x.Cols)}, dim(blocks, 1), backThreads, l)
+		if sums {
+			q.addColumns(blocks, part, 3*x.Cols, x.Cols, dscale, doffset, dbias)
+		}
+		return
+	}
+	grid, perBlock, blocks := sumGrid(x.Rows, x.Cols)
 	part := q.temporary(4 * 2 * x.Cols * blocks)
 	if scale.Present() {
 		// Before dx, which may be dy.
-		l := q.with().int(x.Rows, x.Cols, a).row(bias).mat(mean, rstd, x, dy).drop(drops).int(perBlock).ptr(part)
-		q.launch(kernel{"norm", "norm_column_sums"}, grid, blockThreads, l)
-		q.addColumns(blocks, part, 0, 2*x.Cols, dscale)
-		q.addColumns(blocks, part, x.Cols, 2*x.Cols, doffset)
+		l := q.with().int(x.Rows, x.Cols, a).row(bias).mat(mean, rstd).source(x).mat(dy).drop(drops).flag(vec).int(perBlock).ptr(part)
+		q.launch(kernel{"norm", sourced("norm_column_sums", x)}, grid, blockThreads, l)
+		q.addColumns(blocks, part, 2*x.Cols, x.Cols, dscale, doffset)
 	}
-	l := q.with().int(x.Rows, x.Cols, a).row(bias, scale).mat(mean, rstd, x, dy, dx).drop(drops).flag(aligned(x, dy, dx))
-	q.rows(kernel{"norm", "bias_act_norm_back"}, x.Rows, l)
+	l := q.with().int(x.Rows, x.Cols, a).row(bias, scale).mat(mean, rstd).source(x).mat(dy, dx).drop(drops).flag(vec)
+	q.rows(kernel{"norm", sourced("bias_act_norm_back", x)}, x.Rows, l)
 	if dbias.Present() {
-		q.launch(kernel{"columns", "column_sums"}, grid, blockThreads, q.with().int(x.Rows, x.Cols).mat(dx).int(perBlock).ptr(part))
-		q.addColumns(blocks, part, 0, x.Cols, dbias)
+		q.columnSums(dx.Rows, dx.Cols, address(dx), dx.Stride, part, dbias)
 	}
+}
+
+// after is the address of the n-th number behind part.
+func after(part driver.Ptr, n int) driver.Ptr { return part + driver.Ptr(4*n) }
+
+// columnSums adds the sums of the columns of x to out; part has room for a row of each of sumGrid's blocks.
+func (q *Queue) columnSums(rows, cols int, x driver.Ptr, stride int, part driver.Ptr, out tensor.Tensor) {
+	grid, perBlock, blocks := sumGrid(rows, cols)
+	l := q.with().int(rows, cols).ptr(x).int(stride).flag(x%16 == 0 && stride%4 == 0).int(perBlock).ptr(part)
+	q.launch(kernel{"columns", "column_sums"}, grid, blockThreads, l)
+	q.addColumns(blocks, part, cols, cols, out)
 }
 
 // BatchNorm computes y = (x-mean)/sqrt(var+eps)*scale + offset over the rows of each column. An x

@@ -43,7 +43,7 @@ func (q *Queue) PairAggregate(self tensor.PairSelf, a *tensor.CSR, r tensor.Tens
 	}
 	l := q.with().int(a.Rows, heads, width).mat(self.L).row(self.Att).mat(self.Top, self.Sum).row(a.Indptr, a.Indices)
 	l.edgeDrop(self.Drop).mat(r).flag(first).mat(y)
-	q.launch(kernel{"pairs", "pair_aggregate"}, dim(ceil(a.Rows, blockRows), heads, 1), blockThreads, l)
+	q.launch(kernel{"pairs", "pair_aggregate"}, dim(ceil(a.Rows, blockRows), heads), blockThreads, l)
 }
 
 // back begins the arguments of a backward pass.
@@ -63,12 +63,11 @@ func (q *Queue) PairAggregateSelf(self tensor.PairSelf, a *tensor.CSR, r, dy ten
 		return
 	}
 	groups := ceil(a.Rows, pairRows)
-	grid, perBlock, blocks := columnBlocks(groups, dy.Cols)
+	_, _, blocks := sumGrid(groups, dy.Cols)
 	part := q.temporary(4 * dy.Cols * (groups + blocks))
 	sums := part + 4*driver.Ptr(dy.Cols*groups)
-	q.launch(kernel{"pairs", "pair_aggregate_self"}, dim(ceil(groups, blockRows), heads, 1), blockThreads, q.back(self, a, heads, width, r, dy, beta, dl).ptr(part))
-	q.launch(kernel{"columns", "column_sums"}, grid, blockThreads, q.with().int(groups, dy.Cols).ptr(part).int(dy.Cols, perBlock).ptr(sums))
-	q.addColumns(blocks, sums, 0, dy.Cols, datt)
+	q.launch(kernel{"pairs", "pair_aggregate_self"}, dim(ceil(groups, blockRows), heads), blockThreads, q.back(self, a, heads, width, r, dy, beta, dl).ptr(part))
+	q.columnSums(groups, dy.Cols, part, dy.Cols, sums, datt)
 }
 
 // PairAggregateBack computes dr = beta dr + the gradient of the sources.
@@ -78,6 +77,6 @@ func (q *Queue) PairAggregateBack(self tensor.PairSelf, at *tensor.CSR, r, dy te
 	heads, width := checkPairsBack(op, self, at.Cols, at.Rows, r, dy)
 	want(op, "dr", dr, tensor.F32, r.Rows, r.Cols)
 	if q.ready(self.L, self.Att, self.Top, self.Sum, self.Dot, at.Indptr, at.Indices, r, dy, dr) && at.Rows > 0 {
-		q.launch(kernel{"pairs", "pair_aggregate_back"}, dim(ceil(at.Rows, blockRows), heads, 1), blockThreads, q.back(self, at, heads, width, r, dy, beta, dr))
+		q.launch(kernel{"pairs", "pair_aggregate_back"}, dim(ceil(at.Rows, blockRows), heads), blockThreads, q.back(self, at, heads, width, r, dy, beta, dr))
 	}
 }

@@ -3,56 +3,128 @@ package cuda
 import (
 	"fmt"
 
+	"github.com/saint-gnn/saint/cuda/internal/driver"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
-// gemmTile is the side of a block's part of a product.
-const gemmTile = 64
+// gemmTile is the part of a product that a block makes: rows and columns of it, and the block's threads.
+type gemmTile struct {
+	name          string
+	m, n, threads int
+}
 
-// Products with fewer blocks than gemmBlocks are cut along the inner dimension, in ranges of at
-// least gemmRange.
+// gemmTiles are those there are, larger ones first: they read less for each product.
+var gemmTiles = [...]gemmTile{{"gemm_128x128", 128, 128, 256}, {"gemm_128x64", 128, 64, 128}, {"gemm_64x64", 64, 64, 128}}
+
+// Products are cut along the inner dimension, in ranges of at least gemmRange, where there are fewer tiles than
+// gemmBlocks: blocks for a large GPU.
 const (
-	gemmBlocks = 128
+	gemmBlocks = 264
 	gemmRange  = 256
 )
+
+// tileFor returns the tile for a product, and the number of ranges. It depends on the shape alone, as does the order of
+// sums.
+func tileFor(m, n, k int) (t gemmTile, parts int) {
+	for _, t = range gemmTiles {
+		tiles := ceil(m, t.m) * ceil(n, t.n)
+		parts = max(1, min(gemmBlocks/tiles, ceil(k, gemmRange)))
+		if m > t.m/2 && n > t.n/2 && tiles*parts >= gemmBlocks/2 {
+			break
+		}
+	}
+	return t, parts
+}
 
 // Gemm computes c = alpha op(a) op(b) + beta c. With beta 0 c is not read.
 func (q *Queue) Gemm(transA, transB bool, alpha float32, a, b tensor.Tensor, beta float32, c tensor.Tensor) {
 	matrixOf("Gemm", "a", a)
 	matrixOf("Gemm", "b", b)
 	m, k := a.Rows, a.Cols
-	ai, ak := a.Stride, 1
 	if transA {
-		m, k, ai, ak = k, m, ak, ai
+		m, k = k, m
 	}
 	kb, n := b.Rows, b.Cols
-	bk, bj := b.Stride, 1
 	if transB {
-		kb, n, bk, bj = n, kb, bj, bk
+		kb, n = n, kb
 	}
 	if k != kb {
 		panic(&tensor.ShapeError{Op: "Gemm", Got: fmt.Sprintf("a %s, b %s (transposed: %t, %t)", a, b, transA, transB), Want: "equal inner dimensions"})
 	}
 	want("Gemm", "c", c, tensor.F32, m, n)
-	if !q.ready(a, b, c) || m == 0 || n == 0 {
+	if transA && !transB {
+		if q.readyWith(a, b, c) && m > 0 && n > 0 {
+			q.gemmOverRows(alpha, a, b, beta, c)
+		}
 		return
+	}
+	if q.ready(a, b, c) && m > 0 && n > 0 {
+		q.gemm(transA, transB, alpha, a, b, beta, c)
+	}
+}
+
+// madeBytes is about the memory of the rows that a product makes of a matrix at a time.
+const madeBytes = 32 << 20
+
+// madeRows returns how many rows of that many columns a product goes over at a time.
+func (q *Queue) madeRows(cols int) int { return max(1, q.piece/(4*256*cols)) * 256 }
+
+// gemmOverRows is the product of aᵀ and b, piece by piece of their rows where there are many: the same pieces whether
+// a is made or lies in memory, so that sums are the same.
+func (q *Queue) gemmOverRows(alpha float32, a, b tensor.Tensor, beta float32, c tensor.Tensor) {
+	piece, m := q.madeRows(a.Cols), madeOf(a)
+	if a.Rows == 0 {
+		a.Mem = b.Mem // nothing of it is read
+		q.gemm(true, false, alpha, a, b, beta, c)
+		return
+	}
+	rows := tensor.Tensor{}
+	if m != nil {
+		rows = q.lend(min(piece, a.Rows), a.Cols)
+		defer q.restore()
+	}
+	for lo := 0; lo < a.Rows && q.err == nil; lo += piece {
+		hi := min(lo+piece, a.Rows)
+		part := rows.RowRange(0, hi-lo)
+		if m == nil {
+			part = a.RowRange(lo, hi)
+		} else {
+			q.writeRows(m, lo, part)
+		}
+		q.gemm(true, false, alpha, part, b.RowRange(lo, hi), beta, c)
+		beta = 1
+	}
+}
+
+// gemm is Gemm of operands that were checked.
+func (q *Queue) gemm(transA, transB bool, alpha float32, a, b tensor.Tensor, beta float32, c tensor.Tensor) {
+	m, n, k := c.Rows, c.Cols, a.Cols
+	ai, ak := a.Stride, 1
+	if transA {
+		k, ai, ak = a.Rows, ak, ai
+	}
+	bk, bj := b.Stride, 1
+	if transB {
+		bk, bj = bj, bk
 	}
 	if q.libraryGemm(transA, transB, alpha, a, b, beta, c, k) {
 		return
 	}
-	down, across := ceil(m, gemmTile), ceil(n, gemmTile)
-	parts := min(gemmBlocks/(down*across), ceil(k, gemmRange))
-	if parts <= 1 {
-		l := q.with().int(m, n, k).f32(alpha).row(a).int(ai, ak).row(b).int(bk, bj).f32(beta).mat(c)
-		q.launch(kernel{"gemm", "gemm"}, dim(across, down, 1), blockThreads, l)
-		return
+	t, parts := tileFor(m, n, k)
+	q.ownGemm(t, parts, m, n, k, alpha, a, ai, ak, b, bk, bj, beta, c)
+}
+
+// ownGemm makes c of tiles with sums over parts of k.
+func (q *Queue) ownGemm(t gemmTile, parts, m, n, k int, alpha float32, a tensor.Tensor, ai, ak int, b tensor.Tensor, bk, bj int, beta float32, c tensor.Tensor) {
+	span, part, vecC := max(ceil(ceil(k, parts), 8)*8, 1), driver.Ptr(0), aligned(c)
+	if parts = max(ceil(k, span), 1); parts > 1 {
+		part, vecC = q.temporary(4*m*n*parts), n%4 == 0
 	}
-	span := ceil(k, parts)
-	parts = ceil(k, span)
-	part := q.temporary(4 * m * n * parts)
-	l := q.with().int(m, n, k, span).row(a).int(ai, ak).row(b).int(bk, bj).ptr(part)
-	q.launch(kernel{"gemm", "gemm_part"}, dim(across, down, parts), blockThreads, l)
-	q.elements(kernel{"gemm", "gemm_join"}, m*n, q.with().int(m, n, parts).ptr(part).f32(alpha, beta).mat(c))
+	l := q.with().int(m, n, k, span).f32(alpha).row(a).int(ai, ak).row(b).int(bk, bj).f32(beta).mat(c).ptr(part)
+	q.launch(kernel{"gemm", t.name}, dim(ceil(m, t.m)*ceil(n, t.n), parts), t.threads, l.flag(aligned(a)).flag(aligned(b)).flag(vecC))
+	if parts > 1 {
+		q.elements(kernel{"gemm", "gemm_join"}, m*n, q.with().int(m, n, parts).ptr(part).f32(alpha, beta).mat(c))
+	}
 }
 
 // hubBlocks look for rows with many entries; hubThreads make each of those.
@@ -90,7 +162,7 @@ func (q *Queue) SpMM(alpha float32, a *tensor.CSR, x tensor.Tensor, beta float32
 	}
 	vec := aligned(x, y)
 	l := q.with().int(a.Rows, x.Cols, group).f32(alpha).row(a.Indptr, a.Indices, a.Values).mat(x).flag(beta != 0).mat(y).flag(vec)
-	q.launch(kernel{"spmm", "spmm"}, dim(ceil(a.Rows, blockThreads>>group), ceil(x.Cols, 4<<group), 1), blockThreads, l)
+	q.launch(kernel{"spmm", "spmm"}, dim(ceil(a.Rows, blockThreads>>group), ceil(x.Cols, 4<<group)), blockThreads, l)
 	l = q.with().int(a.Rows, x.Cols).f32(alpha).row(a.Indptr, a.Indices, a.Values).mat(x).flag(beta != 0).mat(y).flag(vec)
-	q.launch(kernel{"spmm", "spmm_hubs"}, dim(min(a.Rows, hubBlocks), ceil(x.Cols, 128), 1), hubThreads, l)
+	q.launch(kernel{"spmm", "spmm_hubs"}, dim(min(a.Rows, hubBlocks), ceil(x.Cols, 128)), hubThreads, l)
 }

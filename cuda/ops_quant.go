@@ -16,11 +16,13 @@ func (q *Queue) Quantize(h tensor.Quant, bias, x, signs, codes, stats tensor.Ten
 	if !q.ready(bias, x, signs, codes, stats) || x.Rows == 0 || x.Cols == 0 {
 		return
 	}
-	if signs.Present() {
-		q.elements(kernel{"quant", "quant_signs"}, x.Rows*tensor.SignBytes(x.Cols), q.with().int(x.Rows, x.Cols).row(bias).mat(x, signs))
-	}
-	if !codes.Present() {
+	e := encoding{h, signs, codes, stats}
+	if e.inRegisters(x.Rows, x.Cols) {
+		q.encodeRows(bias, x, e)
 		return
+	}
+	if signs.Present() {
+		q.encodeRows(bias, x, encoding{quant: h, signs: signs})
 	}
 	groups, width := h.Groups(x.Rows, x.Cols)
 	l := q.with().int(groups, width, x.Rows*x.Cols, x.Cols, h.Bits).u64(keyOf(h.Key)).flag(signs.Present()).flag(h.Act == tensor.ReLU)
@@ -35,6 +37,10 @@ func (q *Queue) Dequantize(h tensor.Quant, bias, signs, codes, stats, x tensor.T
 		return
 	}
 	_, width := h.Groups(x.Rows, x.Cols)
+	if !codes.Present() || x.Cols%width == 0 {
+		q.writeRows(&made{of: [4]tensor.Tensor{bias, signs, codes, stats}, quant: h, coded: true}, 0, x)
+		return
+	}
 	l := q.with().int(x.Rows*x.Cols, x.Cols, width, h.Bits).row(codes).stats(stats)
 	q.elements(kernel{"quant", "dequantize"}, x.Rows*x.Cols, l.row(bias).mat(signs, x))
 }

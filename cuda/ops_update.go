@@ -19,8 +19,8 @@ func (q *Queue) SumSquares(x, out tensor.Tensor) {
 	blocks := ceil(x.Rows*x.Cols, squaresPerBlock)
 	part := q.temporary(8 * blocks)
 	l := q.with().int(x.Rows, x.Cols).mat(x).int(squaresPerBlock).ptr(part)
-	q.launch(kernel{"reduce", "sum_squares"}, dim(blocks, 1, 1), blockThreads, l)
-	q.launch(kernel{"reduce", "sum_rows"}, dim(1, 1, 1), blockThreads, q.with().int(blocks).ptr(part).flag(true).row(out))
+	q.launch(kernel{"reduce", "sum_squares"}, dim(blocks, 1), blockThreads, l)
+	q.launch(kernel{"reduce", "sum_rows"}, dim(1, 1), blockThreads, q.with().int(blocks).ptr(part).flag(true).row(out))
 }
 
 // bound returns what gradients are clamped to.

@@ -176,6 +176,7 @@ func (q *Queue) libraryGemm(transA, transB bool, alpha float32, a, b tensor.Tens
 		p.Elements = driver.BrainElement
 		q.toBrain(p, a, b)
 	}
+	q.settle()
 	switch {
 	case q.err != nil:
 	case q.recorder.open && q.b.profile == nil:

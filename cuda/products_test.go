@@ -26,8 +26,8 @@ func libraryBackend(t testing.TB, drv *fake.Driver, mode tensor.Matmul) *Backend
 	return b
 }
 
-// operands are matrices of a product on a rig, as views of wider ones where their columns are odd.
-func operands(r *rig, rnd *rand.Rand, transA, transB bool, m, n, k int) (a, b, c tensor.Tensor) {
+// factors are matrices of a product on a rig, as views of wider ones where their columns are odd.
+func factors(r *rig, rnd *rand.Rand, transA, transB bool, m, n, k int) (a, b, c tensor.Tensor) {
 	matrix := func(rows, cols int) tensor.Tensor { return put(r, tensor.F32, rows, cols, normals(rnd, rows*cols)) }
 	turned := func(transposed bool, rows, cols int) tensor.Tensor {
 		if transposed {
@@ -48,8 +48,8 @@ func TestLibraryProducts(t *testing.T) {
 				for v := range 8 {
 					transA, transB, beta := v&1 != 0, v&2 != 0, float32(v>>2)/2
 					m, n, k := s[0], s[1], s[2]
-					a, b, c := operands(r, rand.New(rand.NewPCG(1, uint64(v))), transA, transB, m, n, k)
-					ha, hb, hc := operands(host, rand.New(rand.NewPCG(1, uint64(v))), transA, transB, m, n, k)
+					a, b, c := factors(r, rand.New(rand.NewPCG(1, uint64(v))), transA, transB, m, n, k)
+					ha, hb, hc := factors(host, rand.New(rand.NewPCG(1, uint64(v))), transA, transB, m, n, k)
 					r.q.Gemm(transA, transB, 0.5, a, b, beta, c)
 					host.q.Gemm(transA, transB, 0.5, ha, hb, beta, hc)
 					got, want := f32s(r, c), f32s(host, hc)

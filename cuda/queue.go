@@ -33,6 +33,7 @@ type Queue struct {
 	multiplier multiplier
 	marking    marking
 	recorder   recorder
+	pass       rowPass       // what later operations may join
 	held       tensor.Tensor // if present, updates do nothing where it is not 0
 	group      *group        // whose exchanges are among its work; nil: none
 	place      int           // in group
@@ -41,6 +42,9 @@ type Queue struct {
 	// stream has passed its users.
 	scratch block
 	asked   int64 // the most that an operation wanted
+	under   int64 // of it, what the operation at hand has lent to itself
+	lent    memory
+	piece   int // bytes of rows that a product makes at a time
 	retired []block
 
 	// What kernels found wrong with data: common.cuh's report. checks is set if any of them
@@ -60,7 +64,7 @@ type block struct {
 const faultBytes = 12
 
 func newQueue(b *Backend) (*Queue, error) {
-	q := &Queue{b: b, dev: b.dev}
+	q := &Queue{b: b, dev: b.dev, piece: madeBytes}
 	err := q.open()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cuda: new queue: %w", b.explain(err)), q.Close())
@@ -112,7 +116,7 @@ func (q *Queue) ready(ts ...tensor.Tensor) bool {
 
 // args are the arguments of a launch, kept because the driver's interface would make them escape.
 type args struct {
-	v [40]uint64
+	v [64]uint64
 	n int
 }
 
@@ -188,7 +192,7 @@ func (a *args) edgeDrop(d tensor.EdgeDrop) *args {
 
 // launch gives a kernel to the stream.
 func (q *Queue) launch(k kernel, grid driver.Dim3, threads int, a *args) {
-	if q.err != nil {
+	if q.settle(); q.err != nil {
 		return
 	}
 	if grid.Y > maxBlocks || grid.Z > maxBlocks {
@@ -219,12 +223,12 @@ func (q *Queue) launch(k kernel, grid driver.Dim3, threads int, a *args) {
 // ceil returns how many blocks of size b cover n.
 func ceil(n, b int) int { return (n + b - 1) / b }
 
-func dim(x, y, z int) driver.Dim3 { return driver.Dim3{X: uint32(x), Y: uint32(y), Z: uint32(z)} }
+func dim(x, y int) driver.Dim3 { return driver.Dim3{X: uint32(x), Y: uint32(y), Z: 1} }
 
 // elements launches a kernel of one thread for each of n work items, if there are any.
 func (q *Queue) elements(k kernel, n int, a *args) {
 	if n > 0 {
-		q.launch(k, dim(ceil(n, blockThreads), 1, 1), blockThreads, a)
+		q.launch(k, dim(ceil(n, blockThreads), 1), blockThreads, a)
 	}
 }
 
@@ -234,7 +238,7 @@ func (q *Queue) quads(k kernel, rows, cols int, a *args) { q.elements(k, rows*ce
 // rows launches a kernel of one warp for each row, if there are any.
 func (q *Queue) rows(k kernel, n int, a *args) {
 	if n > 0 {
-		q.launch(k, dim(ceil(n, blockRows), 1, 1), blockThreads, a)
+		q.launch(k, dim(ceil(n, blockRows), 1), blockThreads, a)
 	}
 }
 
@@ -243,8 +247,9 @@ func (q *Queue) temporary(bytes int) driver.Ptr {
 	if q.err != nil {
 		return 0
 	}
-	q.asked = max(q.asked, int64(bytes))
-	if n := int64(bytes); n > q.scratch.size {
+	n := int64(bytes) + q.under
+	q.asked = max(q.asked, n)
+	if n > q.scratch.size {
 		n = max(n, 2*q.scratch.size, 1<<16)
 		p, err := q.b.take(n)
 		if err != nil {
@@ -256,7 +261,7 @@ func (q *Queue) temporary(bytes int) driver.Ptr {
 		}
 		q.scratch = block{p, n}
 	}
-	return q.scratch.at
+	return q.scratch.at + driver.Ptr(q.under)
 }
 
 // Upload copies src to dst.

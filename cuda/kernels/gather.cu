@@ -1,4 +1,4 @@
-// Rows by number: dst[i] = drop(src[idx[i]]). A warp copies a row.
+// Rows by number: dst[i] = drop(src[idx[i]]). A warp copies a row. To dropout the first is row number from.
 #include "common.cuh"
 
 DEVICE i64 sourceRow(const int *idx, i64 strideIdx, int i, int srcRows, int lane, int *fault, int op) {
@@ -8,7 +8,7 @@ DEVICE i64 sourceRow(const int *idx, i64 strideIdx, int i, int srcRows, int lane
   return -1;
 }
 
-KERNEL gather_words(int rows, int cols, const float *src, i64 strideSrc, int srcRows, const int *idx, i64 strideIdx, float *dst,
+KERNEL gather_words(int rows, int cols, i64 from, const float *src, i64 strideSrc, int srcRows, const int *idx, i64 strideIdx, float *dst,
                     i64 strideDst, u64 key, u64 threshold, float factor, int col, int width, int vec, int *fault, int op) {
   int lane = threadIdx.x & 31, i = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
   if (i >= rows) return;
@@ -18,7 +18,7 @@ KERNEL gather_words(int rows, int cols, const float *src, i64 strideSrc, int src
   for (int j = lane * 4; j < cols; j += 128) {
     float v[4];
     load4(src + k * strideSrc, j, cols, vec, v);
-    dropFour(d, i, j, v);
+    dropFour(d, from + i, j, v);
     store4(dst + (i64)i * strideDst, j, cols, vec, v);
   }
 }
@@ -34,7 +34,7 @@ DEVICE float halfOf(u32 h) {
 
 // Rows of float16, as float. Four elements are two words where vec says that rows begin at a multiple of 8
 // bytes; dst's rows then begin at one of 16.
-KERNEL gather_half(int rows, int cols, const unsigned short *src, i64 strideSrc, int srcRows, const int *idx, i64 strideIdx, float *dst,
+KERNEL gather_half(int rows, int cols, i64 from, const unsigned short *src, i64 strideSrc, int srcRows, const int *idx, i64 strideIdx, float *dst,
                    i64 strideDst, u64 key, u64 threshold, float factor, int col, int width, int vec, int *fault, int op) {
   int lane = threadIdx.x & 31, i = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
   if (i >= rows) return;
@@ -51,7 +51,7 @@ KERNEL gather_half(int rows, int cols, const unsigned short *src, i64 strideSrc,
 #pragma unroll
       for (int t = 0; t < 4; t++) v[t] = j + t < cols ? halfOf(row[j + t]) : 0.f;
     }
-    dropFour(d, i, j, v);
+    dropFour(d, from + i, j, v);
     store4(dst + (i64)i * strideDst, j, cols, vec, v);
   }
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,10 +15,7 @@ import (
 )
 
 func TestPTXIsOfItsSource(t *testing.T) {
-	common, err := os.ReadFile("common.cuh")
-	if err != nil {
-		t.Fatal(err)
-	}
+	include := regexp.MustCompile(`(?m)^#include "(\w+\.cuh)"`)
 	sources, _ := filepath.Glob("*.cu")
 	var names []string
 	for _, source := range sources {
@@ -27,7 +25,15 @@ func TestPTXIsOfItsSource(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sum := sha256.Sum256(append(slices.Clone(common), text...))
+		var all []byte
+		for _, header := range include.FindAllSubmatch(text, -1) {
+			h, err := os.ReadFile(string(header[1]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, h...)
+		}
+		sum := sha256.Sum256(append(all, text...))
 		want := "// sources sha256 " + hex.EncodeToString(sum[:])
 		if got, _, _ := strings.Cut(PTX(name), "\n"); got != want {
 			t.Errorf("%s.ptx begins with %q, want %q: its sources have changed, run 'make ptx'", name, got, want)

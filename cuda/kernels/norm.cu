@@ -1,5 +1,7 @@
-// Bias, activation and GraphSAINT's row norm with dropout, forward and backward. A warp does a row.
+// Bias, activation and GraphSAINT's row norm with dropout, forward and backward, for rows of any width, in memory
+// or in codes. A warp does a row. Narrow rows are rows.cu's.
 #include "common.cuh"
+#include "codes.cuh"
 
 #define NORM_EPS 1e-9f
 
@@ -13,8 +15,9 @@ DEVICE Row rowOf() {
 }
 
 // a = act(x + bias) for 4 columns; columns behind cols give act(0).
-DEVICE void activated(int act, const float *x, const float *bias, int j, int cols, bool vec, float *a) {
-  load4(x, j, cols, vec, a);
+template <class S>
+DEVICE void activated(int act, const S &src, i64 i, const float *bias, int j, int cols, float *a) {
+  four(src, i, j, cols, a);
   if (bias) {
     float b[4];
     load4(bias, j, cols, false, b);
@@ -26,19 +29,17 @@ DEVICE void activated(int act, const float *x, const float *bias, int j, int col
 }
 
 // y = drop((a-mean)*rstd*scale + offset), a = act(x + bias); without scale y = drop(a).
-KERNEL bias_act_norm(int rows, int cols, int act, const float *bias, const float *scale, const float *offset, const float *x, i64 strideX,
-                     float *y, i64 strideY, float *mean, i64 strideMean, float *rstd, i64 strideRstd, u64 key, u64 threshold, float factor,
-                     int col, int width, int vec) {
+template <class S>
+DEVICE void forward(int rows, int cols, int act, const float *bias, const float *scale, const float *offset, const S &src, float *y, i64 strideY,
+                    float *mean, i64 strideMean, float *rstd, i64 strideRstd, const Drop &drop, int vec) {
   Row r = rowOf();
   if (r.i >= rows) return;
-  const float *in = x + (i64)r.i * strideX;
   float *out = y + (i64)r.i * strideY, m = 0.f, f = 1.f;
-  Drop drop = {key, threshold, factor, col, width};
   if (scale) {
     float sum = 0.f;
     for (int j = r.lane * 4; j < cols; j += 128) {
       float a[4];
-      activated(act, in, bias, j, cols, vec, a);
+      activated(act, src, r.i, bias, j, cols, a);
 #pragma unroll
       for (int k = 0; k < 4; k++) sum += j + k < cols ? a[k] : 0.f;
     }
@@ -46,7 +47,7 @@ KERNEL bias_act_norm(int rows, int cols, int act, const float *bias, const float
     float squares = 0.f;
     for (int j = r.lane * 4; j < cols; j += 128) {
       float a[4];
-      activated(act, in, bias, j, cols, vec, a);
+      activated(act, src, r.i, bias, j, cols, a);
 #pragma unroll
       for (int k = 0; k < 4; k++) {
         float d = j + k < cols ? a[k] - m : 0.f;
@@ -61,7 +62,7 @@ KERNEL bias_act_norm(int rows, int cols, int act, const float *bias, const float
   }
   for (int j = r.lane * 4; j < cols; j += 128) {
     float a[4];
-    activated(act, in, bias, j, cols, vec, a);
+    activated(act, src, r.i, bias, j, cols, a);
     if (scale) {
       float s[4], o[4];
       load4(scale, j, cols, false, s);
@@ -74,6 +75,19 @@ KERNEL bias_act_norm(int rows, int cols, int act, const float *bias, const float
   }
 }
 
+#define FORWARD(name, PARAMS, SOURCE)                                                                                              \
+  KERNEL name(int rows, int cols, int act, const float *bias, const float *scale, const float *offset, PARAMS, float *y, i64 strideY, \
+              float *mean, i64 strideMean, float *rstd, i64 strideRstd, u64 key, u64 threshold, float factor, int col, int width,     \
+              int vec) {                                                                                                              \
+    Drop drop = {key, threshold, factor, col, width};                                                                                 \
+    SOURCE;                                                                                                                           \
+    forward(rows, cols, act, bias, scale, offset, src, y, strideY, mean, strideMean, rstd, strideRstd, drop, vec);                    \
+  }
+#define PLAIN_PARAMS const float *x, i64 strideX
+#define COMMA ,
+FORWARD(bias_act_norm, PLAIN_PARAMS, Plain src = {x COMMA strideX COMMA vec})
+FORWARD(bias_act_norm_coded, CODED_PARAMS, Coded src = CODED)
+
 // da for 4 columns of a row: the dropped gradient, and with a norm g = it times scale.
 DEVICE void gradient(const Drop &drop, const float *dy, i64 i, int j, int cols, bool vec, float *d) {
   load4(dy, j, cols, vec, d);
@@ -84,21 +98,20 @@ DEVICE void gradient(const Drop &drop, const float *dy, i64 i, int j, int cols, 
 }
 
 // dx of bias_act_norm. dx may be dy: a lane writes only what it alone has read.
-KERNEL bias_act_norm_back(int rows, int cols, int act, const float *bias, const float *scale, const float *mean, i64 strideMean,
-                          const float *rstd, i64 strideRstd, const float *x, i64 strideX, const float *dy, i64 strideDY, float *dx,
-                          i64 strideDX, u64 key, u64 threshold, float factor, int col, int width, int vec) {
+template <class S>
+DEVICE void backward(int rows, int cols, int act, const float *bias, const float *scale, const float *mean, i64 strideMean, const float *rstd,
+                     i64 strideRstd, const S &src, const float *dy, i64 strideDY, float *dx, i64 strideDX, const Drop &drop, int vec) {
   Row r = rowOf();
   if (r.i >= rows) return;
-  const float *in = x + (i64)r.i * strideX, *grad = dy + (i64)r.i * strideDY;
+  const float *grad = dy + (i64)r.i * strideDY;
   float *out = dx + (i64)r.i * strideDX, m = 0.f, f = 0.f, meanG = 0.f, meanGX = 0.f;
-  Drop drop = {key, threshold, factor, col, width};
   if (scale) {
     m = mean[(i64)r.i * strideMean];
     f = rstd[(i64)r.i * strideRstd];
     float sumG = 0.f, sumGX = 0.f;
     for (int j = r.lane * 4; j < cols; j += 128) {
       float a[4], d[4], s[4];
-      activated(act, in, bias, j, cols, vec, a);
+      activated(act, src, r.i, bias, j, cols, a);
       gradient(drop, grad, r.i, j, cols, vec, d);
       load4(scale, j, cols, false, s);
 #pragma unroll
@@ -113,7 +126,7 @@ KERNEL bias_act_norm_back(int rows, int cols, int act, const float *bias, const 
   }
   for (int j = r.lane * 4; j < cols; j += 128) {
     float a[4], b[4], d[4], s[4];
-    load4(in, j, cols, vec, a);
+    four(src, r.i, j, cols, a);
     gradient(drop, grad, r.i, j, cols, vec, d);
     if (bias) load4(bias, j, cols, false, b);
     if (scale) load4(scale, j, cols, false, s);
@@ -127,37 +140,57 @@ KERNEL bias_act_norm_back(int rows, int cols, int act, const float *bias, const 
   }
 }
 
-// Sums over blocks of rows of each column, part[block][which][column]: of dscale (0) and doffset (1).
-// A block has 32 columns and 8 threads for each, which take every eighth row and add in their order.
-KERNEL norm_column_sums(int rows, int cols, int act, const float *bias, const float *mean, i64 strideMean, const float *rstd,
-                        i64 strideRstd, const float *x, i64 strideX, const float *dy, i64 strideDY, u64 key, u64 threshold, float factor,
-                        int col, int width, int rowsPerBlock, float *part) {
-  __shared__ float sums[2][8][32];
-  int c = threadIdx.x & 31, lane = threadIdx.x >> 5, j = blockIdx.x * 32 + c;
-  int lo = blockIdx.y * rowsPerBlock, hi = min(lo + rowsPerBlock, rows);
-  float sumScale = 0.f, sumOffset = 0.f;
-  if (j < cols) {
-    float b = bias ? bias[j] : 0.f;
-    for (int i = lo + lane; i < hi; i += 8) {
-      float d = dy[(i64)i * strideDY + j];
-      if (threshold) {
-        u64 word = (u64)i * (u64)width + (u64)(col + j);
-        u32 w[4];
-        philox(key, word >> 2, w);
-        u32 v = (word & 3) == 0 ? w[0] : (word & 3) == 1 ? w[1] : (word & 3) == 2 ? w[2] : w[3];
-        d = (u64)v >= threshold ? d * factor : 0.f;
-      }
-      float a = activate(act, x[(i64)i * strideX + j] + b);
-      sumOffset += d;
-      sumScale = fmaf(d, (a - mean[(i64)i * strideMean]) * rstd[(i64)i * strideRstd], sumScale);
-    }
+#define BACKWARD(name, PARAMS, SOURCE)                                                                                                    \
+  KERNEL name(int rows, int cols, int act, const float *bias, const float *scale, const float *mean, i64 strideMean, const float *rstd,   \
+              i64 strideRstd, PARAMS, const float *dy, i64 strideDY, float *dx, i64 strideDX, u64 key, u64 threshold, float factor,       \
+              int col, int width, int vec) {                                                                                              \
+    Drop drop = {key, threshold, factor, col, width};                                                                                     \
+    SOURCE;                                                                                                                               \
+    backward(rows, cols, act, bias, scale, mean, strideMean, rstd, strideRstd, src, dy, strideDY, dx, strideDX, drop, vec);               \
   }
-  sums[0][lane][c] = sumScale;
-  sums[1][lane][c] = sumOffset;
+BACKWARD(bias_act_norm_back, PLAIN_PARAMS, Plain src = {x COMMA strideX COMMA vec})
+BACKWARD(bias_act_norm_back_coded, CODED_PARAMS, Coded src = CODED)
+
+// Sums over blocks of rows of each column, part[block][which][column]: of dscale (0) and doffset (1). A block has
+// 128 columns and 8 warps, which take every eighth row and whose sums are added in their order.
+template <class S>
+DEVICE void columnSums(int rows, int cols, int act, const float *bias, const float *mean, i64 strideMean, const float *rstd, i64 strideRstd,
+                       const S &src, const float *dy, i64 strideDY, const Drop &drop, int vec, int perBlock, float *part) {
+  __shared__ float sums[2][8][128];
+  int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, j = blockIdx.x * 128 + lane * 4;
+  int lo = blockIdx.y * perBlock, hi = min(lo + perBlock, rows);
+  float acc[2][4] = {};
+  if (j < cols)
+    for (int i = lo + warp; i < hi; i += 8) {
+      float a[4], d[4], m = mean[(i64)i * strideMean], f = rstd[(i64)i * strideRstd];
+      activated(act, src, i, bias, j, cols, a);
+      gradient(drop, dy + (i64)i * strideDY, i, j, cols, vec, d);
+#pragma unroll
+      for (int k = 0; k < 4; k++) {
+        acc[0][k] = fmaf(d[k], (a[k] - m) * f, acc[0][k]);
+        acc[1][k] += d[k];
+      }
+    }
+#pragma unroll
+  for (int w = 0; w < 2; w++)
+#pragma unroll
+    for (int k = 0; k < 4; k++) sums[w][warp][lane * 4 + k] = acc[w][k];
   __syncthreads();
-  if (lane < 2 && j < cols) {
+  int which = threadIdx.x >> 7, c = threadIdx.x & 127;
+  if (blockIdx.x * 128 + c < cols) {
     float total = 0.f;
-    for (int k = 0; k < 8; k++) total += sums[lane][k][c];
-    part[((i64)blockIdx.y * 2 + lane) * cols + j] = total;
+    for (int k = 0; k < 8; k++) total += sums[which][k][c];
+    part[((i64)blockIdx.y * 2 + which) * cols + blockIdx.x * 128 + c] = total;
   }
 }
+
+#define COLUMN_SUMS(name, PARAMS, SOURCE)                                                                                                \
+  KERNEL name(int rows, int cols, int act, const float *bias, const float *mean, i64 strideMean, const float *rstd, i64 strideRstd,      \
+              PARAMS, const float *dy, i64 strideDY, u64 key, u64 threshold, float factor, int col, int width, int vec, int perBlock,    \
+              float *part) {                                                                                                             \
+    Drop drop = {key, threshold, factor, col, width};                                                                                    \
+    SOURCE;                                                                                                                              \
+    columnSums(rows, cols, act, bias, mean, strideMean, rstd, strideRstd, src, dy, strideDY, drop, vec, perBlock, part);                 \
+  }
+COLUMN_SUMS(norm_column_sums, PLAIN_PARAMS, Plain src = {x COMMA strideX COMMA vec})
+COLUMN_SUMS(norm_column_sums_coded, CODED_PARAMS, Coded src = CODED)

@@ -18,7 +18,7 @@ import sys
 import tempfile
 
 KERNELS = pathlib.Path(__file__).resolve().parents[2] / "cuda" / "kernels"
-COMMON = "common.cuh"
+INCLUDE = re.compile(r'^#include "(\w+\.cuh)"', re.M)
 # Turing is the oldest that CUDA 13 still knows; drivers compile the PTX for what they have.
 TARGET = "compute_75"
 OPTIONS = [f"--gpu-architecture={TARGET}", "--std=c++17", "--fmad=false", "--device-as-default-execution-space"]
@@ -83,12 +83,13 @@ def tidy(ptx):
 
 def build():
     compiler = Compiler()
-    common = (KERNELS / COMMON).read_text()
+    headers = {path.name: path.read_text() for path in sorted(KERNELS.glob("*.cuh"))}
     files = {}
     for path in sorted(KERNELS.glob("*.cu")):
         source = path.read_text()
-        digest = hashlib.sha256((common + source).encode()).hexdigest()
-        ptx = tidy(compiler.compile(source, path.name, {COMMON: common}))
+        used = "".join(headers[name] for name in INCLUDE.findall(source))
+        digest = hashlib.sha256((used + source).encode()).hexdigest()
+        ptx = tidy(compiler.compile(source, path.name, headers))
         files[path.with_suffix(".ptx").name] = f"// sources sha256 {digest}\n{ptx}"
     files["resources.txt"] = resources(files)
     return files

@@ -157,6 +157,16 @@ func logic(all map[string]operation) {
 		}
 		return r
 	}}
+	for _, mode := range []string{"wrap", "clamp"} {
+		count := func(n uint64) uint64 {
+			if mode == "wrap" {
+				return n & 31
+			}
+			return min(n&mask(32), 32)
+		}
+		all["shf.r."+mode+".b32"] = operation{operands: 3, three: func(a, b, n uint64) uint64 { return (b<<32 | a&mask(32)) >> count(n) & mask(32) }}
+		all["shf.l."+mode+".b32"] = operation{operands: 3, three: func(a, b, n uint64) uint64 { return (b<<32 | a&mask(32)) << count(n) >> 32 & mask(32) }}
+	}
 	all["prmt.b32"] = operation{operands: 3, three: func(a, b, c uint64) uint64 {
 		both, r := a&0xffffffff|b<<32, uint64(0)
 		for i := range 4 {

@@ -64,6 +64,9 @@ func moveOf(parts []string) (operation, bool) {
 		if parts[0] == "cvta" && !strings.Contains(strings.Join(parts, "."), "global") {
 			return operation{}, false
 		}
+		if parts[len(parts)-1] == "pred" {
+			return operation{operands: 1, one: func(a uint64) uint64 { return min(a, 1) }}, true // true may be written -1
+		}
 		return operation{operands: 1, one: func(a uint64) uint64 { return a }}, true
 	}
 }
