@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -132,6 +133,9 @@ func (l *commandLine) flag(arg string, rest []string) (used int, err error) {
 	}
 	if want := checkValue(f, value); want != "" {
 		return 0, usagef("--%s is %q, want %s", name, value, want)
+	}
+	if given := "--gpu="; name == "gpu" && slices.ContainsFunc(l.flags, func(f string) bool { return strings.HasPrefix(f, given) }) {
+		return 0, usagef("--gpu is given twice; several GPUs are joined by commas: --gpu 0,1")
 	}
 	l.flags = append(l.flags, "--"+name+"="+value)
 	return used, nil

@@ -66,7 +66,7 @@ func newBenchKind(e *env, name, usage string, kinds []benchKind) *cli.Command {
 			"multiply-adds on registers and reads of memory, measured in the same process. docs/bench/README.md explains the figures.",
 		Flags: append(append(benchFlags(), activationFlags()[:2]...),
 			&cli.StringFlag{Name: "shapes", Usage: "dense products `MxNxK,...` instead of those of the presets' layers"},
-			&cli.StringFlag{Name: "gpu", Usage: "measure gemm, ops, spmm, step and eval on GPU `N` instead of the CPU"},
+			&cli.StringFlag{Name: "gpu", Usage: "measure gemm, ops, spmm, step and eval on GPU `N` instead of the CPU", DefaultText: "-1, the CPU"},
 			matmulFlag(),
 			&cli.StringFlag{Name: "markdown", Usage: "also write the table to `FILE`, or below a folder under the machine's name"}),
 		Action: func(c *cli.Context) error {
@@ -83,7 +83,11 @@ func newBenchKind(e *env, name, usage string, kinds []benchKind) *cli.Command {
 					return usagef("%s", strings.Replace(err.Error(), "--out", "--markdown", 1))
 				}
 			}
-			if c.IsSet("gpu") {
+			gpu, err := oneGPU(c)
+			switch {
+			case err != nil:
+				return err
+			case gpu >= 0:
 				return runGPUBench(c, o, e, kinds)
 			}
 			return runBench(c.Context, o, e, kinds)

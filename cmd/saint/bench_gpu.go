@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -35,7 +34,8 @@ type gpuBencher struct {
 type gpuLine struct {
 	Type   string             `json:"type"`
 	Device string             `json:"device"`
-	Matmul string             `json:"matmul"`
+	Matmul string             `json:"matmul"`            // the precision of dense products
+	Lib    string             `json:"library,omitempty"` // that makes them; "" are the program's own kernels
 	Copies float64            `json:"copy_bytes_per_s"`
 	Flops  map[string]float64 `json:"peak_flops"`
 	CPU    string             `json:"cpu"`
@@ -51,9 +51,6 @@ func runGPUBench(c *cli.Context, o benchOptions, e *env, kinds []benchKind) erro
 	matmul, _, err := matmulOf(c)
 	if err != nil {
 		return err
-	}
-	if gpu < 0 {
-		return usagef("--gpu is %s, want the number of a GPU; without it the CPU is measured", c.String("gpu"))
 	}
 	var run []func(*gpuBencher, context.Context) error
 	var data []func(*gpuBencher, context.Context) error
@@ -108,14 +105,15 @@ func (b *gpuBencher) open(gpu int) error {
 		return err
 	}
 	text, _ := b.gpu.Matmul()
+	library, mode := b.gpu.Multiplies()
 	l := gpuLine{
-		Type: "gpu", Device: b.gpu.Device(), Matmul: text, Copies: b.limits.CopyBytes, Flops: map[string]float64{}, CPU: cpuModel(),
+		Type: "gpu", Device: b.gpu.Device(), Matmul: mode.String(), Lib: library, Copies: b.limits.CopyBytes, Flops: map[string]float64{}, CPU: cpuModel(),
 		Date: time.Now().UTC().Format("2006-01-02"),
 	}
 	for m, f := range b.limits.Flops {
 		l.Flops[tensor.Matmul(m).String()] = f
 	}
-	b.report = &benchReport{env: b.env, machine: machineLine{CPU: back.Device(), ISA: b.matmul.String(), Threads: 1}}
+	b.report = &benchReport{env: b.env, machine: machineLine{CPU: back.Device(), ISA: mode.String(), Threads: 1}}
 	b.report.machine.head = []string{
 		fmt.Sprintf("%s; dense products %s", l.Device, text),
 		fmt.Sprintf("copies within its memory: %.0f GB/s, read and written; multiply-adds by clock and units: %.0f GFLOP/s fp32, %.0f tf32, %.0f bf16",
@@ -164,10 +162,8 @@ func (b *gpuBencher) calls(call func()) ([]float64, error) {
 
 // mostFlops are the operations a second that what multiplies could do at most.
 func (b *gpuBencher) mostFlops() float64 {
-	if text, _ := b.gpu.Matmul(); strings.HasPrefix(text, "own") {
-		return b.limits.Flops[tensor.MatmulFP32]
-	}
-	return b.limits.Flops[b.matmul]
+	_, mode := b.gpu.Multiplies()
+	return b.limits.Flops[mode]
 }
 
 // add reports an operation that moves so many bytes, or does so many operations.
@@ -213,7 +209,7 @@ func (b *gpuBencher) gemm(context.Context) error {
 			b.a.Reset()
 		}
 	}
-	return nil
+	return b.a.Close() // what steps hold is counted
 }
 
 // matrix is one of small numbers.
@@ -278,8 +274,7 @@ func (b *gpuBencher) ops(context.Context) error {
 			return err
 		}
 	}
-	b.a.Reset()
-	return nil
+	return b.a.Close()
 }
 
 // onData measures on one data set.
@@ -331,8 +326,7 @@ func (b *gpuBencher) spmmOne(what string, indptr, indices []int32, width int) er
 	bytes := float64(4*width)*float64(n+m) + 8*float64(m)
 	err := b.add(fmt.Sprintf("spmm/%s %s", b.set.label, what), fmt.Sprintf("%d rows, %d entries, %d columns; bytes as if nothing were cached", n, m, width), bytes, 0,
 		func() { b.q.SpMM(1, csr, x, 0, y) })
-	b.a.Reset()
-	return err
+	return errors.Join(err, b.a.Close())
 }
 
 // model makes one on the GPU.

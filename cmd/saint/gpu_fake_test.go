@@ -79,7 +79,10 @@ func TestFakeMatmul(t *testing.T) {
 		t.Errorf("eval --matmul tf32 tells %q", o.stderr)
 	}
 	saint(t, "eval", dir, "--gpu", "0,1").fails(t, exitUsage, "only 'saint train' uses several")
-	if o := must(t, "eval", dir, "--gpu", "-1"); !strings.Contains(o.stderr, "matmul bf16 is for GPUs") {
+	if o := must(t, "eval", dir, "--gpu", "-1"); strings.Contains(o.stderr, "matmul") {
+		t.Errorf("eval on the CPU tells %q", o.stderr)
+	}
+	if o := must(t, "eval", dir, "--gpu", "-1", "--matmul", "tf32"); !strings.Contains(o.stderr, "matmul tf32 is for GPUs") {
 		t.Errorf("eval on the CPU tells %q", o.stderr)
 	}
 }
@@ -104,6 +107,20 @@ func TestFakeGraphs(t *testing.T) {
 	}
 }
 
+// Rows in half precision that steps would need of a service are refused before anything is read or written.
+func TestFakeHalfSource(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "fake.yml")
+	if err := os.WriteFile(config, []byte(fakeConfig), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "run")
+	saint(t, "train", "--data_prefix", "synth:tiny", "--train_config", config, "--run_dir", dir, "--gpu", "0", "--feature_dtype", "f16", "--features", "host", "--source", "grpc://localhost:1").
+		fails(t, exitUsage, "comes in single precision")
+	if _, err := os.Stat(dir); err == nil {
+		t.Errorf("%s was made", dir)
+	}
+}
+
 // Benchmarks on a GPU print a line for the GPU and one for every figure.
 func TestFakeBench(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "fake.yml")
@@ -121,7 +138,7 @@ func TestFakeBench(t *testing.T) {
 		{[]string{"eval", "--preset", "tiny", "--train_config", config}, "eval/tiny"},
 	} {
 		lines := must(t, append(append([]string{"bench"}, c.args...), "--gpu", "0", "--repeats", "1", "--json")...).objects(t)
-		if lines[0]["type"] != "gpu" || lines[0]["copy_bytes_per_s"].(float64) <= 0 {
+		if lines[0]["type"] != "gpu" || lines[0]["copy_bytes_per_s"].(float64) <= 0 || lines[0]["library"] != "libcublas.so.12 12.0.0" {
 			t.Errorf("bench %v begins with %v", c.args, lines[0])
 		}
 		found := false
@@ -138,6 +155,12 @@ func TestFakeBench(t *testing.T) {
 	if text := string(readFile(t, filepath.Dir(table), filepath.Base(table))); !strings.Contains(text, "## step") || !strings.Contains(text, "launches, queued in") {
 		t.Errorf("table:\n%s", text)
 	}
+	line := must(t, "bench", "gemm", "--shapes", "16x16x16", "--matmul", "bf16", "--gpu", "0", "--repeats", "1", "--json").objects(t)[0]
+	if line["matmul"] != "bf16" {
+		t.Errorf("bench --matmul bf16 begins with %v", line)
+	}
 	saint(t, "bench", "load", "--gpu", "0").fails(t, exitUsage, "measures the CPU")
-	saint(t, "bench", "gemm", "--gpu", "-1").fails(t, exitUsage, "want the number of a GPU")
+	if line := must(t, "bench", "gemm", "--shapes", "16x16x16", "--gpu", "-1", "--repeats", "1", "--json").objects(t)[0]; line["type"] == "gpu" {
+		t.Errorf("bench --gpu -1 begins with %v, want the CPU", line)
+	}
 }

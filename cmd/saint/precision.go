@@ -47,14 +47,17 @@ func setPrecision(c *trainconfig.Config, dtype string, resumed *rundir.Dir) erro
 	default:
 		c.Params.Double = double
 	}
-	if c.Params.Double && c.System.Matmul != "" {
+	switch {
+	case !c.Params.Double:
+	case c.Params.Activations.AMP:
+		return usagef("dtype d: amp is bfloat16; leave out dtype or amp")
+	case c.Params.Activations != (trainconfig.Activations{}):
+		return usagef("dtype d: activations are compressed in single precision only; leave out dtype, or n_bits and kept_frac")
+	case c.System.Matmul != "":
 		return usagef("dtype d: matmul %s is about single precision; leave out one of them", c.System.Matmul)
 	}
 	if msg := c.CheckFeatures(); msg != "" {
 		return usagef("%s", msg)
-	}
-	if c.Params.Double && c.Params.Activations != (trainconfig.Activations{}) {
-		return usagef("dtype d: activations are compressed in single precision only; leave out dtype, or n_bits, kept_frac and amp")
 	}
 	return nil
 }

@@ -113,7 +113,9 @@ func (s *saved) open(c *cli.Context, e *env, double bool) error {
 	if s.backend, err = openPrecise(gpu, double, s.path, matmul); err != nil {
 		return err
 	}
-	tellMatmul(e, s.backend, matmul)
+	if given || !s.backend.Caps().SharedMemory { // a CPU need not answer for how a GPU was to multiply
+		tellMatmul(e, s.backend, matmul)
+	}
 	return nil
 }
 

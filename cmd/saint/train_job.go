@@ -87,6 +87,10 @@ func newJob(ctx context.Context, o trainOptions, e *env, resumed *rundir.Dir) (*
 		j.close()
 		return nil, err
 	}
+	if err := j.checkPlacement(); err != nil {
+		j.close()
+		return nil, err
+	}
 	if j.data, j.load, err = loadDataAs(ctx, e, o.DataPrefix, o.EdgeWeight, j.config.System.Half); err != nil {
 		j.close()
 		return nil, err
@@ -164,10 +168,42 @@ func (j *job) checkEpochs(resumed *rundir.Dir) error {
 	return nil
 }
 
+// checkPlacement checks --features against the device, before there is data.
+func (j *job) checkPlacement() error {
+	if j.backend.Caps().SharedMemory {
+		if j.Features != trainer.PlaceAuto {
+			j.env.log.Warn("--features is for GPUs: " + j.backend.Device() + " has them where they are")
+		}
+		return nil
+	}
+	if j.Source.URL != "" && j.config.System.Half && j.Features == trainer.PlaceHost {
+		return errHalfSource
+	}
+	return nil
+}
+
+// errHalfSource is about rows that a service would have to send in half precision.
+var errHalfSource = usagef("feature_dtype f16: what a service sends comes in single precision, and the features would not lie on the GPU; leave out feature_dtype f16, --source or --features host")
+
+// checkHalfSource finds before the run what steps would find: features that are too many for the GPU.
+func (j *job) checkHalfSource() error {
+	c := j.backend.Caps()
+	if j.Source.URL == "" || !j.config.System.Half || c.SharedMemory || j.Features == trainer.PlaceDevice {
+		return nil
+	}
+	if in, ok := formats.StoredOf(j.data.Features); !ok || in.Bytes() > c.TotalBytes/2 {
+		return errHalfSource
+	}
+	return nil
+}
+
 // check compares data with configuration and, for a resumed run, with what it began on.
 func (j *job) check(resumed *rundir.Dir) error {
 	if resumed != nil && j.data.Fingerprint != resumed.Info.Fingerprint {
 		return usagef("%s does not hold the data that the run in %s was started with; a run is resumed with its own", j.DataPrefix, resumed.Path)
+	}
+	if err := j.checkHalfSource(); err != nil {
+		return err
 	}
 	if err := trainer.CheckLabels(j.config, &j.data.Labels); err != nil {
 		return err
