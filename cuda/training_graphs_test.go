@@ -102,6 +102,36 @@ func TestTrainingGraphs(t *testing.T) {
 	}
 }
 
+// Several GPUs train by graphs as without, to the bit, whoever adds up.
+func TestTrainingGraphsTogether(t *testing.T) {
+	t.Parallel()
+	d := graph(t, false)
+	for _, collective := range []bool{true, false} {
+		if testing.Short() && !collective {
+			continue
+		}
+		run := func(setting string, order fake.Order) history {
+			c := parse(t, "dim: 4; arch: '1'; act: relu", "lr: 0.01; dropout: 0.2; accumulate: 2; sample_coverage: 2", "end: 1; sampler: rw; num_root: 6; depth: 1")
+			c.System.Graphs = setting
+			drv := fake.New(fake.Options{Workers: 1, Devices: 2, Collective: collective, Order: order, Seed: 1})
+			h, err := trainOn(t, drv, 2, trainer.Options{Data: d, Config: c, Seed: 1, Workers: 1, EvalTrainEvery: 3})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 2 {
+				if graphs, ready := drv.Graphs(i); graphs+ready != 0 {
+					t.Errorf("device %d: %d graphs and %d executable ones are left", i, graphs, ready)
+				}
+			}
+			return h
+		}
+		want, got := run("off", fake.Late), run("on", fake.Shuffled)
+		if !reflect.DeepEqual(got.losses, want.losses) || got.result.Val != want.result.Val {
+			t.Errorf("library %t: by graphs %v, %+v, without %v, %+v", collective, got.losses, got.result.Val, want.losses, want.result.Val)
+		}
+	}
+}
+
 // Wherever a call fails: a device that cannot make or run a graph trains on, and one that is lost says so.
 func TestTrainingGraphsFail(t *testing.T) {
 	d := graph(t, false)

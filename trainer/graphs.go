@@ -19,7 +19,7 @@ const (
 )
 
 // Record says whether a device that can gets what is recordable of a step as one graph from now on, and
-// returns whether it can. It changes no bits. No update may be under way.
+// returns whether it can. It changes no bits.
 func (s *Stepper) Record(on bool) bool {
 	q, ok := s.q.(tensor.Recorder)
 	if ok = ok && s.Ahead(); ok {
@@ -38,8 +38,8 @@ func (s *Stepper) Refused() error {
 
 // graphs is what a run knows of the graphs of its steps. They change no bits, so that time may decide.
 type graphs struct {
-	q     tensor.Recorder // nil: nobody asks
-	auto  bool            // the choice is open
+	of    []*Stepper // whose devices get graphs; none: nobody asks
+	auto  bool       // the choice is open
 	on    bool
 	steps int
 	took  [2][]time.Duration // of steps without and with
@@ -51,30 +51,47 @@ func (r *run) useGraphs() {
 	if mode == "" || mode == "off" {
 		return
 	}
-	q, ok := r.stepper.q.(tensor.Recorder)
-	switch {
-	case len(r.Others) > 0:
-		r.Log.Info("graphs are off: several devices train together")
-		return
-	case !ok || !r.stepper.Ahead():
-		if mode == "on" {
-			r.Log.Warn("graphs are for GPUs: " + r.Backend.Device() + " gets its work operation by operation")
+	g := graphs{auto: mode == "auto", on: mode == "on"}
+	for _, m := range r.team.members {
+		if !m.stepper.Record(g.on) {
+			if mode == "on" {
+				r.Log.Warn("graphs are for GPUs: " + m.model.Backend.Device() + " gets its work operation by operation")
+			}
+			return
 		}
-		return
+		g.of = append(g.of, m.stepper)
 	}
-	r.graphs = graphs{q: q, auto: mode == "auto", on: mode == "on"}
-	q.Record(r.graphs.on)
+	r.graphs = g
+}
+
+// record says whether the devices get graphs from now on.
+func (g *graphs) record() {
+	for _, s := range g.of {
+		s.Record(g.on)
+	}
+}
+
+// refused returns what one of the devices says against graphs.
+func (g *graphs) refused() error {
+	for _, s := range g.of {
+		if err := s.Refused(); err != nil {
+			return fmt.Errorf("%s: %w", s.model.Backend.Device(), err)
+		}
+	}
+	return nil
 }
 
 // graphed takes in how long a step took.
 func (r *run) graphed(took time.Duration) {
 	g := &r.graphs
-	if g.q == nil {
+	if len(g.of) == 0 {
 		return
 	}
-	if err := g.q.Refused(); err != nil {
+	if err := g.refused(); err != nil {
 		r.Log.Warn("the device does not take a step as one graph, its work goes there operation by operation", "error", err)
-		g.q = nil
+		g.on = false
+		g.record()
+		g.of = nil
 		return
 	}
 	if !g.auto {
@@ -101,7 +118,7 @@ func (r *run) graphed(took time.Duration) {
 		}
 		r.Log.Info(fmt.Sprintf("graphs are %s: a step takes %.3g ms with, %.3g ms without", choice, ms(with), ms(without)))
 	}
-	g.q.Record(g.on)
+	g.record()
 }
 
 func ms(d time.Duration) float64 { return d.Seconds() * 1e3 }

@@ -23,6 +23,16 @@ func (r *recorder) Record(on bool) { r.on, r.told = on, r.told+1 }
 
 func (r *recorder) Refused() error { return r.refused }
 
+// stepper returns one over the queue that can do nothing else.
+func (r *recorder) stepper() []*Stepper {
+	return []*Stepper{{q: r, ahead: &ahead{}, model: &Model{Backend: named{}}}}
+}
+
+// named is a backend that has a name.
+type named struct{ tensor.Backend }
+
+func (named) Device() string { return "gpu" }
+
 // A run that may choose takes what is faster, whatever the first steps and some odd ones take.
 func TestGraphsChosen(t *testing.T) {
 	for _, c := range []struct {
@@ -36,7 +46,7 @@ func TestGraphsChosen(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		q := &recorder{}
-		r := &run{Options: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, graphs: graphs{q: q, auto: true}}
+		r := &run{Options: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, graphs: graphs{of: q.stepper(), auto: true}}
 		for k := range 200 {
 			took := c.without
 			if q.on {
@@ -57,11 +67,11 @@ func TestGraphsChosen(t *testing.T) {
 func TestGraphsRefused(t *testing.T) {
 	var log bytes.Buffer
 	q := &recorder{refused: errors.New("not here")}
-	r := &run{Options: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, graphs: graphs{q: q, on: true}}
+	r := &run{Options: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, graphs: graphs{of: q.stepper(), on: true}}
 	for range 3 {
 		r.graphed(time.Millisecond)
 	}
-	if n := strings.Count(log.String(), "not here"); n != 1 {
-		t.Errorf("told %d times, want once: %q", n, log.String())
+	if n := strings.Count(log.String(), "gpu: not here"); n != 1 || q.on {
+		t.Errorf("told %d times, want once: %q; graphs %t", n, log.String(), q.on)
 	}
 }
