@@ -255,3 +255,39 @@ func TestGraphsAllocate(t *testing.T) {
 		t.Error(fmt.Sprint(b.count.executables.Load(), " executable graphs, want 1"))
 	}
 }
+
+// neverEnding is a device on which captures cannot be ended.
+type neverEnding struct{ driver.Device }
+
+func (neverEnding) EndCapture(driver.Stream) (driver.Graph, error) {
+	return 0, &driver.Error{Call: "cuStreamEndCapture", Code: driver.InvalidValue, Text: "not today"}
+}
+
+// A stream that stays captured is of no use: that is an error, not a refusal.
+func TestGraphsNeverEnd(t *testing.T) {
+	b, err := openOn(fake.New(fake.Options{}), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.part, b.dev = 1<<12, neverEnding{b.dev}
+	q, err := newQueue(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := b.NewArena()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := a.Alloc(tensor.F32, 4, 4)
+	q.Record(true)
+	q.recorder.begin()
+	for range 6 {
+		q.Scale(2, x)
+	}
+	if err := q.Sync(); !errors.Is(err, errCapturing) || !strings.Contains(err.Error(), "not today") {
+		t.Errorf("Sync = %v, want that the capture could not be ended", err)
+	}
+	if err := q.Close(); err == nil {
+		t.Error("Close of a queue whose stream is being captured is no error")
+	}
+}
