@@ -77,16 +77,26 @@ func (q *Queue) Gathered(src, idx tensor.Tensor, drop tensor.Drop, t *tensor.Ten
 	makeRows(idx.Rows, src.Cols, made{of: [4]tensor.Tensor{src, idx}, drop: drop}, t)
 }
 
+// width returns the columns of a group.
+func (m *made) width(cols int) int {
+	if m.quant.Group > 0 {
+		return m.quant.Group
+	}
+	return cols
+}
+
+// whole reports whether four values from a column that is a multiple of 4 are in one group and one aligned word of
+// codes, and of the bias.
+func (m *made) whole(cols int) bool {
+	bias, codes, width := m.of[0], m.of[2], m.width(cols)
+	bytes := (width*m.quant.Bits + 7) / 8
+	return cols%4 == 0 && aligned(bias) && (!codes.Present() || width%4 == 0 && bytes%4 == 0 && address(codes)%4 == 0)
+}
+
 // coded are the codes of a matrix with groups within its rows.
 func (a *args) coded(m *made, cols int) *args {
-	bias, signs, codes, stats := m.of[0], m.of[1], m.of[2], m.of[3]
-	width := cols
-	if m.quant.Group > 0 {
-		width = m.quant.Group
-	}
-	bytes := (width*m.quant.Bits + 7) / 8
-	whole := cols%4 == 0 && (!codes.Present() || width%4 == 0 && bytes%4 == 0 && address(codes)%4 == 0)
-	return a.row(codes).stats(stats).int(max(m.quant.Bits, 1), width, cols/width).flag(whole).row(bias).mat(signs)
+	width := m.width(cols)
+	return a.row(m.of[2]).stats(m.of[3]).int(max(m.quant.Bits, 1), width, cols/width).flag(m.whole(cols)).row(m.of[0]).mat(m.of[1])
 }
 
 // writeRows writes rows [from,from+x.Rows) of what m makes to x.

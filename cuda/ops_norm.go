@@ -26,7 +26,7 @@ func (q *Queue) BiasActNorm(act tensor.Act, bias, scale, offset, x tensor.Tensor
 	if !q.readyWith(x, bias, scale, offset, y, mean, rstd) || x.Rows == 0 || x.Cols == 0 {
 		return
 	}
-	if x.Cols <= mostRow && madeOf(x) == nil {
+	if madeOf(x) == nil && inRows(x.Cols, drops, bias, scale, offset, x, y) {
 		q.normRows(rowPass{norm: true, act: a, bias: bias, scale: scale, offset: offset, x: x, y: y, mean: mean, rstd: rstd, drop: drops})
 		return
 	}
@@ -101,14 +101,14 @@ func (q *Queue) BiasActNormBackward(act tensor.Act, bias, scale, mean, rstd, x, 
 	x = q.written(x)
 	defer q.restore()
 	vec := aligned(solid(x), dy, dx)
-	if x.Cols <= mostRow {
+	if m := codedOf(x); inRows(x.Cols, drops, bias, scale, solid(x), dy, dx) && (m == nil || m.whole(x.Cols)) {
 		perBlock := max(16, ceil(ceil(x.Rows, sumBlocks), 4)*4)
 		blocks, part := ceil(x.Rows, perBlock), driver.Ptr(0)
 		sums := bias.Present() || scale.Present()
 		if sums {
 			part = q.temporary(4 * 3 * x.Cols * blocks)
 		}
-		l := q.with().int(x.Rows, x.Cols, a).row(bias, scale).mat(mean, rstd).source(x).mat(dy, dx).drop(drops).flag(vec).int(perBlock).ptr(part)
+		l := q.with().int(x.Rows, x.Cols, a).row(bias, scale).mat(mean, rstd).source(x).mat(dy, dx).drop(drops).int(perBlock).ptr(part)
 		q.launch(kernel{"rows", sized(sourced("norm_rows_back", x), x.Cols)}, dim(blocks, 1), backThreads, l)
 		if sums {
 			q.addColumns(blocks, part, 3*x.Cols, x.Cols, dscale, doffset, dbias)

@@ -17,12 +17,15 @@ func (q *Queue) Quantize(h tensor.Quant, bias, x, signs, codes, stats tensor.Ten
 		return
 	}
 	e := encoding{h, signs, codes, stats}
-	if e.inRegisters(x.Rows, x.Cols) {
+	if e.inRegisters(bias, x) {
 		q.encodeRows(bias, x, e)
 		return
 	}
 	if signs.Present() {
-		q.encodeRows(bias, x, encoding{quant: h, signs: signs})
+		q.elements(kernel{"quant", "quant_signs"}, x.Rows*tensor.SignBytes(x.Cols), q.with().int(x.Rows, x.Cols).row(bias).mat(x, signs))
+	}
+	if !codes.Present() {
+		return
 	}
 	groups, width := h.Groups(x.Rows, x.Cols)
 	l := q.with().int(groups, width, x.Rows*x.Cols, x.Cols, h.Bits).u64(keyOf(h.Key)).flag(signs.Present()).flag(h.Act == tensor.ReLU)

@@ -48,9 +48,19 @@ func sameView(t, u tensor.Tensor) bool {
 	return t.Mem == u.Mem && t.Off == u.Off && t.Rows == u.Rows && t.Cols == u.Cols && (t.Stride == u.Stride || t.Rows == 1)
 }
 
+// inRows reports whether a warp can keep the rows of matrices in registers on the way: they are narrow enough, and begin,
+// as do the vectors among ts, where wide loads may.
+func inRows(cols int, drop dropout, ts ...tensor.Tensor) bool {
+	return cols <= mostRow && cols%4 == 0 && (drop.col|drop.width)%4 == 0 && aligned(ts...)
+}
+
 // inRegisters reports whether a warp can make the codes: groups are whole rows, or 64 or 128 columns, and
 // their codes fill blocks.
-func (e *encoding) inRegisters(rows, cols int) bool {
+func (e *encoding) inRegisters(bias, x tensor.Tensor) bool {
+	rows, cols := x.Rows, x.Cols
+	if cols%4 != 0 || !aligned(bias, x) {
+		return false
+	}
 	if !e.codes.Present() {
 		return true
 	}
@@ -109,7 +119,7 @@ func (q *Queue) settle() {
 	a.n = 0
 	relu := p.in.quant.Act == tensor.ReLU
 	if p.norm {
-		a.int(x.Rows, x.Cols, p.act).row(p.bias, p.scale, p.offset).mat(x, p.y, p.mean, p.rstd).drop(p.drop).flag(aligned(x, p.y))
+		a.int(x.Rows, x.Cols, p.act).row(p.bias, p.scale, p.offset).mat(x, p.y, p.mean, p.rstd).drop(p.drop)
 		a.mat(p.in.signs).flag(relu).encoding(&p.in, x.Rows, x.Cols).mat(p.out.signs).encoding(&p.out, x.Rows, x.Cols)
 		q.rows(kernel{"rows", sized("norm_rows", x.Cols)}, x.Rows, a)
 		return
@@ -121,6 +131,6 @@ func (q *Queue) settle() {
 	case p.in.codes.Present() && width == x.Cols && x.Cols > 512:
 		name, cols = "quantize_rows_8", mostCoded
 	}
-	a.int(x.Rows, x.Cols).row(p.bias).mat(x).flag(aligned(x)).mat(p.in.signs).flag(relu).encoding(&p.in, x.Rows, x.Cols)
+	a.int(x.Rows, x.Cols).row(p.bias).mat(x).mat(p.in.signs).flag(relu).encoding(&p.in, x.Rows, x.Cols)
 	q.rows(kernel{"rows", name}, x.Rows*ceil(x.Cols, cols), a)
 }

@@ -30,7 +30,8 @@ DEVICE float restored(float v, float b, bool on) {
 }
 
 // Coded is a matrix of codes whose groups do not cross rows: perRow of them, of width values. Without codes
-// it is 0. whole says that four values from a column that is a multiple of 4 share a group and an aligned word of codes.
+// it is 0. whole says that four values from a column that is a multiple of 4 share a group, an aligned word of codes and an aligned
+// part of the bias.
 struct Coded {
   const u8 *codes;
   const float *stats;
@@ -72,13 +73,8 @@ DEVICE float decode(const Coded &c, i64 row, int j) {
   return v;
 }
 
-// decodeFour writes the values in columns j to j+3 of a row, j a multiple of 4; those behind cols are 0.
-DEVICE void decodeFour(const Coded &c, i64 row, int j, int cols, float *v) {
-  if (!c.whole) {
-#pragma unroll
-    for (int k = 0; k < 4; k++) v[k] = j + k < cols ? decode(c, row, j + k) : 0.f;
-    return;
-  }
+// decodeWhole is decodeFour for a matrix that is whole.
+DEVICE void decodeWhole(const Coded &c, i64 row, int j, int cols, float *v) {
 #pragma unroll
   for (int k = 0; k < 4; k++) v[k] = 0.f;
   if (j >= cols) return;
@@ -95,9 +91,19 @@ DEVICE void decodeFour(const Coded &c, i64 row, int j, int cols, float *v) {
   if (!c.signs) return;
   u32 on = (u32)c.signs[row * c.strideSigns + j / 8] >> (j & 4);
   float b[4] = {0.f, 0.f, 0.f, 0.f};
-  if (c.bias) load4(c.bias, j, cols, false, b);
+  if (c.bias) load4(c.bias, j, j + 4, true, b);
 #pragma unroll
   for (int k = 0; k < 4; k++) v[k] = restored(v[k], b[k], on >> k & 1);
+}
+
+// decodeFour writes the values in columns j to j+3 of a row, j a multiple of 4; those behind cols are 0.
+DEVICE void decodeFour(const Coded &c, i64 row, int j, int cols, float *v) {
+  if (c.whole) {
+    decodeWhole(c, row, j, cols, v);
+    return;
+  }
+#pragma unroll
+  for (int k = 0; k < 4; k++) v[k] = j + k < cols ? decode(c, row, j + k) : 0.f;
 }
 
 // What operations read four columns at a time, or one: memory, or codes.
@@ -145,11 +151,9 @@ DEVICE void encodeStats(const Codes &c, i64 g, float least, float most, bool wri
   *inv = step == 0.f ? 0.f : fminf(__fdiv_rn(65536.f, step), 3.402823466e38f);
 }
 
-// encode returns the code of v; noise has 16 bits.
-DEVICE u32 encode(float v, float zero, float inv, u32 limit, u32 noise) {
-  float d = __fmul_rn(__fsub_rn(v, zero), inv);
-  u32 t = d != d ? limit : min((u32)__float2int_rn(d), limit);
-  return (t + noise) >> 16;
+// encode returns the code of v, of what is not a number the largest; limit is that one times 65536, and noise has 16 bits.
+DEVICE u32 encode(float v, float zero, float inv, float limit, u32 noise) {
+  return (__float2uint_rn(fminf(__fmul_rn(__fsub_rn(v, zero), inv), limit)) + noise) >> 16;
 }
 
 // noise16 returns 16 bits of w, turn of whose 8 bits are another's.
@@ -173,10 +177,11 @@ DEVICE void encodeRow(const Codes &c, i64 row, int first, int cols, const float 
       if (j < cols) least = fminf(least, v[q][k]), most = fmaxf(most, v[q][k]);
     if (!chunk && q < Q - 1) continue;
 #pragma unroll
-    for (int o = 16; o; o >>= 1) {
-      float low = __shfl_xor_sync(FULL, least, o), high = __shfl_xor_sync(FULL, most, o);
-      if (o < 16 || chunk != 64) least = fminf(least, low), most = fmaxf(most, high);
-    }
+    for (int o = 16; o; o >>= 1)
+      if (o < 16 || chunk != 64) {
+        least = fminf(least, __shfl_xor_sync(FULL, least, o));
+        most = fmaxf(most, __shfl_xor_sync(FULL, most, o));
+      }
     i64 g = !chunk ? g0 : chunk == 128 ? g0 + q : g0 + 2 * q + (lane >> 4);
     bool write = chunk ? j < cols && 4 * lane % chunk == 0 : lane == 0;
     encodeStats(c, g, least, most, write, &zero[q], &inv[q]);
@@ -184,7 +189,7 @@ DEVICE void encodeRow(const Codes &c, i64 row, int first, int cols, const float 
   if (!chunk)
 #pragma unroll
     for (int q = 0; q < Q - 1; q++) zero[q] = zero[Q - 1], inv[q] = inv[Q - 1];
-  u32 limit = ((1u << c.bits) - 1) << 16;
+  float limit = (float)(((1u << c.bits) - 1) << 16);
   int bytes = c.width * c.bits / 8, words = 32 * ((c.width + 127) / 128), per = 8 / c.bits;
   // 8 blocks of random numbers serve 128 columns: a lane makes one of those of the q-th and three that follow.
   int turn = 8 * ((brief ? lane >> 1 : lane >> 2) & 3), p = brief ? (lane & 15) >> 1 : (lane >> 2) & (per - 1);
@@ -216,10 +221,8 @@ DEVICE void encodeRow(const Codes &c, i64 row, int first, int cols, const float 
     // Lanes whose values share bytes.
     int from = brief ? 2 : 4;
 #pragma unroll
-    for (int o = 2; o < 32; o <<= 1) {
-      u32 other = __shfl_xor_sync(FULL, code, o);
-      if (o >= from && o < from * per) code |= other;
-    }
+    for (int o = 2; o < 32; o <<= 1)
+      if (o >= from && o < from * per) code |= __shfl_xor_sync(FULL, code, o);
     if (j < cols && p == 0) {
       int t = chunk == 64 ? 4 * (lane & 15) : chunk ? 4 * lane : 128 * q + 4 * lane;
       i64 g = !chunk ? g0 : chunk == 128 ? g0 + q : g0 + 2 * q + (lane >> 4);
@@ -238,7 +241,7 @@ DEVICE void signRow(u8 *signs, i64 strideSigns, i64 row, int first, int cols, co
     int j = first + 128 * q + 4 * lane;
     u32 on = 0;
 #pragma unroll
-    for (int k = 0; k < 4; k++) on |= (u32)(j + k < cols && v[q][k] > 0.f) << k;
+    for (int k = 0; k < 4; k++) on |= (u32)(j < cols && v[q][k] > 0.f) << k;
     on |= __shfl_xor_sync(FULL, on, 1) << 4;
     if (lane % 2 == 0 && j < cols) signs[row * strideSigns + j / 8] = (u8)on;
   }

@@ -36,7 +36,7 @@ KERNEL quantize(int groups, i64 width, i64 count, int cols, int bits, u64 key, i
   i64 bytes = codeBytes(bits, hi - lo);
   u64 words = 32ull * (u64)g * (u64)((width + 127) / 128);
   u8 *out = codes + g * codeBytes(bits, width);
-  u32 limit = ((1u << bits) - 1) << 16;
+  float limit = (float)(((1u << bits) - 1) << 16);
   for (i64 first = 4 * lane; first < bytes; first += 128) {
     i64 block = first / 16;
     int b = (int)(first - block * 16), n = (int)min((i64)16, bytes - block * 16), m = min(4, n - b);
@@ -57,6 +57,21 @@ KERNEL quantize(int groups, i64 width, i64 count, int cols, int bits, u64 key, i
     for (int c = 0; c < 4; c++)
       if (c < m) out[first + c] = (u8)code[c];
   }
+}
+
+// signs: bit j%8 of byte j/8 of a row is set where x + bias is above 0.
+KERNEL quant_signs(int rows, int cols, const float *bias, const float *x, i64 strideX, u8 *signs, i64 strideSigns) {
+  i64 t = (i64)blockIdx.x * blockDim.x + threadIdx.x;
+  int bytes = (cols + 7) / 8;
+  if (t >= (i64)rows * bytes) return;
+  i64 i = rowOf(t, bytes);
+  int b = (int)(t - i * bytes);
+  u32 bits = 0;
+  for (int k = 0; k < 8; k++) {
+    int j = 8 * b + k;
+    if (j < cols && x[i * strideX + j] + (bias ? bias[j] : 0.f) > 0.f) bits |= 1u << k;
+  }
+  signs[i * strideSigns + b] = (u8)bits;
 }
 
 // x = values of the codes, 0 without them; with signs less bias, and just enough away from there for
