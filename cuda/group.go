@@ -18,16 +18,31 @@ import (
 // come that far, again and again, and in between whether the others are well (see await). Exchanges are
 // queued by one goroutine; those that wait for their queues may be several.
 type group struct {
-	qs      []*Queue
-	events  []driver.Event // where the last exchange ends in each stream
-	here    []driver.Event // where who waits for a queue wants it to be
-	at      [][]driver.Ptr
-	counts  []int
+	qs     []*Queue
+	events []driver.Event // where the last exchange ends in each stream
+	here   []driver.Event // where who waits for a queue wants it to be
+	exchanged
 	streams []driver.Stream
+
+	parts  []portion       // that are exchanged beside the queues
+	beside []driver.Stream // of the parts
 
 	mu  sync.Mutex
 	c   driver.Collective // nil after it was given up
 	err error
+}
+
+// exchanged is the tensors of an exchange.
+type exchanged struct {
+	at     [][]driver.Ptr // of every device
+	counts []int
+}
+
+// portion is what is exchanged when all devices have their part of it.
+type portion struct {
+	exchanged
+	final []driver.Event // where the part is, in each queue
+	have  int            // devices that have it
 }
 
 // NewGroup joins the queues by NCCL.
@@ -49,7 +64,6 @@ func (b *Backend) NewGroup(queues []tensor.Queue) (tensor.Group, error) {
 	if g.c, err = j.Join(devices); err != nil {
 		return nil, fmt.Errorf("cuda: sums over devices: %w", err)
 	}
-	g.at = make([][]driver.Ptr, len(queues))
 	for _, events := range []*[]driver.Event{&g.events, &g.here} {
 		for _, q := range g.qs {
 			e, err := q.dev.NewEvent(false)
@@ -73,44 +87,137 @@ func (g *group) Broadcast(ts [][]tensor.Tensor) {
 	g.exchange("Broadcast", ts, driver.Collective.Broadcast)
 }
 
-func (g *group) exchange(op string, ts [][]tensor.Tensor, call func(c driver.Collective, at [][]driver.Ptr, counts []int, streams []driver.Stream) error) {
-	g.counts = g.counts[:0]
+func (g *group) exchange(op string, ts [][]tensor.Tensor, call exchange) {
 	for i, q := range g.qs {
 		q.flush()
-		g.at[i] = g.at[i][:0]
+		if !q.ready(ts[i]...) {
+			g.fail(q.err)
+			return
+		}
+	}
+	g.of(op, ts)
+	g.fail(g.queue(call, &g.exchanged, g.streams))
+}
+
+// exchange is a call of a library's communicator.
+type exchange func(c driver.Collective, at [][]driver.Ptr, counts []int, streams []driver.Stream) error
+
+// of makes them of tensors, but of such as are empty.
+func (o *exchanged) of(op string, ts [][]tensor.Tensor) {
+	o.counts = o.counts[:0]
+	for len(o.at) < len(ts) {
+		o.at = append(o.at, nil)
+	}
+	for i := range ts {
+		o.at[i] = o.at[i][:0]
 		for k, t := range ts[i] {
 			like := ts[0][k]
 			want(op, "a tensor", t, tensor.F32, like.Rows, like.Cols)
 			if !contiguous(t) {
 				panic(&tensor.ShapeError{Op: op, Got: describe(t), Want: "contiguous"})
 			}
-			if !q.ready(t) {
-				g.fail(q.err)
-				return
+			n := t.Rows * t.Cols
+			if n == 0 {
+				continue
 			}
-			if n := t.Rows * t.Cols; n > 0 {
-				g.at[i] = append(g.at[i], address(t))
-				if i == 0 {
-					g.counts = append(g.counts, n)
-				}
+			o.at[i] = append(o.at[i], address(t))
+			if i == 0 {
+				o.counts = append(o.counts, n)
 			}
 		}
 	}
-	g.fail(g.queue(call))
 }
 
-// queue gives all devices the exchange that was prepared.
-func (g *group) queue(call func(c driver.Collective, at [][]driver.Ptr, counts []int, streams []driver.Stream) error) error {
+// Split implements tensor.Group.
+func (g *group) Split(ts [][][]tensor.Tensor) {
+	g.fail(g.split(ts))
+}
+
+func (g *group) split(ts [][][]tensor.Tensor) error {
+	for _, q := range g.qs {
+		s, err := q.dev.NewStream()
+		if err != nil {
+			return q.b.explain(err)
+		}
+		g.beside = append(g.beside, s)
+	}
+	g.parts = make([]portion, len(ts[0]))
+	for k := range g.parts {
+		p := &g.parts[k]
+		of := make([][]tensor.Tensor, len(ts))
+		for i, q := range g.qs {
+			of[i] = ts[i][k]
+			if !q.ready(of[i]...) {
+				return q.err
+			}
+			e, err := q.dev.NewEvent(false)
+			if err != nil {
+				return q.b.explain(err)
+			}
+			p.final = append(p.final, e)
+		}
+		p.of("Split", of)
+	}
+	return nil
+}
+
+// Final implements tensor.Group.
+func (g *group) Final(i, k int) {
+	q, p := g.qs[i], &g.parts[k]
+	if q.flush(); q.err != nil {
+		return
+	}
+	if err := q.dev.Record(p.final[i], q.stream); err != nil {
+		q.fail(err)
+		return
+	}
+	g.mu.Lock()
+	p.have++
+	all := p.have == len(g.qs)
+	g.mu.Unlock()
+	if !all {
+		return
+	}
+	for n, o := range g.qs {
+		if err := o.dev.Wait(g.beside[n], p.final[n]); err != nil {
+			q.fail(g.giveUp(o.b.explain(err)))
+			return
+		}
+	}
+	if err := g.queue(driver.Collective.Reduce, &p.exchanged, g.beside); err != nil {
+		q.fail(g.giveUp(err))
+	}
+}
+
+// Join implements tensor.Group.
+func (g *group) Join() {
+	for k := range g.parts {
+		g.parts[k].have = 0
+	}
+	for i, q := range g.qs {
+		if q.flush(); q.err != nil {
+			g.fail(q.err)
+			return
+		}
+		if err := q.dev.Wait(q.stream, g.events[i]); err != nil {
+			g.fail(q.b.explain(err))
+			return
+		}
+	}
+}
+
+// queue gives all devices an exchange in these streams.
+func (g *group) queue(call exchange, o *exchanged, streams []driver.Stream) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.err != nil {
 		return g.err
 	}
-	if err := call(g.c, g.at, g.counts, g.streams); err != nil {
+	if err := call(g.c, o.at, o.counts, streams); err != nil {
 		return g.qs[0].b.explain(err)
 	}
 	for i, q := range g.qs {
-		if err := q.dev.Record(g.events[i], q.stream); err != nil {
+		if err := q.dev.Record(g.events[i], streams[i]); err != nil {
 			return q.b.explain(err)
 		}
 	}
@@ -194,6 +301,15 @@ func (g *group) pass(q *Queue) error {
 	return g.await(q, g.here[q.place])
 }
 
+// beforePageable comes before a copy, for which the driver itself may wait where the memory of the host is
+// not page-locked.
+func (q *Queue) beforePageable(host []byte) {
+	if q.group != nil && q.err == nil && !q.b.pinned(host) {
+		q.b.count.waits.Add(1)
+		q.fail(q.group.pass(q))
+	}
+}
+
 // Wait implements tensor.Group.
 func (g *group) Wait() error {
 	var errs []error
@@ -212,7 +328,8 @@ func (g *group) Close() error {
 	for _, q := range g.qs {
 		if q.group == g && g.others(false) == nil {
 			q.flush()
-			_ = g.pass(q) // a failure is the queue's to tell
+			_ = g.await(q, g.events[q.place]) // a failure is the queue's to tell
+			_ = g.pass(q)
 		}
 	}
 	g.mu.Lock()
@@ -227,11 +344,19 @@ func (g *group) Close() error {
 				errs = append(errs, q.dev.DestroyEvent(events[i]))
 			}
 		}
+		for k := range g.parts {
+			if final := g.parts[k].final; i < len(final) {
+				errs = append(errs, q.dev.DestroyEvent(final[i]))
+			}
+		}
+		if i < len(g.beside) {
+			errs = append(errs, q.dev.DestroyStream(g.beside[i]))
+		}
 		if q.group == g {
 			q.group = nil
 		}
 	}
-	g.events, g.here = nil, nil
+	g.events, g.here, g.parts, g.beside = nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/saint-gnn/saint/cuda/internal/driver"
@@ -82,7 +83,7 @@ func TestTogetherOrders(t *testing.T) {
 	for _, o := range []fake.Options{{}, {Order: fake.CopiesFirst}, {Order: fake.Shuffled, Seed: 1}, {Order: fake.Shuffled, Seed: 2}, {Eager: true}} {
 		o.Workers, o.Devices, o.Collective = 1, 2, true
 		h, err := trainOn(t, fake.New(o), 2, trainer.Options{
-			Data: d, Config: parse(t, "dim: 4; arch: '1'; act: relu; norm: batch", "lr: 0.01; dropout: 0.2; accumulate: 4; sample_coverage: 2", "end: 1; sampler: rw; num_root: 4; depth: 1"),
+			Data: d, Config: parse(t, "dim: 4; arch: '1-1-0'; act: relu; norm: batch", "lr: 0.01; dropout: 0.2; accumulate: 4; sample_coverage: 2", "end: 1; sampler: rw; num_root: 4; depth: 1"),
 			EvalBackend: cpuBackend(t), Seed: 1, Workers: 1, EvalTrainEvery: 2,
 		})
 		if err != nil {
@@ -165,6 +166,68 @@ func TestTogetherLost(t *testing.T) {
 		var e *driver.Error
 		if err != nil && !errors.As(err, &e) {
 			t.Errorf("call %d of %d (%s) fails, but training ended with %v", k, calls, drv.Failed(), err)
+		}
+	}
+}
+
+// Parts are added up when all queues have theirs, whoever comes last, and before what follows Join.
+func TestGroupParts(t *testing.T) {
+	const devices, parts = 3, 3
+	for seed := range uint64(4) {
+		drv := fake.New(fake.Options{Devices: devices, Collective: true, Order: fake.Shuffled, Seed: seed})
+		r := newRing(t, drv, devices)
+		g, err := r.bs[0].NewGroup(r.qs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ts := make([][][]tensor.Tensor, devices)
+		for i := range ts {
+			for k := range parts {
+				x := r.as[i].Alloc(tensor.F32, k+1, 16)
+				r.qs[i].Fill(float32(100*i), x)
+				ts[i] = append(ts[i], []tensor.Tensor{x, x.RowRange(0, 0)})
+			}
+		}
+		g.Split(ts)
+		for round := range 3 {
+			r.parts(t, g, ts, round)
+		}
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// parts has every device fill its parts, and checks what becomes of them.
+func (r *ring) parts(t *testing.T, g tensor.Group, ts [][][]tensor.Tensor, round int) {
+	t.Helper()
+	var all sync.WaitGroup
+	for i := range r.qs {
+		all.Go(func() {
+			for k := range ts[i] {
+				r.qs[i].Fill(float32(round+i+10*k), ts[i][k][0])
+				g.Final(i, k)
+			}
+		})
+	}
+	all.Wait()
+	g.Join()
+	r.qs[0].Scale(2, ts[0][1][0]) // comes after the sum
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for k := range ts[0] {
+		want := float32(3*round + 3 + 30*k)
+		if k == 1 {
+			want *= 2
+		}
+		got := make([]float32, 16*(k+1))
+		r.qs[0].Download(ts[0][k][0], raw(got))
+		if err := r.qs[0].Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if i := slices.IndexFunc(got, func(v float32) bool { return v != want }); i >= 0 {
+			t.Errorf("round %d: part %d is %g, want %g", round, k, got[i], want)
 		}
 	}
 }

@@ -271,6 +271,7 @@ func (q *Queue) Upload(src []byte, dst tensor.Tensor) {
 	}
 	if q.ready(dst) && len(src) > 0 {
 		q.flush()
+		q.beforePageable(src)
 		q.b.count.upload(int64(len(src)))
 		q.fail(q.dev.Upload(address(dst), src, q.stream))
 	}
@@ -295,7 +296,8 @@ func (q *Queue) Download(src tensor.Tensor, dst []byte) {
 		}
 		q.quads(k, src.Rows, src.Cols, q.with().int(src.Rows, src.Cols).mat(src).ptr(from).int(src.Cols))
 	}
-	if q.flush(); q.err == nil {
+	q.flush()
+	if q.beforePageable(dst); q.err == nil {
 		q.b.count.download(int64(len(dst)))
 		q.fail(q.dev.Download(dst, from, q.stream))
 	}
@@ -369,5 +371,5 @@ func (q *Queue) Close() error {
 		errs = append(errs, q.dev.DestroyStream(q.stream))
 	}
 	*q = Queue{b: q.b, dev: q.dev, err: errors.New("cuda: the queue is closed")}
-	return errors.Join(errs...)
+	return q.b.explain(errors.Join(errs...))
 }

@@ -36,6 +36,7 @@ type queued struct {
 	index  uint64  // keys the random draws
 	share  float32 // what its loss counts
 	update bool    // the optimizer's step follows
+	final  bool    // no more gradients follow: others may have them
 	logits bool    // the outcome has them
 	score  Score   // gets them; nil: none
 }
@@ -173,6 +174,9 @@ func (s *Stepper) start(b *loader.Batch, o queued) (err error) {
 	if o.share != 1 {
 		s.q.Scale(o.share, dlogits)
 	}
+	if o.final && s.exchange.tell != nil {
+		s.beginParts()
+	}
 	s.model.Seq.Backward(&s.ctx, graph, dlogits, false)
 	s.arena.Release(dlogits)
 	s.watch.lap(LaneCompute, "backward")
@@ -180,11 +184,14 @@ func (s *Stepper) start(b *loader.Batch, o queued) (err error) {
 	if err := errors.Join(graph.Err(), s.arena.Err(), s.model.arena.Err(), s.q.Err()); err != nil {
 		return fmt.Errorf("step %d, batch %d: %w", index, b.Index, err)
 	}
-	if o.update {
+	switch {
+	case o.update:
 		if err := s.update(); err != nil {
 			return fmt.Errorf("step %d, batch %d: %w", index, b.Index, err)
 		}
-	} else {
+	case s.exchange.on:
+		s.endParts()
+	default:
 		s.lookAt()
 	}
 	s.place.done(s.arena)

@@ -63,13 +63,13 @@ func (r *run) fly(ctx context.Context, phase int, src loader.Source, n uint64) e
 				return err
 			}
 		}
-		updated = assign(tasks, &u, len(r.team.members) == 1 && u.subgraphs+uint64(len(tasks)) == n)
+		u.dealt(len(tasks))
+		updated = r.assign(tasks, &u, u.subgraphs == n)
 		before := len(r.flying)
 		if err := r.depart(t, tasks); err != nil {
 			return err
 		}
 		legs = len(r.flying) - before
-		u.dealt(len(tasks))
 	}
 	t.waited = u.wait
 	switch {
@@ -96,17 +96,24 @@ func (r *run) board(phase int) *takeOff {
 	return t
 }
 
-// assign makes tasks of the subgraphs of a round; with end set the update is a part of the last one, if
-// that has any nodes, which it returns.
-func assign(tasks []task, u *pending, end bool) (updated bool) {
+// assign makes tasks of the subgraphs of a round, end being set for the last one of an update. A device
+// that is alone does the update with the last of them, if that has any nodes: updated is set then.
+func (r *run) assign(tasks []task, u *pending, end bool) (updated bool) {
 	for i := range tasks {
 		k := &tasks[i]
 		nodes := k.batch.NumNodes()
 		u.Nodes += nodes
 		k.fly = true
-		k.last = end && nodes > 0
+		k.last = end && nodes > 0 && len(r.team.members) == 1
 		updated = updated || k.last
 	}
+	if !end || u.Nodes == 0 || len(r.team.members) == 1 {
+		return updated
+	}
+	for i := range tasks {
+		tasks[i].final = true
+	}
+	r.team.idle(tasks, u.devices)
 	return updated
 }
 

@@ -228,7 +228,7 @@ func (r *run) reserve(ctx context.Context, c loader.Config, norm *samplers.Norm)
 	}
 	r.Log.Debug("memory of a step", "nodes", size.Nodes, "edges", size.Edges, "model", res.model, "step", res.step, "scratch", res.scratch, "copies", 2*res.set)
 	for i, m := range r.team.members {
-		if i == 1 {
+		if i == 1 && !r.team.ahead {
 			res.step, res.set = res.step+res.set, 0 // others have the arrays of a step among its tensors
 		}
 		err := m.stepper.reserve(res)

@@ -45,6 +45,8 @@ type Stepper struct {
 
 	classWeight []float32 // of softmax; nil: all the same
 	watch       stopwatch
+	traced      func(layer int) // tells the stopwatch; nil: nobody
+	exchange    exchange
 	ahead       *ahead // nil: the device computes no later than the host
 	checks      bool   // the optimizer asks whether the norm is finite
 	tables      nodeTables
@@ -126,7 +128,8 @@ func (s *Stepper) gather(dst tensor.Tensor) {
 // SetTracer tells t where the time of every step from now on goes; nil tells nobody.
 func (s *Stepper) SetTracer(t Tracer) {
 	s.watch.to = t
-	s.ctx.LayerDone = s.watch.layers(s.model.Seq)
+	s.traced = s.watch.layers(s.model.Seq)
+	s.hook()
 }
 
 // Close frees the stepper's queue; every update must have its outcome.
@@ -423,6 +426,7 @@ func (s *Stepper) deferring(on bool) {
 // reset leaves nothing behind, also after an error.
 func (s *Stepper) reset() {
 	s.deferring(false)
+	s.exchange.on = false
 	s.ctx.EndLayer()
 	s.store.Reset()
 	s.place.forget()

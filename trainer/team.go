@@ -18,6 +18,7 @@ type team struct {
 	members []*member
 	group   tensor.Group      // nil: sums go through the host
 	ahead   bool              // nobody waits for a subgraph before the next is queued
+	parts   int               // of sums, which are exchanged during the last backward passes; 0: all is, after them
 	values  [][]tensor.Tensor // of every member
 	sums    [][]tensor.Tensor // gradients, statistics, and whether something was not finite
 	inbox   []tensor.Tensor   // on the first device, one for each of sums
@@ -45,6 +46,7 @@ type task struct {
 	score Score   // nil: none
 	fly   bool    // its outcome is asked for later, ...
 	last  bool    // ... that of the update with it
+	final bool    // no gradients are added to its after it
 }
 
 // outcome is what became of it.
@@ -121,6 +123,9 @@ func (t *team) join(r *run) (err error) {
 	if g, ok := r.Backend.(tensor.Grouper); ok {
 		if t.group, err = g.NewGroup(qs); err == nil {
 			r.Log.Info("gradients are added up between the devices")
+			if t.ahead {
+				t.split()
+			}
 			return t.remember()
 		}
 		t.group = nil
@@ -137,6 +142,22 @@ func (t *team) join(r *run) (err error) {
 	}
 	t.host = make([]float32, size)
 	return errors.Join(first.Err(), t.remember())
+}
+
+// split has the devices exchange gradients as soon as they are final.
+func (t *team) split() {
+	ts := make([][][]tensor.Tensor, len(t.members))
+	for i, m := range t.members {
+		cuts := m.model.cuts()
+		for _, c := range cuts {
+			ts[i] = append(ts[i], []tensor.Tensor{c.grads})
+		}
+		rest := append(m.model.restOf(cuts), t.sums[i][len(m.model.grads):]...)
+		ts[i] = append(ts[i], rest)
+		m.stepper.tellFinal(cuts, func(k int) { t.group.Final(i, k) })
+	}
+	t.parts = len(ts[0])
+	t.group.Split(ts)
 }
 
 // remember makes room for the statistics as they were.
@@ -180,7 +201,7 @@ func (m *member) do(t task) {
 	m.outcome = outcome{}
 	if t.fly {
 		if t.batch.NumNodes() > 0 {
-			m.outcome.err = m.stepper.start(t.batch, queued{index: t.draw, share: t.share, update: t.last, logits: t.score != nil})
+			m.outcome.err = m.stepper.start(t.batch, queued{index: t.draw, share: t.share, update: t.last, final: t.final, logits: t.score != nil})
 		}
 		return
 	}
@@ -210,16 +231,28 @@ func (t *team) run(tasks []task) error {
 	return first
 }
 
+// idle readies members that have no subgraph in the last round of an update, of which active have had
+// any.
+func (t *team) idle(tasks []task, active int) {
+	for i, m := range t.members {
+		if i >= active {
+			for _, s := range m.model.stats {
+				m.stepper.q.Fill(0, s)
+			}
+		}
+		if t.parts > 0 && (i >= len(tasks) || tasks[i].batch.NumNodes() == 0) {
+			for k := range t.parts {
+				t.group.Final(i, k)
+			}
+		}
+	}
+}
+
 // sum adds the gradients of all members to the first one's and leaves the others' at 0; statistics
 // become the mean of those members that had a subgraph.
 func (t *team) sum(active int) error {
 	if len(t.members) == 1 {
 		return nil
-	}
-	for _, m := range t.members[max(active, 1):] {
-		for _, s := range m.model.stats {
-			m.stepper.q.Fill(0, s)
-		}
 	}
 	if err := t.reduce(); err != nil {
 		return err
@@ -238,6 +271,10 @@ func (t *team) sum(active int) error {
 // reduce adds the tensors of every other device to the first one's; the host does so device after
 // device.
 func (t *team) reduce() error {
+	if t.parts > 0 {
+		t.group.Join()
+		return nil
+	}
 	if t.group != nil {
 		t.group.Reduce(t.sums)
 		return t.rest()

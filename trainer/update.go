@@ -27,6 +27,7 @@ func (r *run) update(ctx context.Context, phase int, src loader.Source, n uint64
 	}
 	rate := r.schedule.rate(r.Epoch, r.Step, &r.Plateau)
 	if u.Nodes > 0 {
+		r.team.idle(nil, u.devices)
 		if err := r.team.sum(u.devices); err != nil {
 			return err
 		}

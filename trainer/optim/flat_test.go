@@ -102,32 +102,38 @@ func TestUpdateOfAll(t *testing.T) {
 				t.Fatal(err)
 			}
 			opts = append(opts, o)
-			for step := range 3 {
-				for k, p := range params {
-					if p.Trained() {
-						nntest.SetValues(d.q, p.Grad, wide(gradOf(p.Value.Rows*p.Value.Cols, step+k, 1)))
-					}
-				}
-				q := &counted{Queue: d.q}
-				if err := o.Step(q, params); err != nil {
-					t.Fatal(err)
-				}
-				if i == 0 && q.ops != c.ops {
-					t.Errorf("%s: %d operations, want %d", name, q.ops, c.ops)
-				}
+			if ops := d.threeSteps(t, o, params); i == 0 && ops != 3*c.ops {
+				t.Errorf("%s: %d operations in 3 steps, want %d each", name, ops, c.ops)
 			}
 		}
 		for k := range lists[0] {
 			near(t, name+" "+lists[0][k].Name, nntest.Download(d.q, lists[0][k].Value), nntest.Download(d.q, lists[1][k].Value))
 		}
 		for k, s := range opts[0].State() {
-			if want := opts[1].State()[k]; s.Name != want.Name {
+			want := opts[1].State()[k]
+			if s.Name != want.Name {
 				t.Errorf("%s: state %d is %s, want %s", name, k, s.Name, want.Name)
-			} else {
-				near(t, name+" "+s.Name, nntest.Download(d.q, s.Value), nntest.Download(d.q, want.Value))
 			}
+			near(t, name+" "+s.Name, nntest.Download(d.q, s.Value), nntest.Download(d.q, want.Value))
 		}
 	}
+}
+
+// threeSteps does three steps and returns how many operations they are.
+func (d device) threeSteps(t *testing.T, o optim.Optimizer, params []*nn.Param) int {
+	t.Helper()
+	q := &counted{Queue: d.q}
+	for step := range 3 {
+		for k, p := range params {
+			if p.Trained() {
+				nntest.SetValues(d.q, p.Grad, wide(gradOf(p.Value.Rows*p.Value.Cols, step+k, 1)))
+			}
+		}
+		if err := o.Step(q, params); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return q.ops
 }
 
 func wide(v []float32) []float64 {

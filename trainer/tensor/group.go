@@ -17,6 +17,15 @@ type Group interface {
 	Reduce(ts [][]Tensor)
 	// Broadcast: the tensors of all other devices = those of ts[0].
 	Broadcast(ts [][]Tensor)
+	// Split says which tensors are to be reduced part by part, beside what the queues do: part k of queue
+	// i is ts[i][k]. It is for the whole life of the group.
+	Split(ts [][][]Tensor)
+	// Final says that queue i has all that makes its part k, which nobody touches from now on. When all
+	// queues have, the part is reduced. Every part has its turn once between two calls of Join, in order.
+	// A goroutine for each queue may call it, each for its own.
+	Final(i, k int)
+	// Join makes the queues wait for all parts.
+	Join()
 	// Wait waits until all queues have done what they have, and returns the first failure. Where a
 	// device has failed no other waits for it.
 	Wait() error

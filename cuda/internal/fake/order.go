@@ -91,7 +91,7 @@ func (d *Device) pending(b []byte) string {
 // before it, and no more of that stream.
 func (d *Device) advance(s *stream, upTo *record) error {
 	if s.stuck && d.lost == nil {
-		return &driver.Error{Call: "cuStreamSynchronize", Code: driver.LaunchFailed, Text: "this would wait for ever"}
+		return errForever
 	}
 	for len(s.queue) > 0 && d.lost == nil && (upTo == nil || !upTo.done) {
 		if err := d.runFirst(s); err != nil {
@@ -101,15 +101,20 @@ func (d *Device) advance(s *stream, upTo *record) error {
 	return d.lost
 }
 
+// errForever is what waiting for a stream returns that waits for a device which never comes.
+var errForever = &driver.Error{Call: "cuStreamSynchronize", Code: driver.LaunchFailed, Text: "this would wait for ever"}
+
 // runFirst runs the first work of a stream.
 func (d *Device) runFirst(s *stream) error {
 	w := s.queue[0]
+	if w.wait && w.record != nil && !w.record.done {
+		if err := d.advance(w.record.stream, w.record); err != nil {
+			return err
+		}
+	}
 	s.queue = s.queue[1:]
 	switch {
 	case w.wait:
-		if w.record != nil && !w.record.done {
-			return d.advance(w.record.stream, w.record)
-		}
 	case w.record != nil:
 		d.clock += 0.001
 		w.record.done, w.record.at = true, d.clock
@@ -257,7 +262,11 @@ func (d *Device) Done(e driver.Event) (bool, error) {
 	if ev.asked++; ev.asked < 2 {
 		return false, nil
 	}
-	return false, d.advance(ev.last.stream, ev.last) // time passes: who goes on asking finds it done
+	err := d.advance(ev.last.stream, ev.last) // time passes: who goes on asking finds it done
+	if err == errForever {                    //nolint:errorlint // it is returned as it is
+		err = nil
+	}
+	return false, err
 }
 
 // Elapsed gives a microsecond for every record in between.
