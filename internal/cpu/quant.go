@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/saint-gnn/saint/internal/kernels/quant"
-	"github.com/saint-gnn/saint/internal/kernels/rows"
 	"github.com/saint-gnn/saint/internal/philox"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
@@ -29,7 +28,6 @@ type quantJob struct {
 	byRow    bool // it goes over rows, else over groups
 	restored bool // of going back: codes gave x its values
 	several  int  // rows that are encoded together; 0: none are
-	far      bool // rows are not in the cache yet
 }
 
 // RunTask does a few groups, or rows.
@@ -42,7 +40,7 @@ func (j *quantJob) RunTask(worker, task int) {
 func (j *quantJob) block(worker, lo, hi int) {
 	if j.several > 0 {
 		for ; lo < hi; lo += j.several {
-			j.encodeRows(lo, min(lo+j.several, hi), hi, j.scratch[worker])
+			j.encodeRows(lo, min(lo+j.several, hi), j.scratch[worker])
 		}
 		return
 	}
@@ -75,8 +73,8 @@ func (j *quantJob) together() int {
 	return max(1, valuesTogether/j.x.cols)
 }
 
-// encodeRows does rows [lo,hi), whose groups do not cross rows, and asks for those up to end where they are far.
-func (j *quantJob) encodeRows(lo, hi, end int, buf []float32) {
+// encodeRows does rows [lo,hi), whose groups do not cross rows. Meanwhile it asks for the rows behind them.
+func (j *quantJob) encodeRows(lo, hi int, buf []float32) {
 	cols, few := j.x.cols, j.few()
 	y, scratch := buf[:(hi-lo)*cols], buf[j.several*cols:]
 	inPlace := !j.signed && j.x.stride == cols
@@ -108,17 +106,16 @@ func (j *quantJob) encodeRows(lo, hi, end int, buf []float32) {
 			}
 		}
 	}
-	if j.far {
-		for i := hi; i < min(hi+j.several, end); i++ {
-			rows.Fetch(j.x.row(i))
-		}
+	var soon quant.Soon
+	if hi < j.x.rows {
+		soon = quant.Soon{X: j.x.s[hi*j.x.stride:], Cols: cols, Stride: j.x.stride}
 	}
 	first, last := lo*j.inRow, hi*j.inRow
 	codes, word := j.codes[first*j.bytes:last*j.bytes], uint64(first)*j.words
 	if few {
-		quant.PackGroups(j.bits, j.key, word, y, j.packed[first:last], scratch, codes)
+		quant.PackGroups(j.bits, j.key, word, y, j.packed[first:last], scratch, soon, codes)
 	} else {
-		quant.PackAll(j.bits, zeros, invs, j.key, word, y, codes)
+		quant.PackAll(j.bits, zeros, invs, j.key, word, y, soon, codes)
 	}
 }
 
@@ -306,7 +303,6 @@ func (j *quantJob) prepare(q *Queue) {
 
 // alone does all groups, or rows.
 func (j *quantJob) alone(q *Queue) {
-	j.far = true
 	q.group.Do(tasks(j.count(), j.groupsOfTask), j)
 }
 

@@ -6,7 +6,8 @@ const Few = 64
 // PackGroups writes the codes of groups of Few values that follow one another in x, and their
 // statistics as Stats16 packs them. The first takes its noise from number word on and each the next
 // from Words(Few) further. stats has an element a group, scratch room for two.
-func PackGroups(bits int, key, word uint64, x []float32, stats []int32, scratch []float32, dst []byte) {
+// soon is as for PackAll.
+func PackGroups(bits int, key, word uint64, x []float32, stats []int32, scratch []float32, soon Soon, dst []byte) {
 	n := len(x) / Few
 	x, stats, zero, inv, dst := x[:n*Few], stats[:n], scratch[:n], scratch[n:2*n], dst[:n*Bytes(bits, Few)]
 	for i := describeASM(bits, x, stats, zero, inv); i < n; i++ {
@@ -16,7 +17,7 @@ func PackGroups(bits int, key, word uint64, x []float32, stats []int32, scratch 
 		z, step := Split(p)
 		zero[i], inv[i] = z, Inverse(step)
 	}
-	for i := packGroupsASM(bits, zero, inv, key, word, x, dst); i < n; i++ {
+	for i := packGroupsASM(bits, zero, inv, key, word, x, soon, dst); i < n; i++ {
 		size := Bytes(bits, Few)
 		Pack(bits, zero[i], inv[i], key, word+uint64(i)*Words(Few), x[i*Few:][:Few], dst[i*size:][:size])
 	}

@@ -19,7 +19,7 @@ func describeASM(bits int, x []float32, stats []int32, zero, inv []float32) int 
 	return n
 }
 
-func packGroupsASM(bits int, zero, inv []float32, key, word uint64, x []float32, dst []byte) int {
+func packGroupsASM(bits int, zero, inv []float32, key, word uint64, x []float32, soon Soon, dst []byte) int {
 	n := len(zero) / 2 * 2
 	ctr := word / 4
 	// A call's counters agree in their high word.
@@ -28,16 +28,17 @@ func packGroupsASM(bits int, zero, inv []float32, key, word uint64, x []float32,
 	}
 	limit := uint32(1<<bits-1) * One
 	z, v, from, to := &zero[0], &inv[0], &x[0], &dst[0]
+	ahead, units, jump := soon.of(x)
 	if level >= cpufeat.AVX512 {
 		switch bits {
 		case 1:
 			packGroups1AVX512(n*Few, ctr, key, z, v, 4, limit, from, to)
 		case 2:
-			packGroups2AVX512(n*Few, ctr, key, z, v, 4, limit, from, to)
+			packGroups2AVX512(n*Few, ctr, key, z, v, 4, limit, from, to, ahead, units, jump)
 		case 4:
-			packGroups4AVX512(n*Few, ctr, key, z, v, 4, limit, from, to)
+			packGroups4AVX512(n*Few, ctr, key, z, v, 4, limit, from, to, ahead, units, jump)
 		case 8:
-			packGroups8AVX512(n*Few, ctr, key, z, v, 4, limit, from, to)
+			packGroups8AVX512(n*Few, ctr, key, z, v, 4, limit, from, to, ahead, units, jump)
 		}
 		return n
 	}

@@ -40,7 +40,7 @@ func testGroups(t *testing.T, bits, n int, word uint64, x []float32) {
 	stats, codes, y := make([]int32, n), make([]byte, n*size), make([]float32, len(x))
 	all, got := room(n * size)
 	gotStats, back := make([]int32, n), make([]float32, len(x))
-	PackGroups(bits, key, word, x, gotStats, make([]float32, 2*n), got)
+	PackGroups(bits, key, word, x, gotStats, make([]float32, 2*n), Soon{}, got)
 	UnpackGroups(bits, gotStats, got, back)
 	for i := range n {
 		lo, hi := Range(x[i*Few:][:Few])
@@ -72,7 +72,7 @@ func room(n int) (all, inner []byte) {
 func BenchmarkGroups(b *testing.B) {
 	const n = (1 << 12) / Few
 	codes, y, stats, scratch := make([]byte, 1<<12), make([]float32, 1<<12), make([]int32, n), make([]float32, 2*n)
-	bench(b, "pack", func(x []float32, bits int) { PackGroups(bits, 1, 0, x, stats, scratch, codes) })
+	bench(b, "pack", func(x []float32, bits int) { PackGroups(bits, 1, 0, x, stats, scratch, Soon{}, codes) })
 	bench(b, "describe", func(x []float32, bits int) { describeASM(bits, x, stats, scratch, scratch[n:]) })
 	bench(b, "unpack", func(_ []float32, bits int) { UnpackGroups(bits, stats, codes, y) })
 }

@@ -83,11 +83,11 @@ func widenASM(src []byte, x []float32) int {
 	return n
 }
 
-func pack(bits int, zero, inv []float32, key, word uint64, x []float32, dst []byte) {
+func pack(bits int, zero, inv []float32, key, word uint64, x []float32, soon Soon, dst []byte) {
 	_ = dst[Bytes(bits, len(x))-1]
 	// A call's counters agree in their high word; 16 values take a block.
 	if most := 16 * (1<<32 - word/4&(1<<32-1)); uint64(len(x)) > most {
-		pack(bits, zero, inv, key, word, x[:most], dst)
+		pack(bits, zero, inv, key, word, x[:most], soon, dst)
 		x, dst, word = x[most:], dst[int(most)*bits/8:], word+most/4
 		if len(zero) > 1 {
 			zero, inv = zero[most/Unit:], inv[most/Unit:]
@@ -100,17 +100,18 @@ func pack(bits int, zero, inv []float32, key, word uint64, x []float32, dst []by
 		_, _ = zero[(n-1)/Unit], inv[(n-1)/Unit]
 	}
 	z, v := &zero[0], &inv[0]
+	ahead, units, jump := soon.of(x)
 	switch {
 	case level >= cpufeat.AVX512:
 		switch bits {
 		case 1:
-			pack1AVX512(n, ctr, key, z, v, step, limit, from, to)
+			pack1AVX512(n, ctr, key, z, v, step, limit, from, to, ahead, units, jump)
 		case 2:
-			pack2AVX512(n, ctr, key, z, v, step, limit, from, to)
+			pack2AVX512(n, ctr, key, z, v, step, limit, from, to, ahead, units, jump)
 		case 4:
-			pack4AVX512(n, ctr, key, z, v, step, limit, from, to)
+			pack4AVX512(n, ctr, key, z, v, step, limit, from, to, ahead, units, jump)
 		case 8:
-			pack8AVX512(n, ctr, key, z, v, step, limit, from, to)
+			pack8AVX512(n, ctr, key, z, v, step, limit, from, to, ahead, units, jump)
 		}
 	case level >= cpufeat.AVX2:
 		switch bits {

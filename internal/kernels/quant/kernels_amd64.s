@@ -5426,9 +5426,9 @@ widenAVX512_loop:
 	VZEROUPPER
 	RET
 
-// func pack1AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·pack1AVX512(SB), NOSPLIT, $80-72
+// func pack1AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte, ahead *float32, units int, jump int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·pack1AVX512(SB), NOSPLIT, $80-96
 	MOVQ            n+0(FP), AX
 	MOVQ            x+56(FP), CX
 	MOVQ            dst+64(FP), DX
@@ -5530,89 +5530,115 @@ TEXT ·pack1AVX512(SB), NOSPLIT, $80-72
 	VPMULUDQ        Z14, Z0, Z19
 	VPSHUFD         $0xf5, Z19, Z20
 	VPXORD.BCST     12(SP), Z20, Z20
+	VPMULUDQ        Z14, Z17, Z0
+	VPSHUFD         $0xf5, Z0, Z1
+	VPXORD          Z18, Z1, Z1
+	VPMULUDQ        Z15, Z1, Z1
+	VPSHUFD         $0xf5, Z1, Z21
+	VPXORD.BCST     8(SP), Z21, Z21
+	VPXORD          Z20, Z0, Z0
+	VPADDQ          Z16, Z17, Z17
+	VPMULUDQ        Z14, Z21, Z21
+	VPMULUDQ        Z15, Z0, Z22
+	VPSHUFD         $0xf5, Z22, Z23
+	VPSHUFD         $0xf5, Z21, Z0
+	VPTERNLOGD.BCST $0x96, 16(SP), Z1, Z23
+	VPTERNLOGD.BCST $0x96, 20(SP), Z19, Z0
+	VPMULUDQ        Z14, Z23, Z1
+	VPMULUDQ        Z15, Z0, Z23
+	VPSHUFD         $0xf5, Z23, Z24
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 24(SP), Z22, Z24
+	VPTERNLOGD.BCST $0x96, 28(SP), Z21, Z0
+	VPMULUDQ        Z14, Z24, Z21
+	VPMULUDQ        Z15, Z0, Z22
+	VPSHUFD         $0xf5, Z22, Z24
+	VPSHUFD         $0xf5, Z21, Z0
+	VPTERNLOGD.BCST $0x96, 32(SP), Z23, Z24
+	VPTERNLOGD.BCST $0x96, 36(SP), Z1, Z0
+	VPMULUDQ        Z14, Z24, Z1
+	VPMULUDQ        Z15, Z0, Z23
+	VPSHUFD         $0xf5, Z23, Z24
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 40(SP), Z22, Z24
+	VPTERNLOGD.BCST $0x96, 44(SP), Z21, Z0
+	VPMULUDQ        Z14, Z24, Z21
+	VPMULUDQ        Z15, Z0, Z22
+	VPSHUFD         $0xf5, Z22, Z24
+	VPSHUFD         $0xf5, Z21, Z0
+	VPTERNLOGD.BCST $0x96, 48(SP), Z23, Z24
+	VPTERNLOGD.BCST $0x96, 52(SP), Z1, Z0
+	VPMULUDQ        Z14, Z24, Z1
+	VPMULUDQ        Z15, Z0, Z23
+	VPSHUFD         $0xf5, Z23, Z24
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 56(SP), Z22, Z24
+	VPTERNLOGD.BCST $0x96, 60(SP), Z21, Z0
+	VPMULUDQ        Z14, Z24, Z21
+	VPMULUDQ        Z15, Z0, Z22
+	VPSHUFD         $0xf5, Z22, Z24
+	VPSHUFD         $0xf5, Z21, Z0
+	VPTERNLOGD.BCST $0x96, 64(SP), Z23, Z24
+	VPTERNLOGD.BCST $0x96, 68(SP), Z1, Z0
+	VPMULUDQ        Z14, Z24, Z23
+	VPMULUDQ        Z15, Z0, Z24
+	VPSHUFD         $0xf5, Z24, Z1
+	VPSHUFD         $0xf5, Z23, Z0
+	VPTERNLOGD.BCST $0x96, 72(SP), Z22, Z1
+	VPTERNLOGD.BCST $0x96, 76(SP), Z21, Z0
+	VPSHUFD         $0xa0, Z24, K1, Z1
+	VPSHUFD         $0xa0, Z23, K1, Z0
+	VPUNPCKLQDQ     Z0, Z1, Z21
+	VPUNPCKHQDQ     Z0, Z1, Z22
+	MOVQ            ahead+72(FP), R8
+	MOVQ            units+80(FP), R9
+	SUBQ            $0x80, AX
+	JZ              pack1AVX512_last
 
 pack1AVX512_loop:
+	VPMULUDQ        Z14, Z17, Z0
+	VPSHUFD         $0xf5, Z0, Z1
+	VPXORD          Z18, Z1, Z1
+	VPMULUDQ        Z15, Z1, Z23
+	VPSHUFD         $0xf5, Z23, Z24
+	VPXORD.BCST     8(SP), Z24, Z24
+	VPXORD          Z20, Z0, Z25
+	VPADDQ          Z16, Z17, Z17
 	VBROADCASTSS    (BX), Z0
 	VBROADCASTSS    (SI), Z1
 	ADDQ            DI, BX
 	ADDQ            DI, SI
-	VPMULUDQ        Z14, Z17, Z21
-	VPSHUFD         $0xf5, Z21, Z22
-	VPXORD          Z18, Z22, Z22
-	VPMULUDQ        Z15, Z22, Z22
-	VPSHUFD         $0xf5, Z22, Z23
-	VPXORD.BCST     8(SP), Z23, Z23
-	VPXORD          Z20, Z21, Z21
-	VPADDQ          Z16, Z17, Z17
-	VPMULUDQ        Z14, Z23, Z23
-	VPMULUDQ        Z15, Z21, Z21
-	VPSHUFD         $0xf5, Z21, Z25
-	VPSHUFD         $0xf5, Z23, Z24
-	VPTERNLOGD.BCST $0x96, 16(SP), Z22, Z25
-	VPTERNLOGD.BCST $0x96, 20(SP), Z19, Z24
-	VPMULUDQ        Z14, Z25, Z22
-	VPMULUDQ        Z15, Z24, Z24
-	VPSHUFD         $0xf5, Z24, Z26
-	VPSHUFD         $0xf5, Z22, Z25
-	VPTERNLOGD.BCST $0x96, 24(SP), Z21, Z26
-	VPTERNLOGD.BCST $0x96, 28(SP), Z23, Z25
-	VPMULUDQ        Z14, Z26, Z21
-	VPMULUDQ        Z15, Z25, Z23
-	VPSHUFD         $0xf5, Z23, Z26
-	VPSHUFD         $0xf5, Z21, Z25
-	VPTERNLOGD.BCST $0x96, 32(SP), Z24, Z26
-	VPTERNLOGD.BCST $0x96, 36(SP), Z22, Z25
-	VPMULUDQ        Z14, Z26, Z22
-	VPMULUDQ        Z15, Z25, Z24
-	VPSHUFD         $0xf5, Z24, Z26
-	VPSHUFD         $0xf5, Z22, Z25
-	VPTERNLOGD.BCST $0x96, 40(SP), Z23, Z26
-	VPTERNLOGD.BCST $0x96, 44(SP), Z21, Z25
-	VPMULUDQ        Z14, Z26, Z21
-	VPMULUDQ        Z15, Z25, Z23
-	VPSHUFD         $0xf5, Z23, Z26
-	VPSHUFD         $0xf5, Z21, Z25
-	VPTERNLOGD.BCST $0x96, 48(SP), Z24, Z26
-	VPTERNLOGD.BCST $0x96, 52(SP), Z22, Z25
-	VPMULUDQ        Z14, Z26, Z22
-	VPMULUDQ        Z15, Z25, Z24
-	VPSHUFD         $0xf5, Z24, Z26
-	VPSHUFD         $0xf5, Z22, Z25
-	VPTERNLOGD.BCST $0x96, 56(SP), Z23, Z26
-	VPTERNLOGD.BCST $0x96, 60(SP), Z21, Z25
-	VPMULUDQ        Z14, Z26, Z21
-	VPMULUDQ        Z15, Z25, Z23
-	VPSHUFD         $0xf5, Z23, Z26
-	VPSHUFD         $0xf5, Z21, Z25
-	VPTERNLOGD.BCST $0x96, 64(SP), Z24, Z26
-	VPTERNLOGD.BCST $0x96, 68(SP), Z22, Z25
-	VPMULUDQ        Z14, Z26, Z22
-	VPMULUDQ        Z15, Z25, Z24
-	VPSHUFD         $0xf5, Z24, Z26
-	VPSHUFD         $0xf5, Z22, Z25
-	VPTERNLOGD.BCST $0x96, 72(SP), Z23, Z26
-	VPTERNLOGD.BCST $0x96, 76(SP), Z21, Z25
-	VPSHUFD         $0xa0, Z24, K1, Z26
-	VPSHUFD         $0xa0, Z22, K1, Z25
-	VPUNPCKLQDQ     Z25, Z26, Z21
-	VPUNPCKHQDQ     Z25, Z26, Z22
-	VMOVUPS         (CX), Z23
+	VMOVUPS         (CX), Z26
+	VSUBPS          Z0, Z26, Z26
+	VMULPS          Z1, Z26, Z26
+	VCVTPS2DQ       Z26, Z26
+	VPMINUD         Z2, Z26, Z26
+	VPSHUFB         Z3, Z21, Z27
+	VPADDD          Z27, Z26, Z26
+	VPSRLD          $0x10, Z26, Z26
+	PREFETCHT0      (R8)
+	VPMULUDQ        Z14, Z24, Z24
+	VPMULUDQ        Z15, Z25, Z25
+	VPSHUFD         $0xf5, Z25, Z28
+	VPSHUFD         $0xf5, Z24, Z27
+	VPTERNLOGD.BCST $0x96, 16(SP), Z23, Z28
+	VPTERNLOGD.BCST $0x96, 20(SP), Z19, Z27
+	VMOVUPS         64(CX), Z23
 	VSUBPS          Z0, Z23, Z23
 	VMULPS          Z1, Z23, Z23
 	VCVTPS2DQ       Z23, Z23
 	VPMINUD         Z2, Z23, Z23
-	VPSHUFB         Z3, Z21, Z24
-	VPADDD          Z24, Z23, Z23
-	VPSRLD          $0x10, Z23, Z23
-	VMOVUPS         64(CX), Z24
-	VSUBPS          Z0, Z24, Z24
-	VMULPS          Z1, Z24, Z24
-	VCVTPS2DQ       Z24, Z24
-	VPMINUD         Z2, Z24, Z24
-	VPSHUFB         Z4, Z21, Z25
-	VPADDD          Z25, Z24, Z24
-	VPSRLD          $0x0f, Z24, Z24
-	VPTERNLOGD      $0xf8, Z7, Z24, Z23
+	VPSHUFB         Z4, Z21, Z29
+	VPADDD          Z29, Z23, Z23
+	VPSRLD          $0x0f, Z23, Z23
+	VPTERNLOGD      $0xf8, Z7, Z23, Z26
+	PREFETCHT0      64(R8)
+	VPMULUDQ        Z14, Z28, Z23
+	VPMULUDQ        Z15, Z27, Z27
+	VPSHUFD         $0xf5, Z27, Z29
+	VPSHUFD         $0xf5, Z23, Z28
+	VPTERNLOGD.BCST $0x96, 24(SP), Z25, Z29
+	VPTERNLOGD.BCST $0x96, 28(SP), Z24, Z28
 	VMOVUPS         128(CX), Z24
 	VSUBPS          Z0, Z24, Z24
 	VMULPS          Z1, Z24, Z24
@@ -5621,43 +5647,78 @@ pack1AVX512_loop:
 	VPSHUFB         Z5, Z21, Z25
 	VPADDD          Z25, Z24, Z24
 	VPSRLD          $0x0e, Z24, Z24
-	VPTERNLOGD      $0xf8, Z8, Z24, Z23
-	VMOVUPS         192(CX), Z24
+	VPTERNLOGD      $0xf8, Z8, Z24, Z26
+	PREFETCHT0      128(R8)
+	VPMULUDQ        Z14, Z29, Z24
+	VPMULUDQ        Z15, Z28, Z25
+	VPSHUFD         $0xf5, Z25, Z29
+	VPSHUFD         $0xf5, Z24, Z28
+	VPTERNLOGD.BCST $0x96, 32(SP), Z27, Z29
+	VPTERNLOGD.BCST $0x96, 36(SP), Z23, Z28
+	VMOVUPS         192(CX), Z23
+	VSUBPS          Z0, Z23, Z23
+	VMULPS          Z1, Z23, Z23
+	VCVTPS2DQ       Z23, Z23
+	VPMINUD         Z2, Z23, Z23
+	VPSHUFB         Z6, Z21, Z21
+	VPADDD          Z21, Z23, Z23
+	VPSRLD          $0x0d, Z23, Z23
+	VPTERNLOGD      $0xf8, Z9, Z23, Z26
+	PREFETCHT0      192(R8)
+	VPMULUDQ        Z14, Z29, Z21
+	VPMULUDQ        Z15, Z28, Z23
+	VPSHUFD         $0xf5, Z23, Z28
+	VPSHUFD         $0xf5, Z21, Z27
+	VPTERNLOGD.BCST $0x96, 40(SP), Z25, Z28
+	VPTERNLOGD.BCST $0x96, 44(SP), Z24, Z27
+	VMOVUPS         256(CX), Z24
 	VSUBPS          Z0, Z24, Z24
 	VMULPS          Z1, Z24, Z24
 	VCVTPS2DQ       Z24, Z24
 	VPMINUD         Z2, Z24, Z24
-	VPSHUFB         Z6, Z21, Z21
-	VPADDD          Z21, Z24, Z24
-	VPSRLD          $0x0d, Z24, Z24
-	VPTERNLOGD      $0xf8, Z9, Z24, Z23
-	VMOVUPS         256(CX), Z21
-	VSUBPS          Z0, Z21, Z21
-	VMULPS          Z1, Z21, Z21
-	VCVTPS2DQ       Z21, Z21
-	VPMINUD         Z2, Z21, Z21
-	VPSHUFB         Z3, Z22, Z24
-	VPADDD          Z24, Z21, Z21
-	VPSRLD          $0x0c, Z21, Z21
-	VPTERNLOGD      $0xf8, Z10, Z21, Z23
+	VPSHUFB         Z3, Z22, Z25
+	VPADDD          Z25, Z24, Z24
+	VPSRLD          $0x0c, Z24, Z24
+	VPTERNLOGD      $0xf8, Z10, Z24, Z26
+	PREFETCHT0      256(R8)
+	VPMULUDQ        Z14, Z28, Z24
+	VPMULUDQ        Z15, Z27, Z25
+	VPSHUFD         $0xf5, Z25, Z28
+	VPSHUFD         $0xf5, Z24, Z27
+	VPTERNLOGD.BCST $0x96, 48(SP), Z23, Z28
+	VPTERNLOGD.BCST $0x96, 52(SP), Z21, Z27
 	VMOVUPS         320(CX), Z21
 	VSUBPS          Z0, Z21, Z21
 	VMULPS          Z1, Z21, Z21
 	VCVTPS2DQ       Z21, Z21
 	VPMINUD         Z2, Z21, Z21
-	VPSHUFB         Z4, Z22, Z24
-	VPADDD          Z24, Z21, Z21
+	VPSHUFB         Z4, Z22, Z23
+	VPADDD          Z23, Z21, Z21
 	VPSRLD          $0x0b, Z21, Z21
-	VPTERNLOGD      $0xf8, Z11, Z21, Z23
-	VMOVUPS         384(CX), Z21
-	VSUBPS          Z0, Z21, Z21
-	VMULPS          Z1, Z21, Z21
-	VCVTPS2DQ       Z21, Z21
-	VPMINUD         Z2, Z21, Z21
-	VPSHUFB         Z5, Z22, Z24
-	VPADDD          Z24, Z21, Z21
-	VPSRLD          $0x0a, Z21, Z21
-	VPTERNLOGD      $0xf8, Z12, Z21, Z23
+	VPTERNLOGD      $0xf8, Z11, Z21, Z26
+	PREFETCHT0      320(R8)
+	VPMULUDQ        Z14, Z28, Z21
+	VPMULUDQ        Z15, Z27, Z23
+	VPSHUFD         $0xf5, Z23, Z28
+	VPSHUFD         $0xf5, Z21, Z27
+	VPTERNLOGD.BCST $0x96, 56(SP), Z25, Z28
+	VPTERNLOGD.BCST $0x96, 60(SP), Z24, Z27
+	VMOVUPS         384(CX), Z24
+	VSUBPS          Z0, Z24, Z24
+	VMULPS          Z1, Z24, Z24
+	VCVTPS2DQ       Z24, Z24
+	VPMINUD         Z2, Z24, Z24
+	VPSHUFB         Z5, Z22, Z25
+	VPADDD          Z25, Z24, Z24
+	VPSRLD          $0x0a, Z24, Z24
+	VPTERNLOGD      $0xf8, Z12, Z24, Z26
+	PREFETCHT0      384(R8)
+	VPMULUDQ        Z14, Z28, Z24
+	VPMULUDQ        Z15, Z27, Z25
+	VPSHUFD         $0xf5, Z25, Z28
+	VPSHUFD         $0xf5, Z24, Z27
+	VPTERNLOGD.BCST $0x96, 64(SP), Z23, Z28
+	VPTERNLOGD.BCST $0x96, 68(SP), Z21, Z27
 	VMOVUPS         448(CX), Z21
 	VSUBPS          Z0, Z21, Z21
 	VMULPS          Z1, Z21, Z21
@@ -5666,12 +5727,120 @@ pack1AVX512_loop:
 	VPSHUFB         Z6, Z22, Z0
 	VPADDD          Z0, Z21, Z21
 	VPSRLD          $0x09, Z21, Z21
-	VPTERNLOGD      $0xf8, Z13, Z21, Z23
-	VPMOVDB         Z23, (DX)
+	VPTERNLOGD      $0xf8, Z13, Z21, Z26
+	VPMOVDB         Z26, (DX)
+	PREFETCHT0      448(R8)
+	VPMULUDQ        Z14, Z28, Z0
+	VPMULUDQ        Z15, Z27, Z1
+	VPSHUFD         $0xf5, Z1, Z22
+	VPSHUFD         $0xf5, Z0, Z21
+	VPTERNLOGD.BCST $0x96, 72(SP), Z25, Z22
+	VPTERNLOGD.BCST $0x96, 76(SP), Z24, Z21
+	VPSHUFD         $0xa0, Z1, K1, Z22
+	VPSHUFD         $0xa0, Z0, K1, Z21
+	VPUNPCKLQDQ     Z21, Z22, Z0
+	VPUNPCKHQDQ     Z21, Z22, Z1
+	VMOVDQA64       Z0, Z21
+	VMOVDQA64       Z1, Z22
 	ADDQ            $0x00000200, CX
 	ADDQ            $0x10, DX
-	SUBQ            $0x00000080, AX
-	JNZ             pack1AVX512_loop
+	ADDQ            $0x00000200, R8
+	DECQ            R9
+	JNZ             pack1AVX512_row
+	ADDQ            jump+88(FP), R8
+	MOVQ            units+80(FP), R9
+
+pack1AVX512_row:
+	SUBQ $0x00000080, AX
+	JNZ  pack1AVX512_loop
+
+pack1AVX512_last:
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z14
+	VSUBPS       Z0, Z14, Z14
+	VMULPS       Z1, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VPMINUD      Z2, Z14, Z14
+	VPSHUFB      Z3, Z21, Z15
+	VPADDD       Z15, Z14, Z14
+	VPSRLD       $0x10, Z14, Z14
+	PREFETCHT0   (R8)
+	VMOVUPS      64(CX), Z15
+	VSUBPS       Z0, Z15, Z15
+	VMULPS       Z1, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VPMINUD      Z2, Z15, Z15
+	VPSHUFB      Z4, Z21, Z16
+	VPADDD       Z16, Z15, Z15
+	VPSRLD       $0x0f, Z15, Z15
+	VPTERNLOGD   $0xf8, Z7, Z15, Z14
+	PREFETCHT0   64(R8)
+	VMOVUPS      128(CX), Z7
+	VSUBPS       Z0, Z7, Z7
+	VMULPS       Z1, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VPMINUD      Z2, Z7, Z7
+	VPSHUFB      Z5, Z21, Z15
+	VPADDD       Z15, Z7, Z7
+	VPSRLD       $0x0e, Z7, Z7
+	VPTERNLOGD   $0xf8, Z8, Z7, Z14
+	PREFETCHT0   128(R8)
+	VMOVUPS      192(CX), Z7
+	VSUBPS       Z0, Z7, Z7
+	VMULPS       Z1, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VPMINUD      Z2, Z7, Z7
+	VPSHUFB      Z6, Z21, Z8
+	VPADDD       Z8, Z7, Z7
+	VPSRLD       $0x0d, Z7, Z7
+	VPTERNLOGD   $0xf8, Z9, Z7, Z14
+	PREFETCHT0   192(R8)
+	VMOVUPS      256(CX), Z7
+	VSUBPS       Z0, Z7, Z7
+	VMULPS       Z1, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VPMINUD      Z2, Z7, Z7
+	VPSHUFB      Z3, Z22, Z3
+	VPADDD       Z3, Z7, Z7
+	VPSRLD       $0x0c, Z7, Z7
+	VPTERNLOGD   $0xf8, Z10, Z7, Z14
+	PREFETCHT0   256(R8)
+	VMOVUPS      320(CX), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VPMINUD      Z2, Z3, Z3
+	VPSHUFB      Z4, Z22, Z4
+	VPADDD       Z4, Z3, Z3
+	VPSRLD       $0x0b, Z3, Z3
+	VPTERNLOGD   $0xf8, Z11, Z3, Z14
+	PREFETCHT0   320(R8)
+	VMOVUPS      384(CX), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VPMINUD      Z2, Z3, Z3
+	VPSHUFB      Z5, Z22, Z4
+	VPADDD       Z4, Z3, Z3
+	VPSRLD       $0x0a, Z3, Z3
+	VPTERNLOGD   $0xf8, Z12, Z3, Z14
+	PREFETCHT0   384(R8)
+	VMOVUPS      448(CX), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VPMINUD      Z2, Z3, Z3
+	VPSHUFB      Z6, Z22, Z0
+	VPADDD       Z0, Z3, Z3
+	VPSRLD       $0x09, Z3, Z3
+	VPTERNLOGD   $0xf8, Z13, Z3, Z14
+	VPMOVDB      Z14, (DX)
+	PREFETCHT0   448(R8)
+	ADDQ         $0x00000200, CX
+	ADDQ         $0x10, DX
 	VZEROUPPER
 	RET
 
@@ -6062,9 +6231,9 @@ unpackGroups1AVX512_loop:
 	VZEROUPPER
 	RET
 
-// func pack2AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·pack2AVX512(SB), NOSPLIT, $80-72
+// func pack2AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte, ahead *float32, units int, jump int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·pack2AVX512(SB), NOSPLIT, $80-96
 	MOVQ            n+0(FP), AX
 	MOVQ            x+56(FP), CX
 	MOVQ            dst+64(FP), DX
@@ -6154,89 +6323,115 @@ TEXT ·pack2AVX512(SB), NOSPLIT, $80-72
 	VPMULUDQ        Z10, Z0, Z15
 	VPSHUFD         $0xf5, Z15, Z16
 	VPXORD.BCST     12(SP), Z16, Z16
+	VPMULUDQ        Z10, Z13, Z0
+	VPSHUFD         $0xf5, Z0, Z1
+	VPXORD          Z14, Z1, Z1
+	VPMULUDQ        Z11, Z1, Z1
+	VPSHUFD         $0xf5, Z1, Z17
+	VPXORD.BCST     8(SP), Z17, Z17
+	VPXORD          Z16, Z0, Z0
+	VPADDQ          Z12, Z13, Z13
+	VPMULUDQ        Z10, Z17, Z17
+	VPMULUDQ        Z11, Z0, Z18
+	VPSHUFD         $0xf5, Z18, Z19
+	VPSHUFD         $0xf5, Z17, Z0
+	VPTERNLOGD.BCST $0x96, 16(SP), Z1, Z19
+	VPTERNLOGD.BCST $0x96, 20(SP), Z15, Z0
+	VPMULUDQ        Z10, Z19, Z1
+	VPMULUDQ        Z11, Z0, Z19
+	VPSHUFD         $0xf5, Z19, Z20
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 24(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 28(SP), Z17, Z0
+	VPMULUDQ        Z10, Z20, Z17
+	VPMULUDQ        Z11, Z0, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z17, Z0
+	VPTERNLOGD.BCST $0x96, 32(SP), Z19, Z20
+	VPTERNLOGD.BCST $0x96, 36(SP), Z1, Z0
+	VPMULUDQ        Z10, Z20, Z1
+	VPMULUDQ        Z11, Z0, Z19
+	VPSHUFD         $0xf5, Z19, Z20
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 40(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 44(SP), Z17, Z0
+	VPMULUDQ        Z10, Z20, Z17
+	VPMULUDQ        Z11, Z0, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z17, Z0
+	VPTERNLOGD.BCST $0x96, 48(SP), Z19, Z20
+	VPTERNLOGD.BCST $0x96, 52(SP), Z1, Z0
+	VPMULUDQ        Z10, Z20, Z1
+	VPMULUDQ        Z11, Z0, Z19
+	VPSHUFD         $0xf5, Z19, Z20
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 56(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 60(SP), Z17, Z0
+	VPMULUDQ        Z10, Z20, Z17
+	VPMULUDQ        Z11, Z0, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z17, Z0
+	VPTERNLOGD.BCST $0x96, 64(SP), Z19, Z20
+	VPTERNLOGD.BCST $0x96, 68(SP), Z1, Z0
+	VPMULUDQ        Z10, Z20, Z19
+	VPMULUDQ        Z11, Z0, Z20
+	VPSHUFD         $0xf5, Z20, Z1
+	VPSHUFD         $0xf5, Z19, Z0
+	VPTERNLOGD.BCST $0x96, 72(SP), Z18, Z1
+	VPTERNLOGD.BCST $0x96, 76(SP), Z17, Z0
+	VPSHUFD         $0xa0, Z20, K1, Z1
+	VPSHUFD         $0xa0, Z19, K1, Z0
+	VPUNPCKLQDQ     Z0, Z1, Z17
+	VPUNPCKHQDQ     Z0, Z1, Z18
+	MOVQ            ahead+72(FP), R8
+	MOVQ            units+80(FP), R9
+	SUBQ            $0x80, AX
+	JZ              pack2AVX512_last
 
 pack2AVX512_loop:
+	VPMULUDQ        Z10, Z13, Z0
+	VPSHUFD         $0xf5, Z0, Z1
+	VPXORD          Z14, Z1, Z1
+	VPMULUDQ        Z11, Z1, Z19
+	VPSHUFD         $0xf5, Z19, Z20
+	VPXORD.BCST     8(SP), Z20, Z20
+	VPXORD          Z16, Z0, Z21
+	VPADDQ          Z12, Z13, Z13
 	VBROADCASTSS    (BX), Z0
 	VBROADCASTSS    (SI), Z1
 	ADDQ            DI, BX
 	ADDQ            DI, SI
-	VPMULUDQ        Z10, Z13, Z17
-	VPSHUFD         $0xf5, Z17, Z18
-	VPXORD          Z14, Z18, Z18
-	VPMULUDQ        Z11, Z18, Z18
-	VPSHUFD         $0xf5, Z18, Z19
-	VPXORD.BCST     8(SP), Z19, Z19
-	VPXORD          Z16, Z17, Z17
-	VPADDQ          Z12, Z13, Z13
-	VPMULUDQ        Z10, Z19, Z19
-	VPMULUDQ        Z11, Z17, Z17
-	VPSHUFD         $0xf5, Z17, Z21
-	VPSHUFD         $0xf5, Z19, Z20
-	VPTERNLOGD.BCST $0x96, 16(SP), Z18, Z21
-	VPTERNLOGD.BCST $0x96, 20(SP), Z15, Z20
-	VPMULUDQ        Z10, Z21, Z18
-	VPMULUDQ        Z11, Z20, Z20
-	VPSHUFD         $0xf5, Z20, Z22
-	VPSHUFD         $0xf5, Z18, Z21
-	VPTERNLOGD.BCST $0x96, 24(SP), Z17, Z22
-	VPTERNLOGD.BCST $0x96, 28(SP), Z19, Z21
-	VPMULUDQ        Z10, Z22, Z17
-	VPMULUDQ        Z11, Z21, Z19
-	VPSHUFD         $0xf5, Z19, Z22
-	VPSHUFD         $0xf5, Z17, Z21
-	VPTERNLOGD.BCST $0x96, 32(SP), Z20, Z22
-	VPTERNLOGD.BCST $0x96, 36(SP), Z18, Z21
-	VPMULUDQ        Z10, Z22, Z18
-	VPMULUDQ        Z11, Z21, Z20
-	VPSHUFD         $0xf5, Z20, Z22
-	VPSHUFD         $0xf5, Z18, Z21
-	VPTERNLOGD.BCST $0x96, 40(SP), Z19, Z22
-	VPTERNLOGD.BCST $0x96, 44(SP), Z17, Z21
-	VPMULUDQ        Z10, Z22, Z17
-	VPMULUDQ        Z11, Z21, Z19
-	VPSHUFD         $0xf5, Z19, Z22
-	VPSHUFD         $0xf5, Z17, Z21
-	VPTERNLOGD.BCST $0x96, 48(SP), Z20, Z22
-	VPTERNLOGD.BCST $0x96, 52(SP), Z18, Z21
-	VPMULUDQ        Z10, Z22, Z18
-	VPMULUDQ        Z11, Z21, Z20
-	VPSHUFD         $0xf5, Z20, Z22
-	VPSHUFD         $0xf5, Z18, Z21
-	VPTERNLOGD.BCST $0x96, 56(SP), Z19, Z22
-	VPTERNLOGD.BCST $0x96, 60(SP), Z17, Z21
-	VPMULUDQ        Z10, Z22, Z17
-	VPMULUDQ        Z11, Z21, Z19
-	VPSHUFD         $0xf5, Z19, Z22
-	VPSHUFD         $0xf5, Z17, Z21
-	VPTERNLOGD.BCST $0x96, 64(SP), Z20, Z22
-	VPTERNLOGD.BCST $0x96, 68(SP), Z18, Z21
-	VPMULUDQ        Z10, Z22, Z18
-	VPMULUDQ        Z11, Z21, Z20
-	VPSHUFD         $0xf5, Z20, Z22
-	VPSHUFD         $0xf5, Z18, Z21
-	VPTERNLOGD.BCST $0x96, 72(SP), Z19, Z22
-	VPTERNLOGD.BCST $0x96, 76(SP), Z17, Z21
-	VPSHUFD         $0xa0, Z20, K1, Z22
-	VPSHUFD         $0xa0, Z18, K1, Z21
-	VPUNPCKLQDQ     Z21, Z22, Z17
-	VPUNPCKHQDQ     Z21, Z22, Z18
-	VMOVUPS         (CX), Z19
+	VMOVUPS         (CX), Z22
+	VSUBPS          Z0, Z22, Z22
+	VMULPS          Z1, Z22, Z22
+	VCVTPS2DQ       Z22, Z22
+	VPMINUD         Z2, Z22, Z22
+	VPSHUFB         Z3, Z17, Z23
+	VPADDD          Z23, Z22, Z22
+	VPSRLD          $0x10, Z22, Z22
+	PREFETCHT0      (R8)
+	VPMULUDQ        Z10, Z20, Z20
+	VPMULUDQ        Z11, Z21, Z21
+	VPSHUFD         $0xf5, Z21, Z24
+	VPSHUFD         $0xf5, Z20, Z23
+	VPTERNLOGD.BCST $0x96, 16(SP), Z19, Z24
+	VPTERNLOGD.BCST $0x96, 20(SP), Z15, Z23
+	VMOVUPS         64(CX), Z19
 	VSUBPS          Z0, Z19, Z19
 	VMULPS          Z1, Z19, Z19
 	VCVTPS2DQ       Z19, Z19
 	VPMINUD         Z2, Z19, Z19
-	VPSHUFB         Z3, Z17, Z20
-	VPADDD          Z20, Z19, Z19
-	VPSRLD          $0x10, Z19, Z19
-	VMOVUPS         64(CX), Z20
-	VSUBPS          Z0, Z20, Z20
-	VMULPS          Z1, Z20, Z20
-	VCVTPS2DQ       Z20, Z20
-	VPMINUD         Z2, Z20, Z20
-	VPSHUFB         Z4, Z17, Z21
-	VPADDD          Z21, Z20, Z20
-	VPSRLD          $0x0e, Z20, Z20
-	VPTERNLOGD      $0xf8, Z7, Z20, Z19
+	VPSHUFB         Z4, Z17, Z25
+	VPADDD          Z25, Z19, Z19
+	VPSRLD          $0x0e, Z19, Z19
+	VPTERNLOGD      $0xf8, Z7, Z19, Z22
+	PREFETCHT0      64(R8)
+	VPMULUDQ        Z10, Z24, Z19
+	VPMULUDQ        Z11, Z23, Z23
+	VPSHUFD         $0xf5, Z23, Z25
+	VPSHUFD         $0xf5, Z19, Z24
+	VPTERNLOGD.BCST $0x96, 24(SP), Z21, Z25
+	VPTERNLOGD.BCST $0x96, 28(SP), Z20, Z24
 	VMOVUPS         128(CX), Z20
 	VSUBPS          Z0, Z20, Z20
 	VMULPS          Z1, Z20, Z20
@@ -6245,57 +6440,200 @@ pack2AVX512_loop:
 	VPSHUFB         Z5, Z17, Z21
 	VPADDD          Z21, Z20, Z20
 	VPSRLD          $0x0c, Z20, Z20
-	VPTERNLOGD      $0xf8, Z8, Z20, Z19
-	VMOVUPS         192(CX), Z20
+	VPTERNLOGD      $0xf8, Z8, Z20, Z22
+	PREFETCHT0      128(R8)
+	VPMULUDQ        Z10, Z25, Z20
+	VPMULUDQ        Z11, Z24, Z21
+	VPSHUFD         $0xf5, Z21, Z25
+	VPSHUFD         $0xf5, Z20, Z24
+	VPTERNLOGD.BCST $0x96, 32(SP), Z23, Z25
+	VPTERNLOGD.BCST $0x96, 36(SP), Z19, Z24
+	VMOVUPS         192(CX), Z19
+	VSUBPS          Z0, Z19, Z19
+	VMULPS          Z1, Z19, Z19
+	VCVTPS2DQ       Z19, Z19
+	VPMINUD         Z2, Z19, Z19
+	VPSHUFB         Z6, Z17, Z17
+	VPADDD          Z17, Z19, Z19
+	VPSRLD          $0x0a, Z19, Z19
+	VPTERNLOGD      $0xf8, Z9, Z19, Z22
+	VPMOVDB         Z22, (DX)
+	PREFETCHT0      192(R8)
+	VPMULUDQ        Z10, Z25, Z17
+	VPMULUDQ        Z11, Z24, Z19
+	VPSHUFD         $0xf5, Z19, Z23
+	VPSHUFD         $0xf5, Z17, Z22
+	VPTERNLOGD.BCST $0x96, 40(SP), Z21, Z23
+	VPTERNLOGD.BCST $0x96, 44(SP), Z20, Z22
+	VMOVUPS         256(CX), Z20
 	VSUBPS          Z0, Z20, Z20
 	VMULPS          Z1, Z20, Z20
 	VCVTPS2DQ       Z20, Z20
 	VPMINUD         Z2, Z20, Z20
-	VPSHUFB         Z6, Z17, Z17
-	VPADDD          Z17, Z20, Z20
-	VPSRLD          $0x0a, Z20, Z20
-	VPTERNLOGD      $0xf8, Z9, Z20, Z19
-	VPMOVDB         Z19, (DX)
-	VMOVUPS         256(CX), Z17
+	VPSHUFB         Z3, Z18, Z21
+	VPADDD          Z21, Z20, Z20
+	VPSRLD          $0x10, Z20, Z20
+	PREFETCHT0      256(R8)
+	VPMULUDQ        Z10, Z23, Z21
+	VPMULUDQ        Z11, Z22, Z22
+	VPSHUFD         $0xf5, Z22, Z24
+	VPSHUFD         $0xf5, Z21, Z23
+	VPTERNLOGD.BCST $0x96, 48(SP), Z19, Z24
+	VPTERNLOGD.BCST $0x96, 52(SP), Z17, Z23
+	VMOVUPS         320(CX), Z17
 	VSUBPS          Z0, Z17, Z17
 	VMULPS          Z1, Z17, Z17
 	VCVTPS2DQ       Z17, Z17
 	VPMINUD         Z2, Z17, Z17
-	VPSHUFB         Z3, Z18, Z19
+	VPSHUFB         Z4, Z18, Z19
 	VPADDD          Z19, Z17, Z17
-	VPSRLD          $0x10, Z17, Z17
-	VMOVUPS         320(CX), Z19
-	VSUBPS          Z0, Z19, Z19
-	VMULPS          Z1, Z19, Z19
-	VCVTPS2DQ       Z19, Z19
-	VPMINUD         Z2, Z19, Z19
-	VPSHUFB         Z4, Z18, Z20
-	VPADDD          Z20, Z19, Z19
-	VPSRLD          $0x0e, Z19, Z19
-	VPTERNLOGD      $0xf8, Z7, Z19, Z17
-	VMOVUPS         384(CX), Z19
-	VSUBPS          Z0, Z19, Z19
-	VMULPS          Z1, Z19, Z19
-	VCVTPS2DQ       Z19, Z19
-	VPMINUD         Z2, Z19, Z19
-	VPSHUFB         Z5, Z18, Z20
-	VPADDD          Z20, Z19, Z19
-	VPSRLD          $0x0c, Z19, Z19
-	VPTERNLOGD      $0xf8, Z8, Z19, Z17
-	VMOVUPS         448(CX), Z19
-	VSUBPS          Z0, Z19, Z19
-	VMULPS          Z1, Z19, Z19
-	VCVTPS2DQ       Z19, Z19
-	VPMINUD         Z2, Z19, Z19
+	VPSRLD          $0x0e, Z17, Z17
+	VPTERNLOGD      $0xf8, Z7, Z17, Z20
+	PREFETCHT0      320(R8)
+	VPMULUDQ        Z10, Z24, Z17
+	VPMULUDQ        Z11, Z23, Z19
+	VPSHUFD         $0xf5, Z19, Z24
+	VPSHUFD         $0xf5, Z17, Z23
+	VPTERNLOGD.BCST $0x96, 56(SP), Z22, Z24
+	VPTERNLOGD.BCST $0x96, 60(SP), Z21, Z23
+	VMOVUPS         384(CX), Z21
+	VSUBPS          Z0, Z21, Z21
+	VMULPS          Z1, Z21, Z21
+	VCVTPS2DQ       Z21, Z21
+	VPMINUD         Z2, Z21, Z21
+	VPSHUFB         Z5, Z18, Z22
+	VPADDD          Z22, Z21, Z21
+	VPSRLD          $0x0c, Z21, Z21
+	VPTERNLOGD      $0xf8, Z8, Z21, Z20
+	PREFETCHT0      384(R8)
+	VPMULUDQ        Z10, Z24, Z21
+	VPMULUDQ        Z11, Z23, Z22
+	VPSHUFD         $0xf5, Z22, Z24
+	VPSHUFD         $0xf5, Z21, Z23
+	VPTERNLOGD.BCST $0x96, 64(SP), Z19, Z24
+	VPTERNLOGD.BCST $0x96, 68(SP), Z17, Z23
+	VMOVUPS         448(CX), Z17
+	VSUBPS          Z0, Z17, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
 	VPSHUFB         Z6, Z18, Z0
-	VPADDD          Z0, Z19, Z19
-	VPSRLD          $0x0a, Z19, Z19
-	VPTERNLOGD      $0xf8, Z9, Z19, Z17
-	VPMOVDB         Z17, 16(DX)
+	VPADDD          Z0, Z17, Z17
+	VPSRLD          $0x0a, Z17, Z17
+	VPTERNLOGD      $0xf8, Z9, Z17, Z20
+	VPMOVDB         Z20, 16(DX)
+	PREFETCHT0      448(R8)
+	VPMULUDQ        Z10, Z24, Z0
+	VPMULUDQ        Z11, Z23, Z1
+	VPSHUFD         $0xf5, Z1, Z18
+	VPSHUFD         $0xf5, Z0, Z17
+	VPTERNLOGD.BCST $0x96, 72(SP), Z22, Z18
+	VPTERNLOGD.BCST $0x96, 76(SP), Z21, Z17
+	VPSHUFD         $0xa0, Z1, K1, Z18
+	VPSHUFD         $0xa0, Z0, K1, Z17
+	VPUNPCKLQDQ     Z17, Z18, Z0
+	VPUNPCKHQDQ     Z17, Z18, Z1
+	VMOVDQA64       Z0, Z17
+	VMOVDQA64       Z1, Z18
 	ADDQ            $0x00000200, CX
 	ADDQ            $0x20, DX
-	SUBQ            $0x00000080, AX
-	JNZ             pack2AVX512_loop
+	ADDQ            $0x00000200, R8
+	DECQ            R9
+	JNZ             pack2AVX512_row
+	ADDQ            jump+88(FP), R8
+	MOVQ            units+80(FP), R9
+
+pack2AVX512_row:
+	SUBQ $0x00000080, AX
+	JNZ  pack2AVX512_loop
+
+pack2AVX512_last:
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z10
+	VSUBPS       Z0, Z10, Z10
+	VMULPS       Z1, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VPMINUD      Z2, Z10, Z10
+	VPSHUFB      Z3, Z17, Z11
+	VPADDD       Z11, Z10, Z10
+	VPSRLD       $0x10, Z10, Z10
+	PREFETCHT0   (R8)
+	VMOVUPS      64(CX), Z11
+	VSUBPS       Z0, Z11, Z11
+	VMULPS       Z1, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VPMINUD      Z2, Z11, Z11
+	VPSHUFB      Z4, Z17, Z12
+	VPADDD       Z12, Z11, Z11
+	VPSRLD       $0x0e, Z11, Z11
+	VPTERNLOGD   $0xf8, Z7, Z11, Z10
+	PREFETCHT0   64(R8)
+	VMOVUPS      128(CX), Z11
+	VSUBPS       Z0, Z11, Z11
+	VMULPS       Z1, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VPMINUD      Z2, Z11, Z11
+	VPSHUFB      Z5, Z17, Z12
+	VPADDD       Z12, Z11, Z11
+	VPSRLD       $0x0c, Z11, Z11
+	VPTERNLOGD   $0xf8, Z8, Z11, Z10
+	PREFETCHT0   128(R8)
+	VMOVUPS      192(CX), Z11
+	VSUBPS       Z0, Z11, Z11
+	VMULPS       Z1, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VPMINUD      Z2, Z11, Z11
+	VPSHUFB      Z6, Z17, Z12
+	VPADDD       Z12, Z11, Z11
+	VPSRLD       $0x0a, Z11, Z11
+	VPTERNLOGD   $0xf8, Z9, Z11, Z10
+	VPMOVDB      Z10, (DX)
+	PREFETCHT0   192(R8)
+	VMOVUPS      256(CX), Z10
+	VSUBPS       Z0, Z10, Z10
+	VMULPS       Z1, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VPMINUD      Z2, Z10, Z10
+	VPSHUFB      Z3, Z18, Z3
+	VPADDD       Z3, Z10, Z10
+	VPSRLD       $0x10, Z10, Z3
+	PREFETCHT0   256(R8)
+	VMOVUPS      320(CX), Z10
+	VSUBPS       Z0, Z10, Z10
+	VMULPS       Z1, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VPMINUD      Z2, Z10, Z10
+	VPSHUFB      Z4, Z18, Z4
+	VPADDD       Z4, Z10, Z10
+	VPSRLD       $0x0e, Z10, Z10
+	VPTERNLOGD   $0xf8, Z7, Z10, Z3
+	PREFETCHT0   320(R8)
+	VMOVUPS      384(CX), Z4
+	VSUBPS       Z0, Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VPMINUD      Z2, Z4, Z4
+	VPSHUFB      Z5, Z18, Z5
+	VPADDD       Z5, Z4, Z4
+	VPSRLD       $0x0c, Z4, Z4
+	VPTERNLOGD   $0xf8, Z8, Z4, Z3
+	PREFETCHT0   384(R8)
+	VMOVUPS      448(CX), Z4
+	VSUBPS       Z0, Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VPMINUD      Z2, Z4, Z4
+	VPSHUFB      Z6, Z18, Z0
+	VPADDD       Z0, Z4, Z4
+	VPSRLD       $0x0a, Z4, Z4
+	VPTERNLOGD   $0xf8, Z9, Z4, Z3
+	VPMOVDB      Z3, 16(DX)
+	PREFETCHT0   448(R8)
+	ADDQ         $0x00000200, CX
+	ADDQ         $0x20, DX
 	VZEROUPPER
 	RET
 
@@ -6367,9 +6705,9 @@ unpack2AVX512_loop:
 	VZEROUPPER
 	RET
 
-// func packGroups2AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·packGroups2AVX512(SB), NOSPLIT, $80-72
+// func packGroups2AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte, ahead *float32, units int, jump int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·packGroups2AVX512(SB), NOSPLIT, $80-96
 	MOVQ            n+0(FP), AX
 	MOVQ            x+56(FP), CX
 	MOVQ            dst+64(FP), DX
@@ -6462,89 +6800,115 @@ TEXT ·packGroups2AVX512(SB), NOSPLIT, $80-72
 	MOVQ            $0x0000000000000010, R8
 	VMOVQ           R8, X0
 	VPBROADCASTQ    X0, Z16
+	VPMULUDQ        Z10, Z12, Z0
+	VPSHUFD         $0xf5, Z0, Z1
+	VPXORD          Z13, Z1, Z1
+	VPMULUDQ        Z11, Z1, Z1
+	VPSHUFD         $0xf5, Z1, Z17
+	VPXORD.BCST     8(SP), Z17, Z17
+	VPXORD          Z15, Z0, Z0
+	VPADDQ          Z16, Z12, Z12
+	VPMULUDQ        Z10, Z17, Z17
+	VPMULUDQ        Z11, Z0, Z18
+	VPSHUFD         $0xf5, Z18, Z19
+	VPSHUFD         $0xf5, Z17, Z0
+	VPTERNLOGD.BCST $0x96, 16(SP), Z1, Z19
+	VPTERNLOGD.BCST $0x96, 20(SP), Z14, Z0
+	VPMULUDQ        Z10, Z19, Z1
+	VPMULUDQ        Z11, Z0, Z19
+	VPSHUFD         $0xf5, Z19, Z20
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 24(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 28(SP), Z17, Z0
+	VPMULUDQ        Z10, Z20, Z17
+	VPMULUDQ        Z11, Z0, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z17, Z0
+	VPTERNLOGD.BCST $0x96, 32(SP), Z19, Z20
+	VPTERNLOGD.BCST $0x96, 36(SP), Z1, Z0
+	VPMULUDQ        Z10, Z20, Z1
+	VPMULUDQ        Z11, Z0, Z19
+	VPSHUFD         $0xf5, Z19, Z20
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 40(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 44(SP), Z17, Z0
+	VPMULUDQ        Z10, Z20, Z17
+	VPMULUDQ        Z11, Z0, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z17, Z0
+	VPTERNLOGD.BCST $0x96, 48(SP), Z19, Z20
+	VPTERNLOGD.BCST $0x96, 52(SP), Z1, Z0
+	VPMULUDQ        Z10, Z20, Z1
+	VPMULUDQ        Z11, Z0, Z19
+	VPSHUFD         $0xf5, Z19, Z20
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 56(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 60(SP), Z17, Z0
+	VPMULUDQ        Z10, Z20, Z17
+	VPMULUDQ        Z11, Z0, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z17, Z0
+	VPTERNLOGD.BCST $0x96, 64(SP), Z19, Z20
+	VPTERNLOGD.BCST $0x96, 68(SP), Z1, Z0
+	VPMULUDQ        Z10, Z20, Z19
+	VPMULUDQ        Z11, Z0, Z20
+	VPSHUFD         $0xf5, Z20, Z1
+	VPSHUFD         $0xf5, Z19, Z0
+	VPTERNLOGD.BCST $0x96, 72(SP), Z18, Z1
+	VPTERNLOGD.BCST $0x96, 76(SP), Z17, Z0
+	VPSHUFD         $0xa0, Z20, K1, Z1
+	VPSHUFD         $0xa0, Z19, K1, Z0
+	VPUNPCKLQDQ     Z0, Z1, Z17
+	VPUNPCKHQDQ     Z0, Z1, Z18
+	MOVQ            ahead+72(FP), R8
+	MOVQ            units+80(FP), R9
+	SUBQ            $0x80, AX
+	JZ              packGroups2AVX512_last
 
 packGroups2AVX512_loop:
+	VPMULUDQ        Z10, Z12, Z0
+	VPSHUFD         $0xf5, Z0, Z1
+	VPXORD          Z13, Z1, Z1
+	VPMULUDQ        Z11, Z1, Z19
+	VPSHUFD         $0xf5, Z19, Z20
+	VPXORD.BCST     8(SP), Z20, Z20
+	VPXORD          Z15, Z0, Z21
+	VPADDQ          Z16, Z12, Z12
 	VBROADCASTSS    (BX), Z0
 	VBROADCASTSS    (SI), Z1
 	ADDQ            DI, BX
 	ADDQ            DI, SI
-	VPMULUDQ        Z10, Z12, Z17
-	VPSHUFD         $0xf5, Z17, Z18
-	VPXORD          Z13, Z18, Z18
-	VPMULUDQ        Z11, Z18, Z18
-	VPSHUFD         $0xf5, Z18, Z19
-	VPXORD.BCST     8(SP), Z19, Z19
-	VPXORD          Z15, Z17, Z17
-	VPADDQ          Z16, Z12, Z12
-	VPMULUDQ        Z10, Z19, Z19
-	VPMULUDQ        Z11, Z17, Z17
-	VPSHUFD         $0xf5, Z17, Z21
-	VPSHUFD         $0xf5, Z19, Z20
-	VPTERNLOGD.BCST $0x96, 16(SP), Z18, Z21
-	VPTERNLOGD.BCST $0x96, 20(SP), Z14, Z20
-	VPMULUDQ        Z10, Z21, Z18
-	VPMULUDQ        Z11, Z20, Z20
-	VPSHUFD         $0xf5, Z20, Z22
-	VPSHUFD         $0xf5, Z18, Z21
-	VPTERNLOGD.BCST $0x96, 24(SP), Z17, Z22
-	VPTERNLOGD.BCST $0x96, 28(SP), Z19, Z21
-	VPMULUDQ        Z10, Z22, Z17
-	VPMULUDQ        Z11, Z21, Z19
-	VPSHUFD         $0xf5, Z19, Z22
-	VPSHUFD         $0xf5, Z17, Z21
-	VPTERNLOGD.BCST $0x96, 32(SP), Z20, Z22
-	VPTERNLOGD.BCST $0x96, 36(SP), Z18, Z21
-	VPMULUDQ        Z10, Z22, Z18
-	VPMULUDQ        Z11, Z21, Z20
-	VPSHUFD         $0xf5, Z20, Z22
-	VPSHUFD         $0xf5, Z18, Z21
-	VPTERNLOGD.BCST $0x96, 40(SP), Z19, Z22
-	VPTERNLOGD.BCST $0x96, 44(SP), Z17, Z21
-	VPMULUDQ        Z10, Z22, Z17
-	VPMULUDQ        Z11, Z21, Z19
-	VPSHUFD         $0xf5, Z19, Z22
-	VPSHUFD         $0xf5, Z17, Z21
-	VPTERNLOGD.BCST $0x96, 48(SP), Z20, Z22
-	VPTERNLOGD.BCST $0x96, 52(SP), Z18, Z21
-	VPMULUDQ        Z10, Z22, Z18
-	VPMULUDQ        Z11, Z21, Z20
-	VPSHUFD         $0xf5, Z20, Z22
-	VPSHUFD         $0xf5, Z18, Z21
-	VPTERNLOGD.BCST $0x96, 56(SP), Z19, Z22
-	VPTERNLOGD.BCST $0x96, 60(SP), Z17, Z21
-	VPMULUDQ        Z10, Z22, Z17
-	VPMULUDQ        Z11, Z21, Z19
-	VPSHUFD         $0xf5, Z19, Z22
-	VPSHUFD         $0xf5, Z17, Z21
-	VPTERNLOGD.BCST $0x96, 64(SP), Z20, Z22
-	VPTERNLOGD.BCST $0x96, 68(SP), Z18, Z21
-	VPMULUDQ        Z10, Z22, Z18
-	VPMULUDQ        Z11, Z21, Z20
-	VPSHUFD         $0xf5, Z20, Z22
-	VPSHUFD         $0xf5, Z18, Z21
-	VPTERNLOGD.BCST $0x96, 72(SP), Z19, Z22
-	VPTERNLOGD.BCST $0x96, 76(SP), Z17, Z21
-	VPSHUFD         $0xa0, Z20, K1, Z22
-	VPSHUFD         $0xa0, Z18, K1, Z21
-	VPUNPCKLQDQ     Z21, Z22, Z17
-	VPUNPCKHQDQ     Z21, Z22, Z18
-	VMOVUPS         (CX), Z19
+	VMOVUPS         (CX), Z22
+	VSUBPS          Z0, Z22, Z22
+	VMULPS          Z1, Z22, Z22
+	VCVTPS2DQ       Z22, Z22
+	VPMINUD         Z2, Z22, Z22
+	VPSHUFB         Z3, Z17, Z23
+	VPADDD          Z23, Z22, Z22
+	VPSRLD          $0x10, Z22, Z22
+	PREFETCHT0      (R8)
+	VPMULUDQ        Z10, Z20, Z20
+	VPMULUDQ        Z11, Z21, Z21
+	VPSHUFD         $0xf5, Z21, Z24
+	VPSHUFD         $0xf5, Z20, Z23
+	VPTERNLOGD.BCST $0x96, 16(SP), Z19, Z24
+	VPTERNLOGD.BCST $0x96, 20(SP), Z14, Z23
+	VMOVUPS         64(CX), Z19
 	VSUBPS          Z0, Z19, Z19
 	VMULPS          Z1, Z19, Z19
 	VCVTPS2DQ       Z19, Z19
 	VPMINUD         Z2, Z19, Z19
-	VPSHUFB         Z3, Z17, Z20
-	VPADDD          Z20, Z19, Z19
-	VPSRLD          $0x10, Z19, Z19
-	VMOVUPS         64(CX), Z20
-	VSUBPS          Z0, Z20, Z20
-	VMULPS          Z1, Z20, Z20
-	VCVTPS2DQ       Z20, Z20
-	VPMINUD         Z2, Z20, Z20
-	VPSHUFB         Z4, Z17, Z21
-	VPADDD          Z21, Z20, Z20
-	VPSRLD          $0x0e, Z20, Z20
-	VPTERNLOGD      $0xf8, Z7, Z20, Z19
+	VPSHUFB         Z4, Z17, Z25
+	VPADDD          Z25, Z19, Z19
+	VPSRLD          $0x0e, Z19, Z19
+	VPTERNLOGD      $0xf8, Z7, Z19, Z22
+	PREFETCHT0      64(R8)
+	VPMULUDQ        Z10, Z24, Z19
+	VPMULUDQ        Z11, Z23, Z23
+	VPSHUFD         $0xf5, Z23, Z25
+	VPSHUFD         $0xf5, Z19, Z24
+	VPTERNLOGD.BCST $0x96, 24(SP), Z21, Z25
+	VPTERNLOGD.BCST $0x96, 28(SP), Z20, Z24
 	VMOVUPS         128(CX), Z20
 	VSUBPS          Z0, Z20, Z20
 	VMULPS          Z1, Z20, Z20
@@ -6553,61 +6917,208 @@ packGroups2AVX512_loop:
 	VPSHUFB         Z5, Z17, Z21
 	VPADDD          Z21, Z20, Z20
 	VPSRLD          $0x0c, Z20, Z20
-	VPTERNLOGD      $0xf8, Z8, Z20, Z19
-	VMOVUPS         192(CX), Z20
-	VSUBPS          Z0, Z20, Z20
-	VMULPS          Z1, Z20, Z20
-	VCVTPS2DQ       Z20, Z20
-	VPMINUD         Z2, Z20, Z20
+	VPTERNLOGD      $0xf8, Z8, Z20, Z22
+	PREFETCHT0      128(R8)
+	VPMULUDQ        Z10, Z25, Z20
+	VPMULUDQ        Z11, Z24, Z21
+	VPSHUFD         $0xf5, Z21, Z25
+	VPSHUFD         $0xf5, Z20, Z24
+	VPTERNLOGD.BCST $0x96, 32(SP), Z23, Z25
+	VPTERNLOGD.BCST $0x96, 36(SP), Z19, Z24
+	VMOVUPS         192(CX), Z19
+	VSUBPS          Z0, Z19, Z19
+	VMULPS          Z1, Z19, Z19
+	VCVTPS2DQ       Z19, Z19
+	VPMINUD         Z2, Z19, Z19
 	VPSHUFB         Z6, Z17, Z0
-	VPADDD          Z0, Z20, Z20
-	VPSRLD          $0x0a, Z20, Z20
-	VPTERNLOGD      $0xf8, Z9, Z20, Z19
-	VPMOVDB         Z19, (DX)
+	VPADDD          Z0, Z19, Z19
+	VPSRLD          $0x0a, Z19, Z19
+	VPTERNLOGD      $0xf8, Z9, Z19, Z22
+	VPMOVDB         Z22, (DX)
+	PREFETCHT0      192(R8)
+	VPMULUDQ        Z10, Z25, Z17
+	VPMULUDQ        Z11, Z24, Z19
+	VPSHUFD         $0xf5, Z19, Z23
+	VPSHUFD         $0xf5, Z17, Z22
+	VPTERNLOGD.BCST $0x96, 40(SP), Z21, Z23
+	VPTERNLOGD.BCST $0x96, 44(SP), Z20, Z22
 	VBROADCASTSS    (BX), Z0
 	VBROADCASTSS    (SI), Z1
 	ADDQ            DI, BX
 	ADDQ            DI, SI
-	VMOVUPS         256(CX), Z17
+	VMOVUPS         256(CX), Z20
+	VSUBPS          Z0, Z20, Z20
+	VMULPS          Z1, Z20, Z20
+	VCVTPS2DQ       Z20, Z20
+	VPMINUD         Z2, Z20, Z20
+	VPSHUFB         Z3, Z18, Z21
+	VPADDD          Z21, Z20, Z20
+	VPSRLD          $0x10, Z20, Z20
+	PREFETCHT0      256(R8)
+	VPMULUDQ        Z10, Z23, Z21
+	VPMULUDQ        Z11, Z22, Z22
+	VPSHUFD         $0xf5, Z22, Z24
+	VPSHUFD         $0xf5, Z21, Z23
+	VPTERNLOGD.BCST $0x96, 48(SP), Z19, Z24
+	VPTERNLOGD.BCST $0x96, 52(SP), Z17, Z23
+	VMOVUPS         320(CX), Z17
 	VSUBPS          Z0, Z17, Z17
 	VMULPS          Z1, Z17, Z17
 	VCVTPS2DQ       Z17, Z17
 	VPMINUD         Z2, Z17, Z17
-	VPSHUFB         Z3, Z18, Z19
+	VPSHUFB         Z4, Z18, Z19
 	VPADDD          Z19, Z17, Z17
-	VPSRLD          $0x10, Z17, Z17
-	VMOVUPS         320(CX), Z19
-	VSUBPS          Z0, Z19, Z19
-	VMULPS          Z1, Z19, Z19
-	VCVTPS2DQ       Z19, Z19
-	VPMINUD         Z2, Z19, Z19
-	VPSHUFB         Z4, Z18, Z20
-	VPADDD          Z20, Z19, Z19
-	VPSRLD          $0x0e, Z19, Z19
-	VPTERNLOGD      $0xf8, Z7, Z19, Z17
-	VMOVUPS         384(CX), Z19
-	VSUBPS          Z0, Z19, Z19
-	VMULPS          Z1, Z19, Z19
-	VCVTPS2DQ       Z19, Z19
-	VPMINUD         Z2, Z19, Z19
-	VPSHUFB         Z5, Z18, Z20
-	VPADDD          Z20, Z19, Z19
-	VPSRLD          $0x0c, Z19, Z19
-	VPTERNLOGD      $0xf8, Z8, Z19, Z17
-	VMOVUPS         448(CX), Z19
-	VSUBPS          Z0, Z19, Z19
-	VMULPS          Z1, Z19, Z19
-	VCVTPS2DQ       Z19, Z19
-	VPMINUD         Z2, Z19, Z19
+	VPSRLD          $0x0e, Z17, Z17
+	VPTERNLOGD      $0xf8, Z7, Z17, Z20
+	PREFETCHT0      320(R8)
+	VPMULUDQ        Z10, Z24, Z17
+	VPMULUDQ        Z11, Z23, Z19
+	VPSHUFD         $0xf5, Z19, Z24
+	VPSHUFD         $0xf5, Z17, Z23
+	VPTERNLOGD.BCST $0x96, 56(SP), Z22, Z24
+	VPTERNLOGD.BCST $0x96, 60(SP), Z21, Z23
+	VMOVUPS         384(CX), Z21
+	VSUBPS          Z0, Z21, Z21
+	VMULPS          Z1, Z21, Z21
+	VCVTPS2DQ       Z21, Z21
+	VPMINUD         Z2, Z21, Z21
+	VPSHUFB         Z5, Z18, Z22
+	VPADDD          Z22, Z21, Z21
+	VPSRLD          $0x0c, Z21, Z21
+	VPTERNLOGD      $0xf8, Z8, Z21, Z20
+	PREFETCHT0      384(R8)
+	VPMULUDQ        Z10, Z24, Z21
+	VPMULUDQ        Z11, Z23, Z22
+	VPSHUFD         $0xf5, Z22, Z24
+	VPSHUFD         $0xf5, Z21, Z23
+	VPTERNLOGD.BCST $0x96, 64(SP), Z19, Z24
+	VPTERNLOGD.BCST $0x96, 68(SP), Z17, Z23
+	VMOVUPS         448(CX), Z17
+	VSUBPS          Z0, Z17, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
 	VPSHUFB         Z6, Z18, Z0
-	VPADDD          Z0, Z19, Z19
-	VPSRLD          $0x0a, Z19, Z19
-	VPTERNLOGD      $0xf8, Z9, Z19, Z17
-	VPMOVDB         Z17, 16(DX)
+	VPADDD          Z0, Z17, Z17
+	VPSRLD          $0x0a, Z17, Z17
+	VPTERNLOGD      $0xf8, Z9, Z17, Z20
+	VPMOVDB         Z20, 16(DX)
+	PREFETCHT0      448(R8)
+	VPMULUDQ        Z10, Z24, Z0
+	VPMULUDQ        Z11, Z23, Z1
+	VPSHUFD         $0xf5, Z1, Z18
+	VPSHUFD         $0xf5, Z0, Z17
+	VPTERNLOGD.BCST $0x96, 72(SP), Z22, Z18
+	VPTERNLOGD.BCST $0x96, 76(SP), Z21, Z17
+	VPSHUFD         $0xa0, Z1, K1, Z18
+	VPSHUFD         $0xa0, Z0, K1, Z17
+	VPUNPCKLQDQ     Z17, Z18, Z0
+	VPUNPCKHQDQ     Z17, Z18, Z1
+	VMOVDQA64       Z0, Z17
+	VMOVDQA64       Z1, Z18
 	ADDQ            $0x00000200, CX
 	ADDQ            $0x20, DX
-	SUBQ            $0x00000080, AX
-	JNZ             packGroups2AVX512_loop
+	ADDQ            $0x00000200, R8
+	DECQ            R9
+	JNZ             packGroups2AVX512_row
+	ADDQ            jump+88(FP), R8
+	MOVQ            units+80(FP), R9
+
+packGroups2AVX512_row:
+	SUBQ $0x00000080, AX
+	JNZ  packGroups2AVX512_loop
+
+packGroups2AVX512_last:
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z10
+	VSUBPS       Z0, Z10, Z10
+	VMULPS       Z1, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VPMINUD      Z2, Z10, Z10
+	VPSHUFB      Z3, Z17, Z11
+	VPADDD       Z11, Z10, Z10
+	VPSRLD       $0x10, Z10, Z10
+	PREFETCHT0   (R8)
+	VMOVUPS      64(CX), Z11
+	VSUBPS       Z0, Z11, Z11
+	VMULPS       Z1, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VPMINUD      Z2, Z11, Z11
+	VPSHUFB      Z4, Z17, Z12
+	VPADDD       Z12, Z11, Z11
+	VPSRLD       $0x0e, Z11, Z11
+	VPTERNLOGD   $0xf8, Z7, Z11, Z10
+	PREFETCHT0   64(R8)
+	VMOVUPS      128(CX), Z11
+	VSUBPS       Z0, Z11, Z11
+	VMULPS       Z1, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VPMINUD      Z2, Z11, Z11
+	VPSHUFB      Z5, Z17, Z12
+	VPADDD       Z12, Z11, Z11
+	VPSRLD       $0x0c, Z11, Z11
+	VPTERNLOGD   $0xf8, Z8, Z11, Z10
+	PREFETCHT0   128(R8)
+	VMOVUPS      192(CX), Z11
+	VSUBPS       Z0, Z11, Z11
+	VMULPS       Z1, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VPMINUD      Z2, Z11, Z11
+	VPSHUFB      Z6, Z17, Z0
+	VPADDD       Z0, Z11, Z11
+	VPSRLD       $0x0a, Z11, Z11
+	VPTERNLOGD   $0xf8, Z9, Z11, Z10
+	VPMOVDB      Z10, (DX)
+	PREFETCHT0   192(R8)
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS      256(CX), Z10
+	VSUBPS       Z0, Z10, Z10
+	VMULPS       Z1, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VPMINUD      Z2, Z10, Z10
+	VPSHUFB      Z3, Z18, Z3
+	VPADDD       Z3, Z10, Z10
+	VPSRLD       $0x10, Z10, Z3
+	PREFETCHT0   256(R8)
+	VMOVUPS      320(CX), Z10
+	VSUBPS       Z0, Z10, Z10
+	VMULPS       Z1, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VPMINUD      Z2, Z10, Z10
+	VPSHUFB      Z4, Z18, Z4
+	VPADDD       Z4, Z10, Z10
+	VPSRLD       $0x0e, Z10, Z10
+	VPTERNLOGD   $0xf8, Z7, Z10, Z3
+	PREFETCHT0   320(R8)
+	VMOVUPS      384(CX), Z4
+	VSUBPS       Z0, Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VPMINUD      Z2, Z4, Z4
+	VPSHUFB      Z5, Z18, Z5
+	VPADDD       Z5, Z4, Z4
+	VPSRLD       $0x0c, Z4, Z4
+	VPTERNLOGD   $0xf8, Z8, Z4, Z3
+	PREFETCHT0   384(R8)
+	VMOVUPS      448(CX), Z4
+	VSUBPS       Z0, Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VPMINUD      Z2, Z4, Z4
+	VPSHUFB      Z6, Z18, Z0
+	VPADDD       Z0, Z4, Z4
+	VPSRLD       $0x0a, Z4, Z4
+	VPTERNLOGD   $0xf8, Z9, Z4, Z3
+	VPMOVDB      Z3, 16(DX)
+	PREFETCHT0   448(R8)
+	ADDQ         $0x00000200, CX
+	ADDQ         $0x20, DX
 	VZEROUPPER
 	RET
 
@@ -6660,9 +7171,9 @@ unpackGroups2AVX512_loop:
 	VZEROUPPER
 	RET
 
-// func pack4AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·pack4AVX512(SB), NOSPLIT, $80-72
+// func pack4AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte, ahead *float32, units int, jump int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·pack4AVX512(SB), NOSPLIT, $80-96
 	MOVQ            n+0(FP), AX
 	MOVQ            x+56(FP), CX
 	MOVQ            dst+64(FP), DX
@@ -6746,148 +7257,317 @@ TEXT ·pack4AVX512(SB), NOSPLIT, $80-72
 	VPMULUDQ        Z8, Z0, Z13
 	VPSHUFD         $0xf5, Z13, Z14
 	VPXORD.BCST     12(SP), Z14, Z14
+	VPMULUDQ        Z8, Z11, Z0
+	VPSHUFD         $0xf5, Z0, Z1
+	VPXORD          Z12, Z1, Z1
+	VPMULUDQ        Z9, Z1, Z1
+	VPSHUFD         $0xf5, Z1, Z15
+	VPXORD.BCST     8(SP), Z15, Z15
+	VPXORD          Z14, Z0, Z0
+	VPADDQ          Z10, Z11, Z11
+	VPMULUDQ        Z8, Z15, Z15
+	VPMULUDQ        Z9, Z0, Z16
+	VPSHUFD         $0xf5, Z16, Z17
+	VPSHUFD         $0xf5, Z15, Z0
+	VPTERNLOGD.BCST $0x96, 16(SP), Z1, Z17
+	VPTERNLOGD.BCST $0x96, 20(SP), Z13, Z0
+	VPMULUDQ        Z8, Z17, Z1
+	VPMULUDQ        Z9, Z0, Z17
+	VPSHUFD         $0xf5, Z17, Z18
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 24(SP), Z16, Z18
+	VPTERNLOGD.BCST $0x96, 28(SP), Z15, Z0
+	VPMULUDQ        Z8, Z18, Z15
+	VPMULUDQ        Z9, Z0, Z16
+	VPSHUFD         $0xf5, Z16, Z18
+	VPSHUFD         $0xf5, Z15, Z0
+	VPTERNLOGD.BCST $0x96, 32(SP), Z17, Z18
+	VPTERNLOGD.BCST $0x96, 36(SP), Z1, Z0
+	VPMULUDQ        Z8, Z18, Z1
+	VPMULUDQ        Z9, Z0, Z17
+	VPSHUFD         $0xf5, Z17, Z18
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 40(SP), Z16, Z18
+	VPTERNLOGD.BCST $0x96, 44(SP), Z15, Z0
+	VPMULUDQ        Z8, Z18, Z15
+	VPMULUDQ        Z9, Z0, Z16
+	VPSHUFD         $0xf5, Z16, Z18
+	VPSHUFD         $0xf5, Z15, Z0
+	VPTERNLOGD.BCST $0x96, 48(SP), Z17, Z18
+	VPTERNLOGD.BCST $0x96, 52(SP), Z1, Z0
+	VPMULUDQ        Z8, Z18, Z1
+	VPMULUDQ        Z9, Z0, Z17
+	VPSHUFD         $0xf5, Z17, Z18
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 56(SP), Z16, Z18
+	VPTERNLOGD.BCST $0x96, 60(SP), Z15, Z0
+	VPMULUDQ        Z8, Z18, Z15
+	VPMULUDQ        Z9, Z0, Z16
+	VPSHUFD         $0xf5, Z16, Z18
+	VPSHUFD         $0xf5, Z15, Z0
+	VPTERNLOGD.BCST $0x96, 64(SP), Z17, Z18
+	VPTERNLOGD.BCST $0x96, 68(SP), Z1, Z0
+	VPMULUDQ        Z8, Z18, Z17
+	VPMULUDQ        Z9, Z0, Z18
+	VPSHUFD         $0xf5, Z18, Z1
+	VPSHUFD         $0xf5, Z17, Z0
+	VPTERNLOGD.BCST $0x96, 72(SP), Z16, Z1
+	VPTERNLOGD.BCST $0x96, 76(SP), Z15, Z0
+	VPSHUFD         $0xa0, Z18, K1, Z1
+	VPSHUFD         $0xa0, Z17, K1, Z0
+	VPUNPCKLQDQ     Z0, Z1, Z15
+	VPUNPCKHQDQ     Z0, Z1, Z16
+	MOVQ            ahead+72(FP), R8
+	MOVQ            units+80(FP), R9
+	SUBQ            $0x80, AX
+	JZ              pack4AVX512_last
 
 pack4AVX512_loop:
+	VPMULUDQ        Z8, Z11, Z0
+	VPSHUFD         $0xf5, Z0, Z1
+	VPXORD          Z12, Z1, Z1
+	VPMULUDQ        Z9, Z1, Z17
+	VPSHUFD         $0xf5, Z17, Z18
+	VPXORD.BCST     8(SP), Z18, Z18
+	VPXORD          Z14, Z0, Z19
+	VPADDQ          Z10, Z11, Z11
 	VBROADCASTSS    (BX), Z0
 	VBROADCASTSS    (SI), Z1
 	ADDQ            DI, BX
 	ADDQ            DI, SI
-	VPMULUDQ        Z8, Z11, Z15
-	VPSHUFD         $0xf5, Z15, Z16
-	VPXORD          Z12, Z16, Z16
-	VPMULUDQ        Z9, Z16, Z16
-	VPSHUFD         $0xf5, Z16, Z17
-	VPXORD.BCST     8(SP), Z17, Z17
-	VPXORD          Z14, Z15, Z15
-	VPADDQ          Z10, Z11, Z11
-	VPMULUDQ        Z8, Z17, Z17
-	VPMULUDQ        Z9, Z15, Z15
-	VPSHUFD         $0xf5, Z15, Z19
-	VPSHUFD         $0xf5, Z17, Z18
-	VPTERNLOGD.BCST $0x96, 16(SP), Z16, Z19
-	VPTERNLOGD.BCST $0x96, 20(SP), Z13, Z18
-	VPMULUDQ        Z8, Z19, Z16
-	VPMULUDQ        Z9, Z18, Z18
-	VPSHUFD         $0xf5, Z18, Z20
-	VPSHUFD         $0xf5, Z16, Z19
-	VPTERNLOGD.BCST $0x96, 24(SP), Z15, Z20
-	VPTERNLOGD.BCST $0x96, 28(SP), Z17, Z19
-	VPMULUDQ        Z8, Z20, Z15
-	VPMULUDQ        Z9, Z19, Z17
-	VPSHUFD         $0xf5, Z17, Z20
-	VPSHUFD         $0xf5, Z15, Z19
-	VPTERNLOGD.BCST $0x96, 32(SP), Z18, Z20
-	VPTERNLOGD.BCST $0x96, 36(SP), Z16, Z19
-	VPMULUDQ        Z8, Z20, Z16
-	VPMULUDQ        Z9, Z19, Z18
-	VPSHUFD         $0xf5, Z18, Z20
-	VPSHUFD         $0xf5, Z16, Z19
-	VPTERNLOGD.BCST $0x96, 40(SP), Z17, Z20
-	VPTERNLOGD.BCST $0x96, 44(SP), Z15, Z19
-	VPMULUDQ        Z8, Z20, Z15
-	VPMULUDQ        Z9, Z19, Z17
-	VPSHUFD         $0xf5, Z17, Z20
-	VPSHUFD         $0xf5, Z15, Z19
-	VPTERNLOGD.BCST $0x96, 48(SP), Z18, Z20
-	VPTERNLOGD.BCST $0x96, 52(SP), Z16, Z19
-	VPMULUDQ        Z8, Z20, Z16
-	VPMULUDQ        Z9, Z19, Z18
-	VPSHUFD         $0xf5, Z18, Z20
-	VPSHUFD         $0xf5, Z16, Z19
-	VPTERNLOGD.BCST $0x96, 56(SP), Z17, Z20
-	VPTERNLOGD.BCST $0x96, 60(SP), Z15, Z19
-	VPMULUDQ        Z8, Z20, Z15
-	VPMULUDQ        Z9, Z19, Z17
-	VPSHUFD         $0xf5, Z17, Z20
-	VPSHUFD         $0xf5, Z15, Z19
-	VPTERNLOGD.BCST $0x96, 64(SP), Z18, Z20
-	VPTERNLOGD.BCST $0x96, 68(SP), Z16, Z19
-	VPMULUDQ        Z8, Z20, Z16
-	VPMULUDQ        Z9, Z19, Z18
-	VPSHUFD         $0xf5, Z18, Z20
-	VPSHUFD         $0xf5, Z16, Z19
-	VPTERNLOGD.BCST $0x96, 72(SP), Z17, Z20
-	VPTERNLOGD.BCST $0x96, 76(SP), Z15, Z19
-	VPSHUFD         $0xa0, Z18, K1, Z20
-	VPSHUFD         $0xa0, Z16, K1, Z19
-	VPUNPCKLQDQ     Z19, Z20, Z15
-	VPUNPCKHQDQ     Z19, Z20, Z16
-	VMOVUPS         (CX), Z17
+	VMOVUPS         (CX), Z20
+	VSUBPS          Z0, Z20, Z20
+	VMULPS          Z1, Z20, Z20
+	VCVTPS2DQ       Z20, Z20
+	VPMINUD         Z2, Z20, Z20
+	VPSHUFB         Z3, Z15, Z21
+	VPADDD          Z21, Z20, Z20
+	VPSRLD          $0x10, Z20, Z20
+	PREFETCHT0      (R8)
+	VPMULUDQ        Z8, Z18, Z18
+	VPMULUDQ        Z9, Z19, Z19
+	VPSHUFD         $0xf5, Z19, Z22
+	VPSHUFD         $0xf5, Z18, Z21
+	VPTERNLOGD.BCST $0x96, 16(SP), Z17, Z22
+	VPTERNLOGD.BCST $0x96, 20(SP), Z13, Z21
+	VMOVUPS         64(CX), Z17
 	VSUBPS          Z0, Z17, Z17
 	VMULPS          Z1, Z17, Z17
 	VCVTPS2DQ       Z17, Z17
 	VPMINUD         Z2, Z17, Z17
-	VPSHUFB         Z3, Z15, Z18
-	VPADDD          Z18, Z17, Z17
-	VPSRLD          $0x10, Z17, Z17
-	VMOVUPS         64(CX), Z18
+	VPSHUFB         Z4, Z15, Z23
+	VPADDD          Z23, Z17, Z17
+	VPSRLD          $0x0c, Z17, Z17
+	VPTERNLOGD      $0xf8, Z7, Z17, Z20
+	VPMOVDB         Z20, (DX)
+	PREFETCHT0      64(R8)
+	VPMULUDQ        Z8, Z22, Z17
+	VPMULUDQ        Z9, Z21, Z20
+	VPSHUFD         $0xf5, Z20, Z22
+	VPSHUFD         $0xf5, Z17, Z21
+	VPTERNLOGD.BCST $0x96, 24(SP), Z19, Z22
+	VPTERNLOGD.BCST $0x96, 28(SP), Z18, Z21
+	VMOVUPS         128(CX), Z18
 	VSUBPS          Z0, Z18, Z18
 	VMULPS          Z1, Z18, Z18
 	VCVTPS2DQ       Z18, Z18
 	VPMINUD         Z2, Z18, Z18
-	VPSHUFB         Z4, Z15, Z19
+	VPSHUFB         Z5, Z15, Z19
 	VPADDD          Z19, Z18, Z18
-	VPSRLD          $0x0c, Z18, Z18
-	VPTERNLOGD      $0xf8, Z7, Z18, Z17
-	VPMOVDB         Z17, (DX)
-	VMOVUPS         128(CX), Z17
+	VPSRLD          $0x10, Z18, Z18
+	PREFETCHT0      128(R8)
+	VPMULUDQ        Z8, Z22, Z19
+	VPMULUDQ        Z9, Z21, Z21
+	VPSHUFD         $0xf5, Z21, Z23
+	VPSHUFD         $0xf5, Z19, Z22
+	VPTERNLOGD.BCST $0x96, 32(SP), Z20, Z23
+	VPTERNLOGD.BCST $0x96, 36(SP), Z17, Z22
+	VMOVUPS         192(CX), Z17
 	VSUBPS          Z0, Z17, Z17
 	VMULPS          Z1, Z17, Z17
 	VCVTPS2DQ       Z17, Z17
 	VPMINUD         Z2, Z17, Z17
-	VPSHUFB         Z5, Z15, Z18
-	VPADDD          Z18, Z17, Z17
-	VPSRLD          $0x10, Z17, Z17
-	VMOVUPS         192(CX), Z18
+	VPSHUFB         Z6, Z15, Z15
+	VPADDD          Z15, Z17, Z17
+	VPSRLD          $0x0c, Z17, Z17
+	VPTERNLOGD      $0xf8, Z7, Z17, Z18
+	VPMOVDB         Z18, 16(DX)
+	PREFETCHT0      192(R8)
+	VPMULUDQ        Z8, Z23, Z15
+	VPMULUDQ        Z9, Z22, Z17
+	VPSHUFD         $0xf5, Z17, Z20
+	VPSHUFD         $0xf5, Z15, Z18
+	VPTERNLOGD.BCST $0x96, 40(SP), Z21, Z20
+	VPTERNLOGD.BCST $0x96, 44(SP), Z19, Z18
+	VMOVUPS         256(CX), Z19
+	VSUBPS          Z0, Z19, Z19
+	VMULPS          Z1, Z19, Z19
+	VCVTPS2DQ       Z19, Z19
+	VPMINUD         Z2, Z19, Z19
+	VPSHUFB         Z3, Z16, Z21
+	VPADDD          Z21, Z19, Z19
+	VPSRLD          $0x10, Z19, Z19
+	PREFETCHT0      256(R8)
+	VPMULUDQ        Z8, Z20, Z20
+	VPMULUDQ        Z9, Z18, Z18
+	VPSHUFD         $0xf5, Z18, Z22
+	VPSHUFD         $0xf5, Z20, Z21
+	VPTERNLOGD.BCST $0x96, 48(SP), Z17, Z22
+	VPTERNLOGD.BCST $0x96, 52(SP), Z15, Z21
+	VMOVUPS         320(CX), Z15
+	VSUBPS          Z0, Z15, Z15
+	VMULPS          Z1, Z15, Z15
+	VCVTPS2DQ       Z15, Z15
+	VPMINUD         Z2, Z15, Z15
+	VPSHUFB         Z4, Z16, Z17
+	VPADDD          Z17, Z15, Z15
+	VPSRLD          $0x0c, Z15, Z15
+	VPTERNLOGD      $0xf8, Z7, Z15, Z19
+	VPMOVDB         Z19, 32(DX)
+	PREFETCHT0      320(R8)
+	VPMULUDQ        Z8, Z22, Z15
+	VPMULUDQ        Z9, Z21, Z17
+	VPSHUFD         $0xf5, Z17, Z21
+	VPSHUFD         $0xf5, Z15, Z19
+	VPTERNLOGD.BCST $0x96, 56(SP), Z18, Z21
+	VPTERNLOGD.BCST $0x96, 60(SP), Z20, Z19
+	VMOVUPS         384(CX), Z18
 	VSUBPS          Z0, Z18, Z18
 	VMULPS          Z1, Z18, Z18
 	VCVTPS2DQ       Z18, Z18
 	VPMINUD         Z2, Z18, Z18
-	VPSHUFB         Z6, Z15, Z15
-	VPADDD          Z15, Z18, Z18
-	VPSRLD          $0x0c, Z18, Z18
-	VPTERNLOGD      $0xf8, Z7, Z18, Z17
-	VPMOVDB         Z17, 16(DX)
-	VMOVUPS         256(CX), Z15
+	VPSHUFB         Z5, Z16, Z20
+	VPADDD          Z20, Z18, Z18
+	VPSRLD          $0x10, Z18, Z18
+	PREFETCHT0      384(R8)
+	VPMULUDQ        Z8, Z21, Z20
+	VPMULUDQ        Z9, Z19, Z19
+	VPSHUFD         $0xf5, Z19, Z22
+	VPSHUFD         $0xf5, Z20, Z21
+	VPTERNLOGD.BCST $0x96, 64(SP), Z17, Z22
+	VPTERNLOGD.BCST $0x96, 68(SP), Z15, Z21
+	VMOVUPS         448(CX), Z15
 	VSUBPS          Z0, Z15, Z15
 	VMULPS          Z1, Z15, Z15
 	VCVTPS2DQ       Z15, Z15
 	VPMINUD         Z2, Z15, Z15
-	VPSHUFB         Z3, Z16, Z17
-	VPADDD          Z17, Z15, Z15
-	VPSRLD          $0x10, Z15, Z15
-	VMOVUPS         320(CX), Z17
-	VSUBPS          Z0, Z17, Z17
-	VMULPS          Z1, Z17, Z17
-	VCVTPS2DQ       Z17, Z17
-	VPMINUD         Z2, Z17, Z17
-	VPSHUFB         Z4, Z16, Z18
-	VPADDD          Z18, Z17, Z17
-	VPSRLD          $0x0c, Z17, Z17
-	VPTERNLOGD      $0xf8, Z7, Z17, Z15
-	VPMOVDB         Z15, 32(DX)
-	VMOVUPS         384(CX), Z15
-	VSUBPS          Z0, Z15, Z15
-	VMULPS          Z1, Z15, Z15
-	VCVTPS2DQ       Z15, Z15
-	VPMINUD         Z2, Z15, Z15
-	VPSHUFB         Z5, Z16, Z17
-	VPADDD          Z17, Z15, Z15
-	VPSRLD          $0x10, Z15, Z15
-	VMOVUPS         448(CX), Z17
-	VSUBPS          Z0, Z17, Z17
-	VMULPS          Z1, Z17, Z17
-	VCVTPS2DQ       Z17, Z17
-	VPMINUD         Z2, Z17, Z17
 	VPSHUFB         Z6, Z16, Z0
-	VPADDD          Z0, Z17, Z17
-	VPSRLD          $0x0c, Z17, Z17
-	VPTERNLOGD      $0xf8, Z7, Z17, Z15
-	VPMOVDB         Z15, 48(DX)
+	VPADDD          Z0, Z15, Z15
+	VPSRLD          $0x0c, Z15, Z15
+	VPTERNLOGD      $0xf8, Z7, Z15, Z18
+	VPMOVDB         Z18, 48(DX)
+	PREFETCHT0      448(R8)
+	VPMULUDQ        Z8, Z22, Z0
+	VPMULUDQ        Z9, Z21, Z1
+	VPSHUFD         $0xf5, Z1, Z16
+	VPSHUFD         $0xf5, Z0, Z15
+	VPTERNLOGD.BCST $0x96, 72(SP), Z19, Z16
+	VPTERNLOGD.BCST $0x96, 76(SP), Z20, Z15
+	VPSHUFD         $0xa0, Z1, K1, Z16
+	VPSHUFD         $0xa0, Z0, K1, Z15
+	VPUNPCKLQDQ     Z15, Z16, Z0
+	VPUNPCKHQDQ     Z15, Z16, Z1
+	VMOVDQA64       Z0, Z15
+	VMOVDQA64       Z1, Z16
 	ADDQ            $0x00000200, CX
 	ADDQ            $0x40, DX
-	SUBQ            $0x00000080, AX
-	JNZ             pack4AVX512_loop
+	ADDQ            $0x00000200, R8
+	DECQ            R9
+	JNZ             pack4AVX512_row
+	ADDQ            jump+88(FP), R8
+	MOVQ            units+80(FP), R9
+
+pack4AVX512_row:
+	SUBQ $0x00000080, AX
+	JNZ  pack4AVX512_loop
+
+pack4AVX512_last:
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z8
+	VSUBPS       Z0, Z8, Z8
+	VMULPS       Z1, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VPMINUD      Z2, Z8, Z8
+	VPSHUFB      Z3, Z15, Z9
+	VPADDD       Z9, Z8, Z8
+	VPSRLD       $0x10, Z8, Z8
+	PREFETCHT0   (R8)
+	VMOVUPS      64(CX), Z9
+	VSUBPS       Z0, Z9, Z9
+	VMULPS       Z1, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VPMINUD      Z2, Z9, Z9
+	VPSHUFB      Z4, Z15, Z10
+	VPADDD       Z10, Z9, Z9
+	VPSRLD       $0x0c, Z9, Z9
+	VPTERNLOGD   $0xf8, Z7, Z9, Z8
+	VPMOVDB      Z8, (DX)
+	PREFETCHT0   64(R8)
+	VMOVUPS      128(CX), Z8
+	VSUBPS       Z0, Z8, Z8
+	VMULPS       Z1, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VPMINUD      Z2, Z8, Z8
+	VPSHUFB      Z5, Z15, Z9
+	VPADDD       Z9, Z8, Z8
+	VPSRLD       $0x10, Z8, Z8
+	PREFETCHT0   128(R8)
+	VMOVUPS      192(CX), Z9
+	VSUBPS       Z0, Z9, Z9
+	VMULPS       Z1, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VPMINUD      Z2, Z9, Z9
+	VPSHUFB      Z6, Z15, Z10
+	VPADDD       Z10, Z9, Z9
+	VPSRLD       $0x0c, Z9, Z9
+	VPTERNLOGD   $0xf8, Z7, Z9, Z8
+	VPMOVDB      Z8, 16(DX)
+	PREFETCHT0   192(R8)
+	VMOVUPS      256(CX), Z8
+	VSUBPS       Z0, Z8, Z8
+	VMULPS       Z1, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VPMINUD      Z2, Z8, Z8
+	VPSHUFB      Z3, Z16, Z3
+	VPADDD       Z3, Z8, Z8
+	VPSRLD       $0x10, Z8, Z3
+	PREFETCHT0   256(R8)
+	VMOVUPS      320(CX), Z8
+	VSUBPS       Z0, Z8, Z8
+	VMULPS       Z1, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VPMINUD      Z2, Z8, Z8
+	VPSHUFB      Z4, Z16, Z4
+	VPADDD       Z4, Z8, Z8
+	VPSRLD       $0x0c, Z8, Z8
+	VPTERNLOGD   $0xf8, Z7, Z8, Z3
+	VPMOVDB      Z3, 32(DX)
+	PREFETCHT0   320(R8)
+	VMOVUPS      384(CX), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VPMINUD      Z2, Z3, Z3
+	VPSHUFB      Z5, Z16, Z4
+	VPADDD       Z4, Z3, Z3
+	VPSRLD       $0x10, Z3, Z3
+	PREFETCHT0   384(R8)
+	VMOVUPS      448(CX), Z4
+	VSUBPS       Z0, Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VPMINUD      Z2, Z4, Z4
+	VPSHUFB      Z6, Z16, Z0
+	VPADDD       Z0, Z4, Z4
+	VPSRLD       $0x0c, Z4, Z4
+	VPTERNLOGD   $0xf8, Z7, Z4, Z3
+	VPMOVDB      Z3, 48(DX)
+	PREFETCHT0   448(R8)
+	ADDQ         $0x00000200, CX
+	ADDQ         $0x40, DX
 	VZEROUPPER
 	RET
 
@@ -6959,9 +7639,9 @@ unpack4AVX512_loop:
 	VZEROUPPER
 	RET
 
-// func packGroups4AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·packGroups4AVX512(SB), NOSPLIT, $80-72
+// func packGroups4AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte, ahead *float32, units int, jump int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·packGroups4AVX512(SB), NOSPLIT, $80-96
 	MOVQ            n+0(FP), AX
 	MOVQ            x+56(FP), CX
 	MOVQ            dst+64(FP), DX
@@ -7048,152 +7728,325 @@ TEXT ·packGroups4AVX512(SB), NOSPLIT, $80-72
 	MOVQ            $0x0000000000000010, R8
 	VMOVQ           R8, X0
 	VPBROADCASTQ    X0, Z14
+	VPMULUDQ        Z8, Z10, Z0
+	VPSHUFD         $0xf5, Z0, Z1
+	VPXORD          Z11, Z1, Z1
+	VPMULUDQ        Z9, Z1, Z1
+	VPSHUFD         $0xf5, Z1, Z15
+	VPXORD.BCST     8(SP), Z15, Z15
+	VPXORD          Z13, Z0, Z0
+	VPADDQ          Z14, Z10, Z10
+	VPMULUDQ        Z8, Z15, Z15
+	VPMULUDQ        Z9, Z0, Z16
+	VPSHUFD         $0xf5, Z16, Z17
+	VPSHUFD         $0xf5, Z15, Z0
+	VPTERNLOGD.BCST $0x96, 16(SP), Z1, Z17
+	VPTERNLOGD.BCST $0x96, 20(SP), Z12, Z0
+	VPMULUDQ        Z8, Z17, Z1
+	VPMULUDQ        Z9, Z0, Z17
+	VPSHUFD         $0xf5, Z17, Z18
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 24(SP), Z16, Z18
+	VPTERNLOGD.BCST $0x96, 28(SP), Z15, Z0
+	VPMULUDQ        Z8, Z18, Z15
+	VPMULUDQ        Z9, Z0, Z16
+	VPSHUFD         $0xf5, Z16, Z18
+	VPSHUFD         $0xf5, Z15, Z0
+	VPTERNLOGD.BCST $0x96, 32(SP), Z17, Z18
+	VPTERNLOGD.BCST $0x96, 36(SP), Z1, Z0
+	VPMULUDQ        Z8, Z18, Z1
+	VPMULUDQ        Z9, Z0, Z17
+	VPSHUFD         $0xf5, Z17, Z18
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 40(SP), Z16, Z18
+	VPTERNLOGD.BCST $0x96, 44(SP), Z15, Z0
+	VPMULUDQ        Z8, Z18, Z15
+	VPMULUDQ        Z9, Z0, Z16
+	VPSHUFD         $0xf5, Z16, Z18
+	VPSHUFD         $0xf5, Z15, Z0
+	VPTERNLOGD.BCST $0x96, 48(SP), Z17, Z18
+	VPTERNLOGD.BCST $0x96, 52(SP), Z1, Z0
+	VPMULUDQ        Z8, Z18, Z1
+	VPMULUDQ        Z9, Z0, Z17
+	VPSHUFD         $0xf5, Z17, Z18
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 56(SP), Z16, Z18
+	VPTERNLOGD.BCST $0x96, 60(SP), Z15, Z0
+	VPMULUDQ        Z8, Z18, Z15
+	VPMULUDQ        Z9, Z0, Z16
+	VPSHUFD         $0xf5, Z16, Z18
+	VPSHUFD         $0xf5, Z15, Z0
+	VPTERNLOGD.BCST $0x96, 64(SP), Z17, Z18
+	VPTERNLOGD.BCST $0x96, 68(SP), Z1, Z0
+	VPMULUDQ        Z8, Z18, Z17
+	VPMULUDQ        Z9, Z0, Z18
+	VPSHUFD         $0xf5, Z18, Z1
+	VPSHUFD         $0xf5, Z17, Z0
+	VPTERNLOGD.BCST $0x96, 72(SP), Z16, Z1
+	VPTERNLOGD.BCST $0x96, 76(SP), Z15, Z0
+	VPSHUFD         $0xa0, Z18, K1, Z1
+	VPSHUFD         $0xa0, Z17, K1, Z0
+	VPUNPCKLQDQ     Z0, Z1, Z15
+	VPUNPCKHQDQ     Z0, Z1, Z16
+	MOVQ            ahead+72(FP), R8
+	MOVQ            units+80(FP), R9
+	SUBQ            $0x80, AX
+	JZ              packGroups4AVX512_last
 
 packGroups4AVX512_loop:
-	VBROADCASTSS    (BX), Z0
-	VBROADCASTSS    (SI), Z1
-	ADDQ            DI, BX
-	ADDQ            DI, SI
-	VPMULUDQ        Z8, Z10, Z15
-	VPSHUFD         $0xf5, Z15, Z16
-	VPXORD          Z11, Z16, Z16
-	VPMULUDQ        Z9, Z16, Z16
-	VPSHUFD         $0xf5, Z16, Z17
-	VPXORD.BCST     8(SP), Z17, Z17
-	VPXORD          Z13, Z15, Z15
-	VPADDQ          Z14, Z10, Z10
-	VPMULUDQ        Z8, Z17, Z17
-	VPMULUDQ        Z9, Z15, Z15
-	VPSHUFD         $0xf5, Z15, Z19
+	VPMULUDQ        Z8, Z10, Z0
+	VPSHUFD         $0xf5, Z0, Z1
+	VPXORD          Z11, Z1, Z1
+	VPMULUDQ        Z9, Z1, Z17
 	VPSHUFD         $0xf5, Z17, Z18
-	VPTERNLOGD.BCST $0x96, 16(SP), Z16, Z19
-	VPTERNLOGD.BCST $0x96, 20(SP), Z12, Z18
-	VPMULUDQ        Z8, Z19, Z16
-	VPMULUDQ        Z9, Z18, Z18
-	VPSHUFD         $0xf5, Z18, Z20
-	VPSHUFD         $0xf5, Z16, Z19
-	VPTERNLOGD.BCST $0x96, 24(SP), Z15, Z20
-	VPTERNLOGD.BCST $0x96, 28(SP), Z17, Z19
-	VPMULUDQ        Z8, Z20, Z15
-	VPMULUDQ        Z9, Z19, Z17
-	VPSHUFD         $0xf5, Z17, Z20
-	VPSHUFD         $0xf5, Z15, Z19
-	VPTERNLOGD.BCST $0x96, 32(SP), Z18, Z20
-	VPTERNLOGD.BCST $0x96, 36(SP), Z16, Z19
-	VPMULUDQ        Z8, Z20, Z16
-	VPMULUDQ        Z9, Z19, Z18
-	VPSHUFD         $0xf5, Z18, Z20
-	VPSHUFD         $0xf5, Z16, Z19
-	VPTERNLOGD.BCST $0x96, 40(SP), Z17, Z20
-	VPTERNLOGD.BCST $0x96, 44(SP), Z15, Z19
-	VPMULUDQ        Z8, Z20, Z15
-	VPMULUDQ        Z9, Z19, Z17
-	VPSHUFD         $0xf5, Z17, Z20
-	VPSHUFD         $0xf5, Z15, Z19
-	VPTERNLOGD.BCST $0x96, 48(SP), Z18, Z20
-	VPTERNLOGD.BCST $0x96, 52(SP), Z16, Z19
-	VPMULUDQ        Z8, Z20, Z16
-	VPMULUDQ        Z9, Z19, Z18
-	VPSHUFD         $0xf5, Z18, Z20
-	VPSHUFD         $0xf5, Z16, Z19
-	VPTERNLOGD.BCST $0x96, 56(SP), Z17, Z20
-	VPTERNLOGD.BCST $0x96, 60(SP), Z15, Z19
-	VPMULUDQ        Z8, Z20, Z15
-	VPMULUDQ        Z9, Z19, Z17
-	VPSHUFD         $0xf5, Z17, Z20
-	VPSHUFD         $0xf5, Z15, Z19
-	VPTERNLOGD.BCST $0x96, 64(SP), Z18, Z20
-	VPTERNLOGD.BCST $0x96, 68(SP), Z16, Z19
-	VPMULUDQ        Z8, Z20, Z16
-	VPMULUDQ        Z9, Z19, Z18
-	VPSHUFD         $0xf5, Z18, Z20
-	VPSHUFD         $0xf5, Z16, Z19
-	VPTERNLOGD.BCST $0x96, 72(SP), Z17, Z20
-	VPTERNLOGD.BCST $0x96, 76(SP), Z15, Z19
-	VPSHUFD         $0xa0, Z18, K1, Z20
-	VPSHUFD         $0xa0, Z16, K1, Z19
-	VPUNPCKLQDQ     Z19, Z20, Z15
-	VPUNPCKHQDQ     Z19, Z20, Z16
-	VMOVUPS         (CX), Z17
-	VSUBPS          Z0, Z17, Z17
-	VMULPS          Z1, Z17, Z17
-	VCVTPS2DQ       Z17, Z17
-	VPMINUD         Z2, Z17, Z17
-	VPSHUFB         Z3, Z15, Z18
-	VPADDD          Z18, Z17, Z17
-	VPSRLD          $0x10, Z17, Z17
-	VMOVUPS         64(CX), Z18
-	VSUBPS          Z0, Z18, Z18
-	VMULPS          Z1, Z18, Z18
-	VCVTPS2DQ       Z18, Z18
-	VPMINUD         Z2, Z18, Z18
-	VPSHUFB         Z4, Z15, Z19
-	VPADDD          Z19, Z18, Z18
-	VPSRLD          $0x0c, Z18, Z18
-	VPTERNLOGD      $0xf8, Z7, Z18, Z17
-	VPMOVDB         Z17, (DX)
-	VMOVUPS         128(CX), Z17
-	VSUBPS          Z0, Z17, Z17
-	VMULPS          Z1, Z17, Z17
-	VCVTPS2DQ       Z17, Z17
-	VPMINUD         Z2, Z17, Z17
-	VPSHUFB         Z5, Z15, Z18
-	VPADDD          Z18, Z17, Z17
-	VPSRLD          $0x10, Z17, Z17
-	VMOVUPS         192(CX), Z18
-	VSUBPS          Z0, Z18, Z18
-	VMULPS          Z1, Z18, Z18
-	VCVTPS2DQ       Z18, Z18
-	VPMINUD         Z2, Z18, Z18
-	VPSHUFB         Z6, Z15, Z0
-	VPADDD          Z0, Z18, Z18
-	VPSRLD          $0x0c, Z18, Z18
-	VPTERNLOGD      $0xf8, Z7, Z18, Z17
-	VPMOVDB         Z17, 16(DX)
+	VPXORD.BCST     8(SP), Z18, Z18
+	VPXORD          Z13, Z0, Z19
+	VPADDQ          Z14, Z10, Z10
 	VBROADCASTSS    (BX), Z0
 	VBROADCASTSS    (SI), Z1
 	ADDQ            DI, BX
 	ADDQ            DI, SI
-	VMOVUPS         256(CX), Z15
-	VSUBPS          Z0, Z15, Z15
-	VMULPS          Z1, Z15, Z15
-	VCVTPS2DQ       Z15, Z15
-	VPMINUD         Z2, Z15, Z15
-	VPSHUFB         Z3, Z16, Z17
-	VPADDD          Z17, Z15, Z15
-	VPSRLD          $0x10, Z15, Z15
-	VMOVUPS         320(CX), Z17
+	VMOVUPS         (CX), Z20
+	VSUBPS          Z0, Z20, Z20
+	VMULPS          Z1, Z20, Z20
+	VCVTPS2DQ       Z20, Z20
+	VPMINUD         Z2, Z20, Z20
+	VPSHUFB         Z3, Z15, Z21
+	VPADDD          Z21, Z20, Z20
+	VPSRLD          $0x10, Z20, Z20
+	PREFETCHT0      (R8)
+	VPMULUDQ        Z8, Z18, Z18
+	VPMULUDQ        Z9, Z19, Z19
+	VPSHUFD         $0xf5, Z19, Z22
+	VPSHUFD         $0xf5, Z18, Z21
+	VPTERNLOGD.BCST $0x96, 16(SP), Z17, Z22
+	VPTERNLOGD.BCST $0x96, 20(SP), Z12, Z21
+	VMOVUPS         64(CX), Z17
 	VSUBPS          Z0, Z17, Z17
 	VMULPS          Z1, Z17, Z17
 	VCVTPS2DQ       Z17, Z17
 	VPMINUD         Z2, Z17, Z17
-	VPSHUFB         Z4, Z16, Z18
-	VPADDD          Z18, Z17, Z17
+	VPSHUFB         Z4, Z15, Z23
+	VPADDD          Z23, Z17, Z17
 	VPSRLD          $0x0c, Z17, Z17
-	VPTERNLOGD      $0xf8, Z7, Z17, Z15
-	VPMOVDB         Z15, 32(DX)
-	VMOVUPS         384(CX), Z15
-	VSUBPS          Z0, Z15, Z15
-	VMULPS          Z1, Z15, Z15
-	VCVTPS2DQ       Z15, Z15
-	VPMINUD         Z2, Z15, Z15
-	VPSHUFB         Z5, Z16, Z17
-	VPADDD          Z17, Z15, Z15
-	VPSRLD          $0x10, Z15, Z15
-	VMOVUPS         448(CX), Z17
+	VPTERNLOGD      $0xf8, Z7, Z17, Z20
+	VPMOVDB         Z20, (DX)
+	PREFETCHT0      64(R8)
+	VPMULUDQ        Z8, Z22, Z17
+	VPMULUDQ        Z9, Z21, Z20
+	VPSHUFD         $0xf5, Z20, Z22
+	VPSHUFD         $0xf5, Z17, Z21
+	VPTERNLOGD.BCST $0x96, 24(SP), Z19, Z22
+	VPTERNLOGD.BCST $0x96, 28(SP), Z18, Z21
+	VMOVUPS         128(CX), Z18
+	VSUBPS          Z0, Z18, Z18
+	VMULPS          Z1, Z18, Z18
+	VCVTPS2DQ       Z18, Z18
+	VPMINUD         Z2, Z18, Z18
+	VPSHUFB         Z5, Z15, Z19
+	VPADDD          Z19, Z18, Z18
+	VPSRLD          $0x10, Z18, Z18
+	PREFETCHT0      128(R8)
+	VPMULUDQ        Z8, Z22, Z19
+	VPMULUDQ        Z9, Z21, Z21
+	VPSHUFD         $0xf5, Z21, Z23
+	VPSHUFD         $0xf5, Z19, Z22
+	VPTERNLOGD.BCST $0x96, 32(SP), Z20, Z23
+	VPTERNLOGD.BCST $0x96, 36(SP), Z17, Z22
+	VMOVUPS         192(CX), Z17
 	VSUBPS          Z0, Z17, Z17
 	VMULPS          Z1, Z17, Z17
 	VCVTPS2DQ       Z17, Z17
 	VPMINUD         Z2, Z17, Z17
-	VPSHUFB         Z6, Z16, Z0
+	VPSHUFB         Z6, Z15, Z0
 	VPADDD          Z0, Z17, Z17
 	VPSRLD          $0x0c, Z17, Z17
-	VPTERNLOGD      $0xf8, Z7, Z17, Z15
-	VPMOVDB         Z15, 48(DX)
+	VPTERNLOGD      $0xf8, Z7, Z17, Z18
+	VPMOVDB         Z18, 16(DX)
+	PREFETCHT0      192(R8)
+	VPMULUDQ        Z8, Z23, Z15
+	VPMULUDQ        Z9, Z22, Z17
+	VPSHUFD         $0xf5, Z17, Z20
+	VPSHUFD         $0xf5, Z15, Z18
+	VPTERNLOGD.BCST $0x96, 40(SP), Z21, Z20
+	VPTERNLOGD.BCST $0x96, 44(SP), Z19, Z18
+	VBROADCASTSS    (BX), Z0
+	VBROADCASTSS    (SI), Z1
+	ADDQ            DI, BX
+	ADDQ            DI, SI
+	VMOVUPS         256(CX), Z19
+	VSUBPS          Z0, Z19, Z19
+	VMULPS          Z1, Z19, Z19
+	VCVTPS2DQ       Z19, Z19
+	VPMINUD         Z2, Z19, Z19
+	VPSHUFB         Z3, Z16, Z21
+	VPADDD          Z21, Z19, Z19
+	VPSRLD          $0x10, Z19, Z19
+	PREFETCHT0      256(R8)
+	VPMULUDQ        Z8, Z20, Z20
+	VPMULUDQ        Z9, Z18, Z18
+	VPSHUFD         $0xf5, Z18, Z22
+	VPSHUFD         $0xf5, Z20, Z21
+	VPTERNLOGD.BCST $0x96, 48(SP), Z17, Z22
+	VPTERNLOGD.BCST $0x96, 52(SP), Z15, Z21
+	VMOVUPS         320(CX), Z15
+	VSUBPS          Z0, Z15, Z15
+	VMULPS          Z1, Z15, Z15
+	VCVTPS2DQ       Z15, Z15
+	VPMINUD         Z2, Z15, Z15
+	VPSHUFB         Z4, Z16, Z17
+	VPADDD          Z17, Z15, Z15
+	VPSRLD          $0x0c, Z15, Z15
+	VPTERNLOGD      $0xf8, Z7, Z15, Z19
+	VPMOVDB         Z19, 32(DX)
+	PREFETCHT0      320(R8)
+	VPMULUDQ        Z8, Z22, Z15
+	VPMULUDQ        Z9, Z21, Z17
+	VPSHUFD         $0xf5, Z17, Z21
+	VPSHUFD         $0xf5, Z15, Z19
+	VPTERNLOGD.BCST $0x96, 56(SP), Z18, Z21
+	VPTERNLOGD.BCST $0x96, 60(SP), Z20, Z19
+	VMOVUPS         384(CX), Z18
+	VSUBPS          Z0, Z18, Z18
+	VMULPS          Z1, Z18, Z18
+	VCVTPS2DQ       Z18, Z18
+	VPMINUD         Z2, Z18, Z18
+	VPSHUFB         Z5, Z16, Z20
+	VPADDD          Z20, Z18, Z18
+	VPSRLD          $0x10, Z18, Z18
+	PREFETCHT0      384(R8)
+	VPMULUDQ        Z8, Z21, Z20
+	VPMULUDQ        Z9, Z19, Z19
+	VPSHUFD         $0xf5, Z19, Z22
+	VPSHUFD         $0xf5, Z20, Z21
+	VPTERNLOGD.BCST $0x96, 64(SP), Z17, Z22
+	VPTERNLOGD.BCST $0x96, 68(SP), Z15, Z21
+	VMOVUPS         448(CX), Z15
+	VSUBPS          Z0, Z15, Z15
+	VMULPS          Z1, Z15, Z15
+	VCVTPS2DQ       Z15, Z15
+	VPMINUD         Z2, Z15, Z15
+	VPSHUFB         Z6, Z16, Z0
+	VPADDD          Z0, Z15, Z15
+	VPSRLD          $0x0c, Z15, Z15
+	VPTERNLOGD      $0xf8, Z7, Z15, Z18
+	VPMOVDB         Z18, 48(DX)
+	PREFETCHT0      448(R8)
+	VPMULUDQ        Z8, Z22, Z0
+	VPMULUDQ        Z9, Z21, Z1
+	VPSHUFD         $0xf5, Z1, Z16
+	VPSHUFD         $0xf5, Z0, Z15
+	VPTERNLOGD.BCST $0x96, 72(SP), Z19, Z16
+	VPTERNLOGD.BCST $0x96, 76(SP), Z20, Z15
+	VPSHUFD         $0xa0, Z1, K1, Z16
+	VPSHUFD         $0xa0, Z0, K1, Z15
+	VPUNPCKLQDQ     Z15, Z16, Z0
+	VPUNPCKHQDQ     Z15, Z16, Z1
+	VMOVDQA64       Z0, Z15
+	VMOVDQA64       Z1, Z16
 	ADDQ            $0x00000200, CX
 	ADDQ            $0x40, DX
-	SUBQ            $0x00000080, AX
-	JNZ             packGroups4AVX512_loop
+	ADDQ            $0x00000200, R8
+	DECQ            R9
+	JNZ             packGroups4AVX512_row
+	ADDQ            jump+88(FP), R8
+	MOVQ            units+80(FP), R9
+
+packGroups4AVX512_row:
+	SUBQ $0x00000080, AX
+	JNZ  packGroups4AVX512_loop
+
+packGroups4AVX512_last:
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z8
+	VSUBPS       Z0, Z8, Z8
+	VMULPS       Z1, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VPMINUD      Z2, Z8, Z8
+	VPSHUFB      Z3, Z15, Z9
+	VPADDD       Z9, Z8, Z8
+	VPSRLD       $0x10, Z8, Z8
+	PREFETCHT0   (R8)
+	VMOVUPS      64(CX), Z9
+	VSUBPS       Z0, Z9, Z9
+	VMULPS       Z1, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VPMINUD      Z2, Z9, Z9
+	VPSHUFB      Z4, Z15, Z10
+	VPADDD       Z10, Z9, Z9
+	VPSRLD       $0x0c, Z9, Z9
+	VPTERNLOGD   $0xf8, Z7, Z9, Z8
+	VPMOVDB      Z8, (DX)
+	PREFETCHT0   64(R8)
+	VMOVUPS      128(CX), Z8
+	VSUBPS       Z0, Z8, Z8
+	VMULPS       Z1, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VPMINUD      Z2, Z8, Z8
+	VPSHUFB      Z5, Z15, Z9
+	VPADDD       Z9, Z8, Z8
+	VPSRLD       $0x10, Z8, Z8
+	PREFETCHT0   128(R8)
+	VMOVUPS      192(CX), Z9
+	VSUBPS       Z0, Z9, Z9
+	VMULPS       Z1, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VPMINUD      Z2, Z9, Z9
+	VPSHUFB      Z6, Z15, Z0
+	VPADDD       Z0, Z9, Z9
+	VPSRLD       $0x0c, Z9, Z9
+	VPTERNLOGD   $0xf8, Z7, Z9, Z8
+	VPMOVDB      Z8, 16(DX)
+	PREFETCHT0   192(R8)
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS      256(CX), Z8
+	VSUBPS       Z0, Z8, Z8
+	VMULPS       Z1, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VPMINUD      Z2, Z8, Z8
+	VPSHUFB      Z3, Z16, Z3
+	VPADDD       Z3, Z8, Z8
+	VPSRLD       $0x10, Z8, Z3
+	PREFETCHT0   256(R8)
+	VMOVUPS      320(CX), Z8
+	VSUBPS       Z0, Z8, Z8
+	VMULPS       Z1, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VPMINUD      Z2, Z8, Z8
+	VPSHUFB      Z4, Z16, Z4
+	VPADDD       Z4, Z8, Z8
+	VPSRLD       $0x0c, Z8, Z8
+	VPTERNLOGD   $0xf8, Z7, Z8, Z3
+	VPMOVDB      Z3, 32(DX)
+	PREFETCHT0   320(R8)
+	VMOVUPS      384(CX), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VPMINUD      Z2, Z3, Z3
+	VPSHUFB      Z5, Z16, Z4
+	VPADDD       Z4, Z3, Z3
+	VPSRLD       $0x10, Z3, Z3
+	PREFETCHT0   384(R8)
+	VMOVUPS      448(CX), Z4
+	VSUBPS       Z0, Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VPMINUD      Z2, Z4, Z4
+	VPSHUFB      Z6, Z16, Z0
+	VPADDD       Z0, Z4, Z4
+	VPSRLD       $0x0c, Z4, Z4
+	VPTERNLOGD   $0xf8, Z7, Z4, Z3
+	VPMOVDB      Z3, 48(DX)
+	PREFETCHT0   448(R8)
+	ADDQ         $0x00000200, CX
+	ADDQ         $0x40, DX
 	VZEROUPPER
 	RET
 
@@ -7245,9 +8098,9 @@ unpackGroups4AVX512_loop:
 	VZEROUPPER
 	RET
 
-// func pack8AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·pack8AVX512(SB), NOSPLIT, $80-72
+// func pack8AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte, ahead *float32, units int, jump int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·pack8AVX512(SB), NOSPLIT, $80-96
 	MOVQ            n+0(FP), AX
 	MOVQ            x+56(FP), CX
 	MOVQ            dst+64(FP), DX
@@ -7328,99 +8181,132 @@ TEXT ·pack8AVX512(SB), NOSPLIT, $80-72
 	VPMULUDQ        Z7, Z0, Z12
 	VPSHUFD         $0xf5, Z12, Z13
 	VPXORD.BCST     12(SP), Z13, Z13
+	VPMULUDQ        Z7, Z10, Z0
+	VPSHUFD         $0xf5, Z0, Z1
+	VPXORD          Z11, Z1, Z1
+	VPMULUDQ        Z8, Z1, Z1
+	VPSHUFD         $0xf5, Z1, Z14
+	VPXORD.BCST     8(SP), Z14, Z14
+	VPXORD          Z13, Z0, Z0
+	VPADDQ          Z9, Z10, Z10
+	VPMULUDQ        Z7, Z14, Z14
+	VPMULUDQ        Z8, Z0, Z15
+	VPSHUFD         $0xf5, Z15, Z16
+	VPSHUFD         $0xf5, Z14, Z0
+	VPTERNLOGD.BCST $0x96, 16(SP), Z1, Z16
+	VPTERNLOGD.BCST $0x96, 20(SP), Z12, Z0
+	VPMULUDQ        Z7, Z16, Z1
+	VPMULUDQ        Z8, Z0, Z16
+	VPSHUFD         $0xf5, Z16, Z17
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 24(SP), Z15, Z17
+	VPTERNLOGD.BCST $0x96, 28(SP), Z14, Z0
+	VPMULUDQ        Z7, Z17, Z14
+	VPMULUDQ        Z8, Z0, Z15
+	VPSHUFD         $0xf5, Z15, Z17
+	VPSHUFD         $0xf5, Z14, Z0
+	VPTERNLOGD.BCST $0x96, 32(SP), Z16, Z17
+	VPTERNLOGD.BCST $0x96, 36(SP), Z1, Z0
+	VPMULUDQ        Z7, Z17, Z1
+	VPMULUDQ        Z8, Z0, Z16
+	VPSHUFD         $0xf5, Z16, Z17
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 40(SP), Z15, Z17
+	VPTERNLOGD.BCST $0x96, 44(SP), Z14, Z0
+	VPMULUDQ        Z7, Z17, Z14
+	VPMULUDQ        Z8, Z0, Z15
+	VPSHUFD         $0xf5, Z15, Z17
+	VPSHUFD         $0xf5, Z14, Z0
+	VPTERNLOGD.BCST $0x96, 48(SP), Z16, Z17
+	VPTERNLOGD.BCST $0x96, 52(SP), Z1, Z0
+	VPMULUDQ        Z7, Z17, Z1
+	VPMULUDQ        Z8, Z0, Z16
+	VPSHUFD         $0xf5, Z16, Z17
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 56(SP), Z15, Z17
+	VPTERNLOGD.BCST $0x96, 60(SP), Z14, Z0
+	VPMULUDQ        Z7, Z17, Z14
+	VPMULUDQ        Z8, Z0, Z15
+	VPSHUFD         $0xf5, Z15, Z17
+	VPSHUFD         $0xf5, Z14, Z0
+	VPTERNLOGD.BCST $0x96, 64(SP), Z16, Z17
+	VPTERNLOGD.BCST $0x96, 68(SP), Z1, Z0
+	VPMULUDQ        Z7, Z17, Z16
+	VPMULUDQ        Z8, Z0, Z17
+	VPSHUFD         $0xf5, Z17, Z1
+	VPSHUFD         $0xf5, Z16, Z0
+	VPTERNLOGD.BCST $0x96, 72(SP), Z15, Z1
+	VPTERNLOGD.BCST $0x96, 76(SP), Z14, Z0
+	VPSHUFD         $0xa0, Z17, K1, Z1
+	VPSHUFD         $0xa0, Z16, K1, Z0
+	VPUNPCKLQDQ     Z0, Z1, Z14
+	VPUNPCKHQDQ     Z0, Z1, Z15
+	MOVQ            ahead+72(FP), R8
+	MOVQ            units+80(FP), R9
+	SUBQ            $0x80, AX
+	JZ              pack8AVX512_last
 
 pack8AVX512_loop:
+	VPMULUDQ        Z7, Z10, Z0
+	VPSHUFD         $0xf5, Z0, Z1
+	VPXORD          Z11, Z1, Z1
+	VPMULUDQ        Z8, Z1, Z16
+	VPSHUFD         $0xf5, Z16, Z17
+	VPXORD.BCST     8(SP), Z17, Z17
+	VPXORD          Z13, Z0, Z18
+	VPADDQ          Z9, Z10, Z10
 	VBROADCASTSS    (BX), Z0
 	VBROADCASTSS    (SI), Z1
 	ADDQ            DI, BX
 	ADDQ            DI, SI
-	VPMULUDQ        Z7, Z10, Z14
-	VPSHUFD         $0xf5, Z14, Z15
-	VPXORD          Z11, Z15, Z15
-	VPMULUDQ        Z8, Z15, Z15
-	VPSHUFD         $0xf5, Z15, Z16
-	VPXORD.BCST     8(SP), Z16, Z16
-	VPXORD          Z13, Z14, Z14
-	VPADDQ          Z9, Z10, Z10
-	VPMULUDQ        Z7, Z16, Z16
-	VPMULUDQ        Z8, Z14, Z14
-	VPSHUFD         $0xf5, Z14, Z18
-	VPSHUFD         $0xf5, Z16, Z17
-	VPTERNLOGD.BCST $0x96, 16(SP), Z15, Z18
-	VPTERNLOGD.BCST $0x96, 20(SP), Z12, Z17
-	VPMULUDQ        Z7, Z18, Z15
-	VPMULUDQ        Z8, Z17, Z17
+	VMOVUPS         (CX), Z19
+	VSUBPS          Z0, Z19, Z19
+	VMULPS          Z1, Z19, Z19
+	VCVTPS2DQ       Z19, Z19
+	VPMINUD         Z2, Z19, Z19
+	VPSHUFB         Z3, Z14, Z20
+	VPADDD          Z20, Z19, Z19
+	VPSRLD          $0x10, Z19, Z19
+	VPMOVDB         Z19, (DX)
+	PREFETCHT0      (R8)
+	VPMULUDQ        Z7, Z17, Z17
+	VPMULUDQ        Z8, Z18, Z18
+	VPSHUFD         $0xf5, Z18, Z20
 	VPSHUFD         $0xf5, Z17, Z19
-	VPSHUFD         $0xf5, Z15, Z18
-	VPTERNLOGD.BCST $0x96, 24(SP), Z14, Z19
-	VPTERNLOGD.BCST $0x96, 28(SP), Z16, Z18
-	VPMULUDQ        Z7, Z19, Z14
-	VPMULUDQ        Z8, Z18, Z16
-	VPSHUFD         $0xf5, Z16, Z19
-	VPSHUFD         $0xf5, Z14, Z18
-	VPTERNLOGD.BCST $0x96, 32(SP), Z17, Z19
-	VPTERNLOGD.BCST $0x96, 36(SP), Z15, Z18
-	VPMULUDQ        Z7, Z19, Z15
-	VPMULUDQ        Z8, Z18, Z17
-	VPSHUFD         $0xf5, Z17, Z19
-	VPSHUFD         $0xf5, Z15, Z18
-	VPTERNLOGD.BCST $0x96, 40(SP), Z16, Z19
-	VPTERNLOGD.BCST $0x96, 44(SP), Z14, Z18
-	VPMULUDQ        Z7, Z19, Z14
-	VPMULUDQ        Z8, Z18, Z16
-	VPSHUFD         $0xf5, Z16, Z19
-	VPSHUFD         $0xf5, Z14, Z18
-	VPTERNLOGD.BCST $0x96, 48(SP), Z17, Z19
-	VPTERNLOGD.BCST $0x96, 52(SP), Z15, Z18
-	VPMULUDQ        Z7, Z19, Z15
-	VPMULUDQ        Z8, Z18, Z17
-	VPSHUFD         $0xf5, Z17, Z19
-	VPSHUFD         $0xf5, Z15, Z18
-	VPTERNLOGD.BCST $0x96, 56(SP), Z16, Z19
-	VPTERNLOGD.BCST $0x96, 60(SP), Z14, Z18
-	VPMULUDQ        Z7, Z19, Z14
-	VPMULUDQ        Z8, Z18, Z16
-	VPSHUFD         $0xf5, Z16, Z19
-	VPSHUFD         $0xf5, Z14, Z18
-	VPTERNLOGD.BCST $0x96, 64(SP), Z17, Z19
-	VPTERNLOGD.BCST $0x96, 68(SP), Z15, Z18
-	VPMULUDQ        Z7, Z19, Z15
-	VPMULUDQ        Z8, Z18, Z17
-	VPSHUFD         $0xf5, Z17, Z19
-	VPSHUFD         $0xf5, Z15, Z18
-	VPTERNLOGD.BCST $0x96, 72(SP), Z16, Z19
-	VPTERNLOGD.BCST $0x96, 76(SP), Z14, Z18
-	VPSHUFD         $0xa0, Z17, K1, Z19
-	VPSHUFD         $0xa0, Z15, K1, Z18
-	VPUNPCKLQDQ     Z18, Z19, Z14
-	VPUNPCKHQDQ     Z18, Z19, Z15
-	VMOVUPS         (CX), Z16
-	VSUBPS          Z0, Z16, Z16
-	VMULPS          Z1, Z16, Z16
-	VCVTPS2DQ       Z16, Z16
-	VPMINUD         Z2, Z16, Z16
-	VPSHUFB         Z3, Z14, Z17
-	VPADDD          Z17, Z16, Z16
-	VPSRLD          $0x10, Z16, Z16
-	VPMOVDB         Z16, (DX)
+	VPTERNLOGD.BCST $0x96, 16(SP), Z16, Z20
+	VPTERNLOGD.BCST $0x96, 20(SP), Z12, Z19
 	VMOVUPS         64(CX), Z16
 	VSUBPS          Z0, Z16, Z16
 	VMULPS          Z1, Z16, Z16
 	VCVTPS2DQ       Z16, Z16
 	VPMINUD         Z2, Z16, Z16
-	VPSHUFB         Z4, Z14, Z17
-	VPADDD          Z17, Z16, Z16
+	VPSHUFB         Z4, Z14, Z21
+	VPADDD          Z21, Z16, Z16
 	VPSRLD          $0x10, Z16, Z16
 	VPMOVDB         Z16, 16(DX)
-	VMOVUPS         128(CX), Z16
-	VSUBPS          Z0, Z16, Z16
-	VMULPS          Z1, Z16, Z16
-	VCVTPS2DQ       Z16, Z16
-	VPMINUD         Z2, Z16, Z16
-	VPSHUFB         Z5, Z14, Z17
-	VPADDD          Z17, Z16, Z16
-	VPSRLD          $0x10, Z16, Z16
-	VPMOVDB         Z16, 32(DX)
+	PREFETCHT0      64(R8)
+	VPMULUDQ        Z7, Z20, Z16
+	VPMULUDQ        Z8, Z19, Z19
+	VPSHUFD         $0xf5, Z19, Z21
+	VPSHUFD         $0xf5, Z16, Z20
+	VPTERNLOGD.BCST $0x96, 24(SP), Z18, Z21
+	VPTERNLOGD.BCST $0x96, 28(SP), Z17, Z20
+	VMOVUPS         128(CX), Z17
+	VSUBPS          Z0, Z17, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z5, Z14, Z18
+	VPADDD          Z18, Z17, Z17
+	VPSRLD          $0x10, Z17, Z17
+	VPMOVDB         Z17, 32(DX)
+	PREFETCHT0      128(R8)
+	VPMULUDQ        Z7, Z21, Z17
+	VPMULUDQ        Z8, Z20, Z18
+	VPSHUFD         $0xf5, Z18, Z21
+	VPSHUFD         $0xf5, Z17, Z20
+	VPTERNLOGD.BCST $0x96, 32(SP), Z19, Z21
+	VPTERNLOGD.BCST $0x96, 36(SP), Z16, Z20
 	VMOVUPS         192(CX), Z16
 	VSUBPS          Z0, Z16, Z16
 	VMULPS          Z1, Z16, Z16
@@ -7430,15 +8316,29 @@ pack8AVX512_loop:
 	VPADDD          Z14, Z16, Z16
 	VPSRLD          $0x10, Z16, Z14
 	VPMOVDB         Z14, 48(DX)
-	VMOVUPS         256(CX), Z14
-	VSUBPS          Z0, Z14, Z14
-	VMULPS          Z1, Z14, Z14
-	VCVTPS2DQ       Z14, Z14
-	VPMINUD         Z2, Z14, Z14
-	VPSHUFB         Z3, Z15, Z16
-	VPADDD          Z16, Z14, Z14
-	VPSRLD          $0x10, Z14, Z14
-	VPMOVDB         Z14, 64(DX)
+	PREFETCHT0      192(R8)
+	VPMULUDQ        Z7, Z21, Z14
+	VPMULUDQ        Z8, Z20, Z16
+	VPSHUFD         $0xf5, Z16, Z20
+	VPSHUFD         $0xf5, Z14, Z19
+	VPTERNLOGD.BCST $0x96, 40(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 44(SP), Z17, Z19
+	VMOVUPS         256(CX), Z17
+	VSUBPS          Z0, Z17, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z3, Z15, Z18
+	VPADDD          Z18, Z17, Z17
+	VPSRLD          $0x10, Z17, Z17
+	VPMOVDB         Z17, 64(DX)
+	PREFETCHT0      256(R8)
+	VPMULUDQ        Z7, Z20, Z17
+	VPMULUDQ        Z8, Z19, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z17, Z19
+	VPTERNLOGD.BCST $0x96, 48(SP), Z16, Z20
+	VPTERNLOGD.BCST $0x96, 52(SP), Z14, Z19
 	VMOVUPS         320(CX), Z14
 	VSUBPS          Z0, Z14, Z14
 	VMULPS          Z1, Z14, Z14
@@ -7448,15 +8348,29 @@ pack8AVX512_loop:
 	VPADDD          Z16, Z14, Z14
 	VPSRLD          $0x10, Z14, Z14
 	VPMOVDB         Z14, 80(DX)
-	VMOVUPS         384(CX), Z14
-	VSUBPS          Z0, Z14, Z14
-	VMULPS          Z1, Z14, Z14
-	VCVTPS2DQ       Z14, Z14
-	VPMINUD         Z2, Z14, Z14
-	VPSHUFB         Z5, Z15, Z16
-	VPADDD          Z16, Z14, Z14
-	VPSRLD          $0x10, Z14, Z14
-	VPMOVDB         Z14, 96(DX)
+	PREFETCHT0      320(R8)
+	VPMULUDQ        Z7, Z20, Z14
+	VPMULUDQ        Z8, Z19, Z16
+	VPSHUFD         $0xf5, Z16, Z20
+	VPSHUFD         $0xf5, Z14, Z19
+	VPTERNLOGD.BCST $0x96, 56(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 60(SP), Z17, Z19
+	VMOVUPS         384(CX), Z17
+	VSUBPS          Z0, Z17, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z5, Z15, Z18
+	VPADDD          Z18, Z17, Z17
+	VPSRLD          $0x10, Z17, Z17
+	VPMOVDB         Z17, 96(DX)
+	PREFETCHT0      384(R8)
+	VPMULUDQ        Z7, Z20, Z17
+	VPMULUDQ        Z8, Z19, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z17, Z19
+	VPTERNLOGD.BCST $0x96, 64(SP), Z16, Z20
+	VPTERNLOGD.BCST $0x96, 68(SP), Z14, Z19
 	VMOVUPS         448(CX), Z14
 	VSUBPS          Z0, Z14, Z14
 	VMULPS          Z1, Z14, Z14
@@ -7466,10 +8380,118 @@ pack8AVX512_loop:
 	VPADDD          Z0, Z14, Z14
 	VPSRLD          $0x10, Z14, Z0
 	VPMOVDB         Z0, 112(DX)
+	PREFETCHT0      448(R8)
+	VPMULUDQ        Z7, Z20, Z0
+	VPMULUDQ        Z8, Z19, Z1
+	VPSHUFD         $0xf5, Z1, Z15
+	VPSHUFD         $0xf5, Z0, Z14
+	VPTERNLOGD.BCST $0x96, 72(SP), Z18, Z15
+	VPTERNLOGD.BCST $0x96, 76(SP), Z17, Z14
+	VPSHUFD         $0xa0, Z1, K1, Z15
+	VPSHUFD         $0xa0, Z0, K1, Z14
+	VPUNPCKLQDQ     Z14, Z15, Z0
+	VPUNPCKHQDQ     Z14, Z15, Z1
+	VMOVDQA64       Z0, Z14
+	VMOVDQA64       Z1, Z15
 	ADDQ            $0x00000200, CX
 	ADDQ            $0x80, DX
-	SUBQ            $0x00000080, AX
-	JNZ             pack8AVX512_loop
+	ADDQ            $0x00000200, R8
+	DECQ            R9
+	JNZ             pack8AVX512_row
+	ADDQ            jump+88(FP), R8
+	MOVQ            units+80(FP), R9
+
+pack8AVX512_row:
+	SUBQ $0x00000080, AX
+	JNZ  pack8AVX512_loop
+
+pack8AVX512_last:
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z7
+	VSUBPS       Z0, Z7, Z7
+	VMULPS       Z1, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VPMINUD      Z2, Z7, Z7
+	VPSHUFB      Z3, Z14, Z8
+	VPADDD       Z8, Z7, Z7
+	VPSRLD       $0x10, Z7, Z7
+	VPMOVDB      Z7, (DX)
+	PREFETCHT0   (R8)
+	VMOVUPS      64(CX), Z7
+	VSUBPS       Z0, Z7, Z7
+	VMULPS       Z1, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VPMINUD      Z2, Z7, Z7
+	VPSHUFB      Z4, Z14, Z8
+	VPADDD       Z8, Z7, Z7
+	VPSRLD       $0x10, Z7, Z7
+	VPMOVDB      Z7, 16(DX)
+	PREFETCHT0   64(R8)
+	VMOVUPS      128(CX), Z7
+	VSUBPS       Z0, Z7, Z7
+	VMULPS       Z1, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VPMINUD      Z2, Z7, Z7
+	VPSHUFB      Z5, Z14, Z8
+	VPADDD       Z8, Z7, Z7
+	VPSRLD       $0x10, Z7, Z7
+	VPMOVDB      Z7, 32(DX)
+	PREFETCHT0   128(R8)
+	VMOVUPS      192(CX), Z7
+	VSUBPS       Z0, Z7, Z7
+	VMULPS       Z1, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VPMINUD      Z2, Z7, Z7
+	VPSHUFB      Z6, Z14, Z8
+	VPADDD       Z8, Z7, Z7
+	VPSRLD       $0x10, Z7, Z7
+	VPMOVDB      Z7, 48(DX)
+	PREFETCHT0   192(R8)
+	VMOVUPS      256(CX), Z7
+	VSUBPS       Z0, Z7, Z7
+	VMULPS       Z1, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VPMINUD      Z2, Z7, Z7
+	VPSHUFB      Z3, Z15, Z3
+	VPADDD       Z3, Z7, Z7
+	VPSRLD       $0x10, Z7, Z3
+	VPMOVDB      Z3, 64(DX)
+	PREFETCHT0   256(R8)
+	VMOVUPS      320(CX), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VPMINUD      Z2, Z3, Z3
+	VPSHUFB      Z4, Z15, Z4
+	VPADDD       Z4, Z3, Z3
+	VPSRLD       $0x10, Z3, Z3
+	VPMOVDB      Z3, 80(DX)
+	PREFETCHT0   320(R8)
+	VMOVUPS      384(CX), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VPMINUD      Z2, Z3, Z3
+	VPSHUFB      Z5, Z15, Z4
+	VPADDD       Z4, Z3, Z3
+	VPSRLD       $0x10, Z3, Z3
+	VPMOVDB      Z3, 96(DX)
+	PREFETCHT0   384(R8)
+	VMOVUPS      448(CX), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VPMINUD      Z2, Z3, Z3
+	VPSHUFB      Z6, Z15, Z0
+	VPADDD       Z0, Z3, Z3
+	VPSRLD       $0x10, Z3, Z0
+	VPMOVDB      Z0, 112(DX)
+	PREFETCHT0   448(R8)
+	ADDQ         $0x00000200, CX
+	ADDQ         $0x80, DX
 	VZEROUPPER
 	RET
 
@@ -7533,9 +8555,9 @@ unpack8AVX512_loop:
 	VZEROUPPER
 	RET
 
-// func packGroups8AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·packGroups8AVX512(SB), NOSPLIT, $80-72
+// func packGroups8AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte, ahead *float32, units int, jump int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·packGroups8AVX512(SB), NOSPLIT, $80-96
 	MOVQ            n+0(FP), AX
 	MOVQ            x+56(FP), CX
 	MOVQ            dst+64(FP), DX
@@ -7619,99 +8641,132 @@ TEXT ·packGroups8AVX512(SB), NOSPLIT, $80-72
 	MOVQ            $0x0000000000000010, R8
 	VMOVQ           R8, X0
 	VPBROADCASTQ    X0, Z13
+	VPMULUDQ        Z7, Z9, Z0
+	VPSHUFD         $0xf5, Z0, Z1
+	VPXORD          Z10, Z1, Z1
+	VPMULUDQ        Z8, Z1, Z1
+	VPSHUFD         $0xf5, Z1, Z14
+	VPXORD.BCST     8(SP), Z14, Z14
+	VPXORD          Z12, Z0, Z0
+	VPADDQ          Z13, Z9, Z9
+	VPMULUDQ        Z7, Z14, Z14
+	VPMULUDQ        Z8, Z0, Z15
+	VPSHUFD         $0xf5, Z15, Z16
+	VPSHUFD         $0xf5, Z14, Z0
+	VPTERNLOGD.BCST $0x96, 16(SP), Z1, Z16
+	VPTERNLOGD.BCST $0x96, 20(SP), Z11, Z0
+	VPMULUDQ        Z7, Z16, Z1
+	VPMULUDQ        Z8, Z0, Z16
+	VPSHUFD         $0xf5, Z16, Z17
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 24(SP), Z15, Z17
+	VPTERNLOGD.BCST $0x96, 28(SP), Z14, Z0
+	VPMULUDQ        Z7, Z17, Z14
+	VPMULUDQ        Z8, Z0, Z15
+	VPSHUFD         $0xf5, Z15, Z17
+	VPSHUFD         $0xf5, Z14, Z0
+	VPTERNLOGD.BCST $0x96, 32(SP), Z16, Z17
+	VPTERNLOGD.BCST $0x96, 36(SP), Z1, Z0
+	VPMULUDQ        Z7, Z17, Z1
+	VPMULUDQ        Z8, Z0, Z16
+	VPSHUFD         $0xf5, Z16, Z17
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 40(SP), Z15, Z17
+	VPTERNLOGD.BCST $0x96, 44(SP), Z14, Z0
+	VPMULUDQ        Z7, Z17, Z14
+	VPMULUDQ        Z8, Z0, Z15
+	VPSHUFD         $0xf5, Z15, Z17
+	VPSHUFD         $0xf5, Z14, Z0
+	VPTERNLOGD.BCST $0x96, 48(SP), Z16, Z17
+	VPTERNLOGD.BCST $0x96, 52(SP), Z1, Z0
+	VPMULUDQ        Z7, Z17, Z1
+	VPMULUDQ        Z8, Z0, Z16
+	VPSHUFD         $0xf5, Z16, Z17
+	VPSHUFD         $0xf5, Z1, Z0
+	VPTERNLOGD.BCST $0x96, 56(SP), Z15, Z17
+	VPTERNLOGD.BCST $0x96, 60(SP), Z14, Z0
+	VPMULUDQ        Z7, Z17, Z14
+	VPMULUDQ        Z8, Z0, Z15
+	VPSHUFD         $0xf5, Z15, Z17
+	VPSHUFD         $0xf5, Z14, Z0
+	VPTERNLOGD.BCST $0x96, 64(SP), Z16, Z17
+	VPTERNLOGD.BCST $0x96, 68(SP), Z1, Z0
+	VPMULUDQ        Z7, Z17, Z16
+	VPMULUDQ        Z8, Z0, Z17
+	VPSHUFD         $0xf5, Z17, Z1
+	VPSHUFD         $0xf5, Z16, Z0
+	VPTERNLOGD.BCST $0x96, 72(SP), Z15, Z1
+	VPTERNLOGD.BCST $0x96, 76(SP), Z14, Z0
+	VPSHUFD         $0xa0, Z17, K1, Z1
+	VPSHUFD         $0xa0, Z16, K1, Z0
+	VPUNPCKLQDQ     Z0, Z1, Z14
+	VPUNPCKHQDQ     Z0, Z1, Z15
+	MOVQ            ahead+72(FP), R8
+	MOVQ            units+80(FP), R9
+	SUBQ            $0x80, AX
+	JZ              packGroups8AVX512_last
 
 packGroups8AVX512_loop:
+	VPMULUDQ        Z7, Z9, Z0
+	VPSHUFD         $0xf5, Z0, Z1
+	VPXORD          Z10, Z1, Z1
+	VPMULUDQ        Z8, Z1, Z16
+	VPSHUFD         $0xf5, Z16, Z17
+	VPXORD.BCST     8(SP), Z17, Z17
+	VPXORD          Z12, Z0, Z18
+	VPADDQ          Z13, Z9, Z9
 	VBROADCASTSS    (BX), Z0
 	VBROADCASTSS    (SI), Z1
 	ADDQ            DI, BX
 	ADDQ            DI, SI
-	VPMULUDQ        Z7, Z9, Z14
-	VPSHUFD         $0xf5, Z14, Z15
-	VPXORD          Z10, Z15, Z15
-	VPMULUDQ        Z8, Z15, Z15
-	VPSHUFD         $0xf5, Z15, Z16
-	VPXORD.BCST     8(SP), Z16, Z16
-	VPXORD          Z12, Z14, Z14
-	VPADDQ          Z13, Z9, Z9
-	VPMULUDQ        Z7, Z16, Z16
-	VPMULUDQ        Z8, Z14, Z14
-	VPSHUFD         $0xf5, Z14, Z18
-	VPSHUFD         $0xf5, Z16, Z17
-	VPTERNLOGD.BCST $0x96, 16(SP), Z15, Z18
-	VPTERNLOGD.BCST $0x96, 20(SP), Z11, Z17
-	VPMULUDQ        Z7, Z18, Z15
-	VPMULUDQ        Z8, Z17, Z17
+	VMOVUPS         (CX), Z19
+	VSUBPS          Z0, Z19, Z19
+	VMULPS          Z1, Z19, Z19
+	VCVTPS2DQ       Z19, Z19
+	VPMINUD         Z2, Z19, Z19
+	VPSHUFB         Z3, Z14, Z20
+	VPADDD          Z20, Z19, Z19
+	VPSRLD          $0x10, Z19, Z19
+	VPMOVDB         Z19, (DX)
+	PREFETCHT0      (R8)
+	VPMULUDQ        Z7, Z17, Z17
+	VPMULUDQ        Z8, Z18, Z18
+	VPSHUFD         $0xf5, Z18, Z20
 	VPSHUFD         $0xf5, Z17, Z19
-	VPSHUFD         $0xf5, Z15, Z18
-	VPTERNLOGD.BCST $0x96, 24(SP), Z14, Z19
-	VPTERNLOGD.BCST $0x96, 28(SP), Z16, Z18
-	VPMULUDQ        Z7, Z19, Z14
-	VPMULUDQ        Z8, Z18, Z16
-	VPSHUFD         $0xf5, Z16, Z19
-	VPSHUFD         $0xf5, Z14, Z18
-	VPTERNLOGD.BCST $0x96, 32(SP), Z17, Z19
-	VPTERNLOGD.BCST $0x96, 36(SP), Z15, Z18
-	VPMULUDQ        Z7, Z19, Z15
-	VPMULUDQ        Z8, Z18, Z17
-	VPSHUFD         $0xf5, Z17, Z19
-	VPSHUFD         $0xf5, Z15, Z18
-	VPTERNLOGD.BCST $0x96, 40(SP), Z16, Z19
-	VPTERNLOGD.BCST $0x96, 44(SP), Z14, Z18
-	VPMULUDQ        Z7, Z19, Z14
-	VPMULUDQ        Z8, Z18, Z16
-	VPSHUFD         $0xf5, Z16, Z19
-	VPSHUFD         $0xf5, Z14, Z18
-	VPTERNLOGD.BCST $0x96, 48(SP), Z17, Z19
-	VPTERNLOGD.BCST $0x96, 52(SP), Z15, Z18
-	VPMULUDQ        Z7, Z19, Z15
-	VPMULUDQ        Z8, Z18, Z17
-	VPSHUFD         $0xf5, Z17, Z19
-	VPSHUFD         $0xf5, Z15, Z18
-	VPTERNLOGD.BCST $0x96, 56(SP), Z16, Z19
-	VPTERNLOGD.BCST $0x96, 60(SP), Z14, Z18
-	VPMULUDQ        Z7, Z19, Z14
-	VPMULUDQ        Z8, Z18, Z16
-	VPSHUFD         $0xf5, Z16, Z19
-	VPSHUFD         $0xf5, Z14, Z18
-	VPTERNLOGD.BCST $0x96, 64(SP), Z17, Z19
-	VPTERNLOGD.BCST $0x96, 68(SP), Z15, Z18
-	VPMULUDQ        Z7, Z19, Z15
-	VPMULUDQ        Z8, Z18, Z17
-	VPSHUFD         $0xf5, Z17, Z19
-	VPSHUFD         $0xf5, Z15, Z18
-	VPTERNLOGD.BCST $0x96, 72(SP), Z16, Z19
-	VPTERNLOGD.BCST $0x96, 76(SP), Z14, Z18
-	VPSHUFD         $0xa0, Z17, K1, Z19
-	VPSHUFD         $0xa0, Z15, K1, Z18
-	VPUNPCKLQDQ     Z18, Z19, Z14
-	VPUNPCKHQDQ     Z18, Z19, Z15
-	VMOVUPS         (CX), Z16
-	VSUBPS          Z0, Z16, Z16
-	VMULPS          Z1, Z16, Z16
-	VCVTPS2DQ       Z16, Z16
-	VPMINUD         Z2, Z16, Z16
-	VPSHUFB         Z3, Z14, Z17
-	VPADDD          Z17, Z16, Z16
-	VPSRLD          $0x10, Z16, Z16
-	VPMOVDB         Z16, (DX)
+	VPTERNLOGD.BCST $0x96, 16(SP), Z16, Z20
+	VPTERNLOGD.BCST $0x96, 20(SP), Z11, Z19
 	VMOVUPS         64(CX), Z16
 	VSUBPS          Z0, Z16, Z16
 	VMULPS          Z1, Z16, Z16
 	VCVTPS2DQ       Z16, Z16
 	VPMINUD         Z2, Z16, Z16
-	VPSHUFB         Z4, Z14, Z17
-	VPADDD          Z17, Z16, Z16
+	VPSHUFB         Z4, Z14, Z21
+	VPADDD          Z21, Z16, Z16
 	VPSRLD          $0x10, Z16, Z16
 	VPMOVDB         Z16, 16(DX)
-	VMOVUPS         128(CX), Z16
-	VSUBPS          Z0, Z16, Z16
-	VMULPS          Z1, Z16, Z16
-	VCVTPS2DQ       Z16, Z16
-	VPMINUD         Z2, Z16, Z16
-	VPSHUFB         Z5, Z14, Z17
-	VPADDD          Z17, Z16, Z16
-	VPSRLD          $0x10, Z16, Z16
-	VPMOVDB         Z16, 32(DX)
+	PREFETCHT0      64(R8)
+	VPMULUDQ        Z7, Z20, Z16
+	VPMULUDQ        Z8, Z19, Z19
+	VPSHUFD         $0xf5, Z19, Z21
+	VPSHUFD         $0xf5, Z16, Z20
+	VPTERNLOGD.BCST $0x96, 24(SP), Z18, Z21
+	VPTERNLOGD.BCST $0x96, 28(SP), Z17, Z20
+	VMOVUPS         128(CX), Z17
+	VSUBPS          Z0, Z17, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z5, Z14, Z18
+	VPADDD          Z18, Z17, Z17
+	VPSRLD          $0x10, Z17, Z17
+	VPMOVDB         Z17, 32(DX)
+	PREFETCHT0      128(R8)
+	VPMULUDQ        Z7, Z21, Z17
+	VPMULUDQ        Z8, Z20, Z18
+	VPSHUFD         $0xf5, Z18, Z21
+	VPSHUFD         $0xf5, Z17, Z20
+	VPTERNLOGD.BCST $0x96, 32(SP), Z19, Z21
+	VPTERNLOGD.BCST $0x96, 36(SP), Z16, Z20
 	VMOVUPS         192(CX), Z16
 	VSUBPS          Z0, Z16, Z16
 	VMULPS          Z1, Z16, Z16
@@ -7721,19 +8776,33 @@ packGroups8AVX512_loop:
 	VPADDD          Z0, Z16, Z16
 	VPSRLD          $0x10, Z16, Z0
 	VPMOVDB         Z0, 48(DX)
+	PREFETCHT0      192(R8)
+	VPMULUDQ        Z7, Z21, Z14
+	VPMULUDQ        Z8, Z20, Z16
+	VPSHUFD         $0xf5, Z16, Z20
+	VPSHUFD         $0xf5, Z14, Z19
+	VPTERNLOGD.BCST $0x96, 40(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 44(SP), Z17, Z19
 	VBROADCASTSS    (BX), Z0
 	VBROADCASTSS    (SI), Z1
 	ADDQ            DI, BX
 	ADDQ            DI, SI
-	VMOVUPS         256(CX), Z14
-	VSUBPS          Z0, Z14, Z14
-	VMULPS          Z1, Z14, Z14
-	VCVTPS2DQ       Z14, Z14
-	VPMINUD         Z2, Z14, Z14
-	VPSHUFB         Z3, Z15, Z16
-	VPADDD          Z16, Z14, Z14
-	VPSRLD          $0x10, Z14, Z14
-	VPMOVDB         Z14, 64(DX)
+	VMOVUPS         256(CX), Z17
+	VSUBPS          Z0, Z17, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z3, Z15, Z18
+	VPADDD          Z18, Z17, Z17
+	VPSRLD          $0x10, Z17, Z17
+	VPMOVDB         Z17, 64(DX)
+	PREFETCHT0      256(R8)
+	VPMULUDQ        Z7, Z20, Z17
+	VPMULUDQ        Z8, Z19, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z17, Z19
+	VPTERNLOGD.BCST $0x96, 48(SP), Z16, Z20
+	VPTERNLOGD.BCST $0x96, 52(SP), Z14, Z19
 	VMOVUPS         320(CX), Z14
 	VSUBPS          Z0, Z14, Z14
 	VMULPS          Z1, Z14, Z14
@@ -7743,15 +8812,29 @@ packGroups8AVX512_loop:
 	VPADDD          Z16, Z14, Z14
 	VPSRLD          $0x10, Z14, Z14
 	VPMOVDB         Z14, 80(DX)
-	VMOVUPS         384(CX), Z14
-	VSUBPS          Z0, Z14, Z14
-	VMULPS          Z1, Z14, Z14
-	VCVTPS2DQ       Z14, Z14
-	VPMINUD         Z2, Z14, Z14
-	VPSHUFB         Z5, Z15, Z16
-	VPADDD          Z16, Z14, Z14
-	VPSRLD          $0x10, Z14, Z14
-	VPMOVDB         Z14, 96(DX)
+	PREFETCHT0      320(R8)
+	VPMULUDQ        Z7, Z20, Z14
+	VPMULUDQ        Z8, Z19, Z16
+	VPSHUFD         $0xf5, Z16, Z20
+	VPSHUFD         $0xf5, Z14, Z19
+	VPTERNLOGD.BCST $0x96, 56(SP), Z18, Z20
+	VPTERNLOGD.BCST $0x96, 60(SP), Z17, Z19
+	VMOVUPS         384(CX), Z17
+	VSUBPS          Z0, Z17, Z17
+	VMULPS          Z1, Z17, Z17
+	VCVTPS2DQ       Z17, Z17
+	VPMINUD         Z2, Z17, Z17
+	VPSHUFB         Z5, Z15, Z18
+	VPADDD          Z18, Z17, Z17
+	VPSRLD          $0x10, Z17, Z17
+	VPMOVDB         Z17, 96(DX)
+	PREFETCHT0      384(R8)
+	VPMULUDQ        Z7, Z20, Z17
+	VPMULUDQ        Z8, Z19, Z18
+	VPSHUFD         $0xf5, Z18, Z20
+	VPSHUFD         $0xf5, Z17, Z19
+	VPTERNLOGD.BCST $0x96, 64(SP), Z16, Z20
+	VPTERNLOGD.BCST $0x96, 68(SP), Z14, Z19
 	VMOVUPS         448(CX), Z14
 	VSUBPS          Z0, Z14, Z14
 	VMULPS          Z1, Z14, Z14
@@ -7761,10 +8844,122 @@ packGroups8AVX512_loop:
 	VPADDD          Z0, Z14, Z14
 	VPSRLD          $0x10, Z14, Z0
 	VPMOVDB         Z0, 112(DX)
+	PREFETCHT0      448(R8)
+	VPMULUDQ        Z7, Z20, Z0
+	VPMULUDQ        Z8, Z19, Z1
+	VPSHUFD         $0xf5, Z1, Z15
+	VPSHUFD         $0xf5, Z0, Z14
+	VPTERNLOGD.BCST $0x96, 72(SP), Z18, Z15
+	VPTERNLOGD.BCST $0x96, 76(SP), Z17, Z14
+	VPSHUFD         $0xa0, Z1, K1, Z15
+	VPSHUFD         $0xa0, Z0, K1, Z14
+	VPUNPCKLQDQ     Z14, Z15, Z0
+	VPUNPCKHQDQ     Z14, Z15, Z1
+	VMOVDQA64       Z0, Z14
+	VMOVDQA64       Z1, Z15
 	ADDQ            $0x00000200, CX
 	ADDQ            $0x80, DX
-	SUBQ            $0x00000080, AX
-	JNZ             packGroups8AVX512_loop
+	ADDQ            $0x00000200, R8
+	DECQ            R9
+	JNZ             packGroups8AVX512_row
+	ADDQ            jump+88(FP), R8
+	MOVQ            units+80(FP), R9
+
+packGroups8AVX512_row:
+	SUBQ $0x00000080, AX
+	JNZ  packGroups8AVX512_loop
+
+packGroups8AVX512_last:
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS      (CX), Z7
+	VSUBPS       Z0, Z7, Z7
+	VMULPS       Z1, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VPMINUD      Z2, Z7, Z7
+	VPSHUFB      Z3, Z14, Z8
+	VPADDD       Z8, Z7, Z7
+	VPSRLD       $0x10, Z7, Z7
+	VPMOVDB      Z7, (DX)
+	PREFETCHT0   (R8)
+	VMOVUPS      64(CX), Z7
+	VSUBPS       Z0, Z7, Z7
+	VMULPS       Z1, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VPMINUD      Z2, Z7, Z7
+	VPSHUFB      Z4, Z14, Z8
+	VPADDD       Z8, Z7, Z7
+	VPSRLD       $0x10, Z7, Z7
+	VPMOVDB      Z7, 16(DX)
+	PREFETCHT0   64(R8)
+	VMOVUPS      128(CX), Z7
+	VSUBPS       Z0, Z7, Z7
+	VMULPS       Z1, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VPMINUD      Z2, Z7, Z7
+	VPSHUFB      Z5, Z14, Z8
+	VPADDD       Z8, Z7, Z7
+	VPSRLD       $0x10, Z7, Z7
+	VPMOVDB      Z7, 32(DX)
+	PREFETCHT0   128(R8)
+	VMOVUPS      192(CX), Z7
+	VSUBPS       Z0, Z7, Z7
+	VMULPS       Z1, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VPMINUD      Z2, Z7, Z7
+	VPSHUFB      Z6, Z14, Z0
+	VPADDD       Z0, Z7, Z7
+	VPSRLD       $0x10, Z7, Z0
+	VPMOVDB      Z0, 48(DX)
+	PREFETCHT0   192(R8)
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS      256(CX), Z7
+	VSUBPS       Z0, Z7, Z7
+	VMULPS       Z1, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VPMINUD      Z2, Z7, Z7
+	VPSHUFB      Z3, Z15, Z3
+	VPADDD       Z3, Z7, Z7
+	VPSRLD       $0x10, Z7, Z3
+	VPMOVDB      Z3, 64(DX)
+	PREFETCHT0   256(R8)
+	VMOVUPS      320(CX), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VPMINUD      Z2, Z3, Z3
+	VPSHUFB      Z4, Z15, Z4
+	VPADDD       Z4, Z3, Z3
+	VPSRLD       $0x10, Z3, Z3
+	VPMOVDB      Z3, 80(DX)
+	PREFETCHT0   320(R8)
+	VMOVUPS      384(CX), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VPMINUD      Z2, Z3, Z3
+	VPSHUFB      Z5, Z15, Z4
+	VPADDD       Z4, Z3, Z3
+	VPSRLD       $0x10, Z3, Z3
+	VPMOVDB      Z3, 96(DX)
+	PREFETCHT0   384(R8)
+	VMOVUPS      448(CX), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VPMINUD      Z2, Z3, Z3
+	VPSHUFB      Z6, Z15, Z0
+	VPADDD       Z0, Z3, Z3
+	VPSRLD       $0x10, Z3, Z0
+	VPMOVDB      Z0, 112(DX)
+	PREFETCHT0   448(R8)
+	ADDQ         $0x00000200, CX
+	ADDQ         $0x80, DX
 	VZEROUPPER
 	RET
 

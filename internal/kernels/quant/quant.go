@@ -125,7 +125,7 @@ func above(b float32) float32 {
 func Pack(bits int, zero, inv float32, key, word uint64, x []float32, dst []byte) {
 	whole := len(x) / Unit * Unit
 	if whole > 0 {
-		pack(bits, []float32{zero}, []float32{inv}, key, word, x[:whole], dst)
+		pack(bits, []float32{zero}, []float32{inv}, key, word, x[:whole], Soon{}, dst)
 		dst = dst[whole*bits/8:]
 		word += Words(whole)
 	}
@@ -139,7 +139,7 @@ func Pack(bits int, zero, inv float32, key, word uint64, x []float32, dst []byte
 		padded[i] = zero // so that bits that hold no code are 0
 	}
 	arrange(bits, x[whole:], &padded)
-	pack(bits, []float32{zero}, []float32{inv}, key, word, padded[:], codes[:])
+	pack(bits, []float32{zero}, []float32{inv}, key, word, padded[:], Soon{}, codes[:])
 	copy(dst, codes[:len(dst)])
 }
 
@@ -148,10 +148,26 @@ const Unit = 128
 
 // PackAll is Pack of runs that follow one another in x and dst and have statistics of their own:
 // zero and inv of each 128 values. All runs are multiples of 128 values long.
-func PackAll(bits int, zero, inv []float32, key, word uint64, x []float32, dst []byte) {
+func PackAll(bits int, zero, inv []float32, key, word uint64, x []float32, soon Soon, dst []byte) {
 	if len(x) > 0 {
-		pack(bits, zero[:len(x)/Unit], inv[:len(x)/Unit], key, word, x, dst)
+		pack(bits, zero[:len(x)/Unit], inv[:len(x)/Unit], key, word, x, soon, dst)
 	}
+}
+
+// Soon is what kernels ask for while they compute, so that it is in the cache afterwards: rows of Cols
+// values from X[0] on, Stride apart, as many values as the kernel does. Less than that may be in X.
+type Soon struct {
+	X            []float32
+	Cols, Stride int
+}
+
+// of returns the operands of a kernel: what comes soon, else x itself, which it reads anyway.
+func (s *Soon) of(x []float32) (ahead *float32, units, jump int) {
+	if len(s.X) == 0 {
+		return &x[0], len(x), 0
+	}
+	units = max(1, s.Cols/Unit)
+	return &s.X[0], units, 4 * (s.Stride - units*Unit)
 }
 
 // arrange copies x, the last values of a run, to where they stand in whole blocks: a shorter

@@ -139,10 +139,10 @@ func briefAVX512(n int, x *float32, dst *byte)
 //go:noescape
 func widenAVX512(n int, src *byte, x *float32)
 
-// pack1AVX512 writes codes of 1 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
+// pack1AVX512 writes codes of 1 bits, with the words of blocks from ctr on, which agree in the high word of their counter. It fetches 128 values at a time from ahead on, that often, then jump bytes further. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
-func pack1AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+func pack1AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte, ahead *float32, units int, jump int)
 
 // unpack1AVX512 computes x = zero + code step for codes of 1 bits. n is a multiple of 128 and at least that.
 //
@@ -159,60 +159,60 @@ func packGroups1AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float3
 //go:noescape
 func unpackGroups1AVX512(n int, stats *int32, src *byte, x *float32)
 
-// pack2AVX512 writes codes of 2 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
+// pack2AVX512 writes codes of 2 bits, with the words of blocks from ctr on, which agree in the high word of their counter. It fetches 128 values at a time from ahead on, that often, then jump bytes further. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
-func pack2AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+func pack2AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte, ahead *float32, units int, jump int)
 
 // unpack2AVX512 computes x = zero + code step for codes of 2 bits. n is a multiple of 128 and at least that.
 //
 //go:noescape
 func unpack2AVX512(n int, zero float32, step float32, src *byte, x *float32)
 
-// packGroups2AVX512 writes codes of 2 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of 64 values each. n is a multiple of 128 and at least that.
+// packGroups2AVX512 writes codes of 2 bits, with the words of blocks from ctr on, which agree in the high word of their counter. It fetches 128 values at a time from ahead on, that often, then jump bytes further. zero and inv are those of 64 values each. n is a multiple of 128 and at least that.
 //
 //go:noescape
-func packGroups2AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+func packGroups2AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte, ahead *float32, units int, jump int)
 
 // unpackGroups2AVX512 computes x = zero + code step for codes of 2 bits of groups of 64 values. n is a multiple of 64 and at least that.
 //
 //go:noescape
 func unpackGroups2AVX512(n int, stats *int32, src *byte, x *float32)
 
-// pack4AVX512 writes codes of 4 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
+// pack4AVX512 writes codes of 4 bits, with the words of blocks from ctr on, which agree in the high word of their counter. It fetches 128 values at a time from ahead on, that often, then jump bytes further. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
-func pack4AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+func pack4AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte, ahead *float32, units int, jump int)
 
 // unpack4AVX512 computes x = zero + code step for codes of 4 bits. n is a multiple of 128 and at least that.
 //
 //go:noescape
 func unpack4AVX512(n int, zero float32, step float32, src *byte, x *float32)
 
-// packGroups4AVX512 writes codes of 4 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of 64 values each. n is a multiple of 128 and at least that.
+// packGroups4AVX512 writes codes of 4 bits, with the words of blocks from ctr on, which agree in the high word of their counter. It fetches 128 values at a time from ahead on, that often, then jump bytes further. zero and inv are those of 64 values each. n is a multiple of 128 and at least that.
 //
 //go:noescape
-func packGroups4AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+func packGroups4AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte, ahead *float32, units int, jump int)
 
 // unpackGroups4AVX512 computes x = zero + code step for codes of 4 bits of groups of 64 values. n is a multiple of 64 and at least that.
 //
 //go:noescape
 func unpackGroups4AVX512(n int, stats *int32, src *byte, x *float32)
 
-// pack8AVX512 writes codes of 8 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
+// pack8AVX512 writes codes of 8 bits, with the words of blocks from ctr on, which agree in the high word of their counter. It fetches 128 values at a time from ahead on, that often, then jump bytes further. zero and inv are those of the first 128 values, those of the next step bytes behind. n is a multiple of 128 and at least that.
 //
 //go:noescape
-func pack8AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+func pack8AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte, ahead *float32, units int, jump int)
 
 // unpack8AVX512 computes x = zero + code step for codes of 8 bits. n is a multiple of 128 and at least that.
 //
 //go:noescape
 func unpack8AVX512(n int, zero float32, step float32, src *byte, x *float32)
 
-// packGroups8AVX512 writes codes of 8 bits, with the words of blocks from ctr on, which agree in the high word of their counter. zero and inv are those of 64 values each. n is a multiple of 128 and at least that.
+// packGroups8AVX512 writes codes of 8 bits, with the words of blocks from ctr on, which agree in the high word of their counter. It fetches 128 values at a time from ahead on, that often, then jump bytes further. zero and inv are those of 64 values each. n is a multiple of 128 and at least that.
 //
 //go:noescape
-func packGroups8AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte)
+func packGroups8AVX512(n int, ctr uint64, key uint64, zero *float32, inv *float32, step int, limit uint32, x *float32, dst *byte, ahead *float32, units int, jump int)
 
 // unpackGroups8AVX512 computes x = zero + code step for codes of 8 bits of groups of 64 values. n is a multiple of 64 and at least that.
 //

@@ -83,11 +83,20 @@ func pack(bits int, order Mem, noise [4]Mem, groups bool) {
 	if width == 512 {
 		doc += ", which agree in the high word of their counter"
 	}
-	sig := "func(n int, ctr, key uint64, zero, inv *float32, step int, limit uint32, x *float32, dst *byte)"
-	n := begin(name, sig, fmt.Sprintf(doc+". zero and inv are those of %s.", bits, run), unit)
+	sig := "func(n int, ctr, key uint64, zero, inv *float32, step int, limit uint32, x *float32, dst *byte"
+	if width == 512 {
+		sig += ", ahead *float32, units, jump int"
+		doc += ". It fetches 128 values at a time from ahead on, that often, then jump bytes further"
+	}
+	n := begin(name, sig+")", fmt.Sprintf(doc+". zero and inv are those of %s.", bits, run), unit)
 	x, dst := Load(Param("x"), GP64()), Load(Param("dst"), GP64())
 	zero, inv, step := Load(Param("zero"), GP64()), Load(Param("inv"), GP64()), Load(Param("step"), GP64())
 	p := newPacker(bits, noise)
+	if width == 512 {
+		p.pipeline(name, n, order, groups, zero, inv, step, x, dst)
+		end()
+		return
+	}
 	next := newNoise(order, groups)
 	parts := 16 / lanes() // registers of a vector
 	per := 8 / bits
@@ -122,6 +131,67 @@ func pack(bits int, order Mem, noise [4]Mem, groups bool) {
 		ADDQ(Imm(uint64(16*bits)), dst)
 	})
 	end()
+}
+
+// pipeline writes the loop of pack for AVX-512: beside the codes of 128 values it makes the words of
+// the next 128, because a round of the generator waits for the one before it.
+func (p *packer) pipeline(name string, n reg.Register, order Mem, groups bool, zero, inv, step, x, dst reg.Register) {
+	g := stream.NewNear(width, order)
+	if groups {
+		g.Spaced(16)
+	}
+	words := g.Streams(1)
+	per := 8 / p.bits
+	ahead, left := Load(Param("ahead"), GP64()), Load(Param("units"), GP64())
+	more := name + suffix + "_row"
+	round := func(last bool) {
+		var sum vec
+		var next *stream.Rounds
+		if !last {
+			next = g.Begin()
+		}
+		for v := range 8 {
+			if v == 0 || groups && v == 4 {
+				VBROADCASTSS(Mem{Base: zero}, p.zero)
+				VBROADCASTSS(Mem{Base: inv}, p.inv)
+				ADDQ(step, zero)
+				ADDQ(step, inv)
+			}
+			k := v % per
+			if k == 0 {
+				sum = newVec()
+			}
+			p.place(p.code(Mem{Base: x, Disp: 64 * v}, words[v/4], v%4), sum, k)
+			if v%per == per-1 {
+				narrow([]vec{sum}, Mem{Base: dst, Disp: v / per * 16})
+			}
+			PREFETCHT0(Mem{Base: ahead, Disp: 64 * v})
+			if !last {
+				next.Next()
+			}
+		}
+		if !last {
+			for i, w := range next.Words() {
+				VMOVDQA64(w, words[i])
+			}
+		}
+		ADDQ(U32(4*unit), x)
+		ADDQ(Imm(uint64(16*p.bits)), dst)
+		if last {
+			return
+		}
+		ADDQ(U32(4*unit), ahead)
+		DECQ(left)
+		JNZ(LabelRef(more))
+		ADDQ(stream.Address("jump"), ahead)
+		MOVQ(stream.Address("units"), left)
+		Label(more)
+	}
+	SUBQ(Imm(unit), n)
+	JZ(LabelRef(name + suffix + "_last"))
+	loop(name, n, unit, func() { round(false) })
+	Label(name + suffix + "_last")
+	round(true)
 }
 
 // packPairs writes codes of 1 bit of two groups side by side, each in a block of 8 lanes.

@@ -116,6 +116,29 @@ func (g *Generator) Streams(n int) (words []reg.VecVirtual) {
 	return words
 }
 
+// Rounds is the making of the words that Streams(1) returns, in eight steps with other work
+// between them.
+type Rounds struct {
+	g *Generator
+	c [4]reg.VecVirtual
+	r int
+}
+
+// Begin begins with the next blocks.
+func (g *Generator) Begin() *Rounds { return &Rounds{g, g.begin(), 2} }
+
+// Next does one of eight steps.
+func (s *Rounds) Next() {
+	s.c = s.g.round(s.r, s.c)
+	s.r++
+}
+
+// Words returns two vectors of words, after all steps.
+func (s *Rounds) Words() [2]reg.VecVirtual {
+	first, second := s.g.words(s.c)
+	return [2]reg.VecVirtual{first, second}
+}
+
 // begin does the first two rounds of the next near blocks. Two words of a counter are 0 and one
 // is the same for all blocks, so that half of the products are constants.
 func (g *Generator) begin() [4]reg.VecVirtual {
