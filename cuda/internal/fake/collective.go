@@ -4,12 +4,14 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/saint-gnn/saint/cuda/internal/driver"
 )
 
-// collective is devices that exchange memory. What is queued runs at once, which the order of streams
-// allows; if a device has failed all others wait for it, until the collective is given up.
+// collective is devices that exchange memory. What is queued reads at once, which the order of streams
+// allows, and writes when its stream comes to it. If a device has failed all others wait for it, until the
+// collective is given up.
 type collective struct {
 	devices []*Device
 	streams []driver.Stream
@@ -51,7 +53,7 @@ func (*collective) Library() string { return "libnccl.so.2 2.0.0" }
 
 // Reduce adds up.
 func (c *collective) Reduce(at [][]driver.Ptr, counts []int, streams []driver.Stream) error {
-	return c.exchange("ncclReduce", at, counts, streams, func(mem [][]byte) {
+	return c.exchange("ncclReduce", at, counts, streams, func(mem [][]byte) []int {
 		for i := 0; i < len(mem[0]); i += 4 {
 			sum := float32(0)
 			for _, m := range mem {
@@ -59,19 +61,22 @@ func (c *collective) Reduce(at [][]driver.Ptr, counts []int, streams []driver.St
 			}
 			binary.LittleEndian.PutUint32(mem[0][i:], math.Float32bits(sum))
 		}
+		return []int{0}
 	})
 }
 
 // Broadcast copies.
 func (c *collective) Broadcast(at [][]driver.Ptr, counts []int, streams []driver.Stream) error {
-	return c.exchange("ncclBroadcast", at, counts, streams, func(mem [][]byte) {
-		for _, m := range mem[1:] {
+	return c.exchange("ncclBroadcast", at, counts, streams, func(mem [][]byte) (changed []int) {
+		for i, m := range mem[1:] {
 			copy(m, mem[0])
+			changed = append(changed, i+1)
 		}
+		return changed
 	})
 }
 
-func (c *collective) exchange(call string, at [][]driver.Ptr, counts []int, streams []driver.Stream, f func(mem [][]byte)) error {
+func (c *collective) exchange(call string, at [][]driver.Ptr, counts []int, streams []driver.Stream, f func(mem [][]byte) (changed []int)) error {
 	root := c.devices[0]
 	if err := root.driver.call(call); err != nil {
 		return err
@@ -108,11 +113,17 @@ func (c *collective) exchange(call string, at [][]driver.Ptr, counts []int, stre
 		return nil
 	}
 	for k, n := range counts {
-		mem := make([][]byte, len(c.devices))
+		mem, copies := make([][]byte, len(c.devices)), make([][]byte, len(c.devices))
 		for i, d := range c.devices {
 			mem[i], _ = d.mem.Bytes(uint64(at[i][k]), 4*int64(n))
+			copies[i] = slices.Clone(mem[i])
 		}
-		f(mem)
+		for _, i := range f(copies) {
+			write := func() error { copy(mem[i], copies[i]); return nil }
+			if err := c.devices[i].queue(call, streams[i], write); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
