@@ -2,11 +2,14 @@ package cuda
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/saint-gnn/saint/cuda/internal/driver"
 	"github.com/saint-gnn/saint/cuda/internal/fake"
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/formats/synth"
@@ -21,47 +24,54 @@ type evaluated struct {
 	counts []tensor.Counters
 }
 
-// evaluate scores a network on b several times, in memory below a bound (0: none), with the features
-// lent by the device where lend is set.
-func evaluate(t testing.TB, b tensor.Backend, d *formats.Dataset, network, params string, bound int64, lend bool) (out evaluated, err error) {
+// job is an evaluation of a network.
+type job struct {
+	network, params string
+	bound           int64 // bytes; 0: none
+	lend            bool  // the device has the features
+}
+
+// run evaluates twice on b, in the memory of the first time.
+func (j job) run(t testing.TB, b tensor.Backend, d *formats.Dataset) (out evaluated, err error) {
 	t.Helper()
-	m, err := trainer.NewModel(parse(t, network, params, "end: 1; sampler: full_batch"), d.Features.Dim(), d.Labels.NumClasses, b, 1)
+	end := func(c interface{ Close() error }) { err = errors.Join(err, c.Close()) }
+	m, err := trainer.NewModel(parse(t, j.network, j.params, "end: 1; sampler: full_batch"), d.Features.Dim(), d.Labels.NumClasses, b, 1)
 	if err != nil {
-		t.Fatal(err)
+		return out, err
 	}
-	defer m.Close()
+	defer end(m)
 	a, err := b.NewArena()
 	if err != nil {
-		t.Fatal(err)
+		return out, err
 	}
-	defer a.Close()
+	defer end(a)
 	e, err := trainer.NewEvaluator(d.Full, d.Features, b, a)
 	if err != nil {
-		t.Fatal(err)
+		return out, err
 	}
-	defer e.Close()
-	if lend {
-		own, err := b.NewArena()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer own.Close()
+	defer end(e)
+	if j.lend {
 		q, err := b.NewQueue()
 		if err != nil {
-			t.Fatal(err)
+			return out, err
 		}
-		defer q.Close()
+		defer end(q)
+		own, err := b.NewArena()
+		if err != nil {
+			return out, err
+		}
+		defer end(own)
 		x := own.Alloc(tensor.F32, d.Features.Rows(), d.Features.Dim())
 		q.Upload(raw(d.Features.(formats.Resident).Matrix()), x)
 		if err := q.Sync(); err != nil {
-			t.Fatal(err)
+			return out, err
 		}
 		e.Lend(x)
 	}
-	e.Bound(bound)
+	e.Bound(j.bound)
 	s, err := trainer.NewScorer(d, e, m.Loss, true)
 	if err != nil {
-		t.Fatal(err)
+		return out, err
 	}
 	for range 2 {
 		var before tensor.Counters
@@ -77,6 +87,33 @@ func evaluate(t testing.TB, b tensor.Backend, d *formats.Dataset, network, param
 		}
 	}
 	return out, nil
+}
+
+// on runs the job on a driver of its own and checks that nothing stays behind.
+func (j job) on(t testing.TB, drv *fake.Driver, d *formats.Dataset) (out evaluated, err error) {
+	t.Helper()
+	b, err := openOn(drv, 0)
+	if err != nil {
+		return out, err
+	}
+	b.part = 1 << 12
+	out, err = j.run(t, b, d)
+	return out, errors.Join(err, b.Close())
+}
+
+// parted returns the job with the largest of some bounds in which the graph does not stay on the device.
+func (j job) parted(t testing.TB, d *formats.Dataset, want evaluated) job {
+	t.Helper()
+	for j.bound = 5 << 15; ; j.bound -= j.bound / 8 {
+		got, err := j.on(t, fake.New(fake.Options{}), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.same(t, fmt.Sprintf("in %d bytes", j.bound), want)
+		if got.counts[1].Uploads > 0 {
+			return j
+		}
+	}
 }
 
 // same fails unless two evaluations tell the same up to rounding.
@@ -109,50 +146,84 @@ func TestEvaluationStays(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			d := middle(t, 300, c.multi)
-			want, err := evaluate(t, cpuBackend(t), d, c.network, c.params, 0, false)
+			want, err := job{network: c.network, params: c.params}.run(t, cpuBackend(t), d)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := evaluate(t, fakeBackend(t, fake.Options{}), d, c.network, c.params, 0, true)
+			got, err := job{network: c.network, params: c.params, lend: true}.on(t, fake.New(fake.Options{}), d)
 			if err != nil {
 				t.Fatal(err)
 			}
 			got.same(t, "resident", want)
-			for _, n := range got.counts[1:] {
-				if n.Uploads != 0 || n.Waits != 1 || n.Allocations != 0 {
-					t.Errorf("an evaluation has %d uploads, %d waits and takes memory %d times, want 0, 1 and 0", n.Uploads, n.Waits, n.Allocations)
-				}
+			if n := got.counts[1]; n.Uploads != 0 || n.Waits != 1 || n.Allocations != 0 {
+				t.Errorf("an evaluation has %d uploads, %d waits and takes memory %d times, want 0, 1 and 0", n.Uploads, n.Waits, n.Allocations)
 			}
 		})
 	}
 }
 
 // Where the graph does not fit its parts are brought to the device, and where matrices of all nodes do
-// not fit either they lie in the memory of the host: the scores are the same.
-func TestEvaluationBounded(t *testing.T) {
+// not fit either they lie in the memory of the host: the scores are the same, whatever the device does
+// first.
+func TestEvaluationParted(t *testing.T) {
 	for _, c := range trainings {
-		if testing.Short() && c.name != "gcn" || strings.HasPrefix(c.name, "codes") {
+		if testing.Short() && c.name != "gcn" || !slices.Contains([]string{"sage concat", "high order, multi", "gat", "gatv2", "gcn", "gin", "gcnii"}, c.name) {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := middle(t, 200, c.multi)
-			want, err := evaluate(t, cpuBackend(t), d, c.network, c.params, 0, false)
+			d := middle(t, 100, c.multi)
+			j := job{network: c.network, params: c.params, lend: true}
+			want, err := job{network: c.network, params: c.params}.run(t, cpuBackend(t), d)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for bound := int64(5 << 15); ; bound -= bound / 8 {
-				b := fakeBackend(t, fake.Options{})
-				b.part = 1 << 12
-				got, err := evaluate(t, b, d, c.network, c.params, bound, true)
+			j = j.parted(t, d, want)
+			for i, o := range gpuOrders()[2:5] {
+				j.lend = i%2 == 0
+				got, err := j.on(t, fake.New(o), d)
 				if err != nil {
 					t.Fatal(err)
 				}
-				got.same(t, fmt.Sprintf("in %d bytes", bound), want)
-				if got.counts[1].Uploads > 0 { // the graph did not stay
-					return
-				}
+				got.same(t, fmt.Sprintf("in %d bytes, %+v", j.bound, o), want)
 			}
 		})
+	}
+}
+
+// Whichever call fails: the error comes out, or the scores are right nevertheless, and nothing stays
+// behind.
+func TestEvaluationFails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kernels are interpreted")
+	}
+	d := middle(t, 90, false)
+	for _, network := range []string{"dim: 4; arch: '1-0'; layer: gcn", "dim: 4; arch: '1-0'; bias: norm"} {
+		j := job{network: network, params: "lr: 0.01", lend: true}
+		want, err := j.run(t, cpuBackend(t), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parted := j.parted(t, d, want)
+		for _, j := range []job{j, parted} {
+			whole := fake.New(fake.Options{})
+			if _, err := j.on(t, whole, d); err != nil {
+				t.Fatal(err)
+			}
+			for k := 1; k <= whole.Calls(); k += 1 + whole.Calls()/50 {
+				drv := fake.New(fake.Options{})
+				drv.FailCall(k, driver.OutOfMemory)
+				got, err := j.on(t, drv, d)
+				if strings.Contains(fmt.Sprint(err), "initial parameters") {
+					continue // no evaluation has begun
+				}
+				if err == nil {
+					got.same(t, fmt.Sprintf("call %d (%s) fails", k, drv.Failed()), want)
+				}
+				if n := drv.Memory(0).Live(); n > 0 && drv.Failed() != "cuMemFree" && !strings.Contains(fmt.Sprint(err), "destroyed") {
+					t.Errorf("in %d bytes, call %d (%s) fails: %d allocations are left, %v", j.bound, k, drv.Failed(), n, err)
+				}
+			}
+		}
 	}
 }

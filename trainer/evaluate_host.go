@@ -287,7 +287,9 @@ func (h *hostRun) rowsOf(m nodeMatrix, operand int, ids []int32) (tensor.Tensor,
 	if h.ahead != nil {
 		return h.edges.put(tensor.F32, len(ids), m.cols, bytesOf(o.rows)), h.q.Err()
 	}
-	return h.place.put(h.a, h.q, slots[0], tensor.F32, len(ids), m.cols, bytesOf(o.rows)), nil
+	t := h.place.put(h.a, h.q, slots[0], tensor.F32, len(ids), m.cols, bytesOf(o.rows))
+	h.a.Retain(t) // the other reference is that of what was placed
+	return t, nil
 }
 
 // gatherRows copies rows, on all cores where there are many.

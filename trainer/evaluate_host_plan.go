@@ -34,7 +34,7 @@ const hostPasses = 256
 func (e *Evaluator) planHost(m *nn.Sequential, upTo int) *hostPlan {
 	p := &hostPlan{ends: map[int][]int{}}
 	costs := map[int]hostCost{}
-	widest, fixed := e.feats.Dim(), int64(16<<10)
+	widest, fixed := e.feats.Dim(), int64(8<<10)
 	initial, in := 0, e.feats.Dim()
 	shared := e.b.Caps().SharedMemory
 	for first := 0; first < upTo; {
@@ -110,7 +110,7 @@ func (e *Evaluator) hostTiles(hops int, c hostCost, budget int64, rows int) (end
 		nodes, own := int64(len(e.halo.nodes)), int64(hi-lo)
 		visited += nodes
 		csr := 8*e.halo.entries + 8*(nodes+1)
-		copied := element*c.copied*nodes + csr + 1<<12
+		copied := element*c.copied*nodes + csr + 1<<11
 		if e.halo.entries > math.MaxInt32 || element*(c.node*nodes+c.row*own)+copied+csr > budget || visited > hostPasses*int64(n) {
 			if size == 1 || visited > hostPasses*int64(n) {
 				return nil, 0

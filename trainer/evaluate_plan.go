@@ -277,6 +277,7 @@ func (e *Evaluator) wholeBytes(m *nn.Sequential, upTo int) int64 {
 		widest = max(widest, out)
 		if p, ok := l.(nn.Projector); ok && l.Hops() == 1 {
 			hidden = p.ProjDim()
+			widest = max(widest, hidden)
 		} else if hidden = 0; l.Hops() > 1 {
 			hidden = 2 * out
 		}
