@@ -15,8 +15,8 @@ LINT         := .tools/bin/golangci-lint-$(LINT_VERSION)
 RACE := ./cmd/... ./cuda/... ./formats/... ./loader/... ./samplers/... ./trainer/... ./internal/...
 
 # Builds with the CUDA binding: its header, and an empty library in place of the driver's.
-CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS='-O2 -g -I$(CURDIR)/.tools/cuda/include' \
-	CGO_LDFLAGS='-O2 -g -L$(CURDIR)/.tools/cuda/lib'
+CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS='-O2 -g "-I$(CURDIR)/.tools/cuda/include"' \
+	CGO_LDFLAGS='-O2 -g "-L$(CURDIR)/.tools/cuda/lib"'
 
 # What 'make check' does before its last stage, the plain test run.
 STAGES := build-all cross lint tidy-check generate-check ptx-check test-cuda-host test-noasm test-isa test-release test-race examples
@@ -46,7 +46,7 @@ make test-nocgo   all tests built without cgo
 make examples     vet and test the programs below examples, each a module of its own
 make build-all    compile every package, with and without cgo
 make test-cuda    tests and figures on a GPU, into docs/bench (bin/test-cuda/run.sh does it where there is no Go); exit code 4 without one
-make test-cuda-files  build what they need into bin/test-cuda, and bin/test-cuda.tar.gz (20 MB) of it to carry
+make test-cuda-files  build what they need into bin/test-cuda, and bin/test-cuda.tar.gz (22 MB) of it to carry
 make test-cuda-host  what 'make cuda' builds: vet, and tests of its host side, which need no GPU (skipped without gcc)
 make cross        vet for -tags noasm, linux/arm64, macOS and Windows
 make ptx-check    compare the PTX with its sources compiled anew, and assemble it (skipped where pip cannot install)
