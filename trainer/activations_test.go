@@ -44,7 +44,7 @@ func TestGradientsAreUnbiased(t *testing.T) {
 	d := generate(t, small)
 	resident := d.Features.(formats.Resident)
 	const network = "dim: 8; arch: '1-0-1'; bias: bias; act: relu; head: linear"
-	for _, setting := range []string{"n_bits: 8", "n_bits: 2", "n_bits: 1; act_group: 64", "n_bits: 2; kept_frac: 0.5", "act_fp: true; kept_frac: 0.5"} {
+	for _, setting := range []string{"n_bits: 8", "n_bits: 4", "n_bits: 2", "n_bits: 1; act_group: 64", "n_bits: 2; kept_frac: 0.5", "act_fp: true; kept_frac: 0.5"} {
 		t.Run(setting, func(t *testing.T) {
 			plain := parse(t, yaml(network, "lr: 0.01", stepPhase))
 			cpu := backend(t, 1)

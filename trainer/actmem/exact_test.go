@@ -191,7 +191,7 @@ func TestExactUnbiased(t *testing.T) {
 		draws = 300
 	}
 	for _, c := range []actmem.Config{
-		{Bits: 8}, {Bits: 2}, {Bits: 1}, {Bits: 2, FullStats: true}, {Bits: 2, Group: 32}, {Bits: 2, Kept: 0.5}, {Bits: 1, Kept: 0.25, Group: 100}, {Kept: 0.5},
+		{Bits: 8}, {Bits: 4}, {Bits: 2}, {Bits: 1}, {Bits: 2, FullStats: true}, {Bits: 2, Group: 32}, {Bits: 2, Kept: 0.5}, {Bits: 1, Kept: 0.25, Group: 100}, {Kept: 0.5},
 	} {
 		testUnbiased(t, c, draws)
 		testSigns(t, c, draws/10)
