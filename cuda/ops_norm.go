@@ -154,17 +154,18 @@ func (q *Queue) BatchNorm(eps, momentum float32, scale, offset, x, y, mean, rstd
 	if !q.ready(scale, offset, x, y, mean, rstd, runMean, runVar) || x.Rows == 0 || x.Cols == 0 {
 		return
 	}
-	grid, perBlock, blocks := columnBlocks(x.Rows, x.Cols)
+	grid, perBlock, blocks := sumGrid(x.Rows, x.Cols)
 	part := q.temporary(4 * x.Cols * (3*blocks + 1))
 	mul := part + driver.Ptr(4*3*x.Cols*blocks)
-	q.launch(kernel{"batchnorm", "batch_moments"}, grid, blockThreads, q.with().int(x.Rows, x.Cols).mat(x).int(perBlock).ptr(part))
+	q.launch(kernel{"batchnorm", "batch_moments"}, grid, blockThreads, q.with().int(x.Rows, x.Cols).mat(x).flag(aligned(x)).int(perBlock).ptr(part))
 	l := q.with().int(x.Rows, x.Cols, blocks, perBlock).ptr(part).f32(eps, momentum).row(scale, mean, rstd).ptr(mul).row(runMean, runVar)
-	q.elements(kernel{"batchnorm", "batch_merge"}, x.Cols, l)
+	q.launch(kernel{"batchnorm", "batch_merge"}, dim(ceil(x.Cols, 32), 1), blockThreads, l)
 	q.batchApply(x, mean, mul, offset, y)
 }
 
 func (q *Queue) batchApply(x, mean tensor.Tensor, mul driver.Ptr, offset, y tensor.Tensor) {
-	q.elements(kernel{"batchnorm", "batch_apply"}, x.Rows*x.Cols, q.with().int(x.Rows, x.Cols).mat(x).row(mean).ptr(mul).row(offset).mat(y))
+	l := q.with().int(x.Rows, x.Cols).mat(x).row(mean).ptr(mul).row(offset).mat(y).flag(aligned(x, y))
+	q.quads(kernel{"batchnorm", "batch_apply"}, x.Rows, x.Cols, l)
 }
 
 // BatchNormInfer computes y = (x-mean)/sqrt(var+eps)*scale + offset with given statistics.
@@ -191,15 +192,15 @@ func (q *Queue) BatchNormBackward(scale, mean, rstd, x, dy, dx, dscale, doffset 
 	if !q.ready(scale, mean, rstd, x, dy, dx, dscale, doffset) || x.Rows == 0 || x.Cols == 0 {
 		return
 	}
-	grid, perBlock, blocks := columnBlocks(x.Rows, x.Cols)
+	grid, perBlock, blocks := sumGrid(x.Rows, x.Cols)
 	part := q.temporary(4 * x.Cols * (2*blocks + 3))
 	factors := part + driver.Ptr(4*2*x.Cols*blocks)
-	l := q.with().int(x.Rows, x.Cols).mat(x, dy).row(mean, rstd).int(perBlock).ptr(part)
+	l := q.with().int(x.Rows, x.Cols).mat(x, dy).row(mean, rstd).flag(aligned(x, dy)).int(perBlock).ptr(part)
 	q.launch(kernel{"batchnorm", "batch_grad_sums"}, grid, blockThreads, l)
 	l = q.with().int(x.Rows, x.Cols, blocks).ptr(part).row(scale, rstd, dscale, doffset).ptr(factors)
-	q.elements(kernel{"batchnorm", "batch_grad_merge"}, x.Cols, l)
-	l = q.with().int(x.Rows, x.Cols).mat(x).row(mean).ptr(factors).mat(dy, dx)
-	q.elements(kernel{"batchnorm", "batch_grad"}, x.Rows*x.Cols, l)
+	q.launch(kernel{"batchnorm", "batch_grad_merge"}, dim(ceil(x.Cols, 32), 1), blockThreads, l)
+	l = q.with().int(x.Rows, x.Cols).mat(x).row(mean).ptr(factors).mat(dy, dx).flag(aligned(x, dy, dx))
+	q.quads(kernel{"batchnorm", "batch_grad"}, x.Rows, x.Cols, l)
 }
 
 // NormalizeRows computes y = x/max(|x|, 1e-12) per row; norm = max(|x|, 1e-12).

@@ -1,12 +1,12 @@
 // Elementwise operations: one thread makes 4 neighbouring elements of a row. Work item t is columns
-// 4 (t % quads) and following of row t / quads.
+// 4 (t % quads) and following of row t / quads; division of 64 bits is slow, and so many items are rare.
 #include "common.cuh"
 
 DEVICE bool place(int rows, int cols, i64 *row, int *col) {
   int quads = (cols + 3) / 4;
   i64 t = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (t >= (i64)rows * quads) return false;
-  *row = t / quads;
+  *row = t >> 32 ? t / quads : (i64)((u32)t / (u32)quads);
   *col = (int)(t - *row * quads) * 4;
   return true;
 }

@@ -6,24 +6,46 @@
 
 #define HUB 1024
 
-// acc += the entries [lo,hi) of a row, for columns j and following.
-DEVICE void entries(const int *indices, const float *values, int lo, int hi, const float *x, i64 strideX, int j, int cols, bool vec,
+// A lane's columns are four neighbours, j and following with a step of 1, where vec says that rows begin at multiples
+// of 16 bytes; else they are as many apart as there are lanes, so that neighbouring lanes read neighbours.
+DEVICE void columns(int block, int lanes, int lane, int vec, int *j, int *step) {
+  *j = block * lanes * 4 + (vec ? lane * 4 : lane);
+  *step = vec ? 1 : lanes;
+}
+
+// acc += the entries [lo,hi) of a row, for a lane's columns.
+DEVICE void entries(const int *indices, const float *values, int lo, int hi, const float *x, i64 strideX, int j, int step, int cols, bool vec,
                     float *acc) {
 #pragma unroll 4
   for (int e = lo; e < hi; e++) {
     float v[4], w = values[e];
-    load4(x + (i64)indices[e] * strideX, j, cols, vec, v);
+    const float *row = x + (i64)indices[e] * strideX;
+    if (vec && j + 4 <= cols) {
+      load4(row, j, cols, true, v);
+    } else {
+#pragma unroll
+      for (int k = 0; k < 4; k++) v[k] = j + k * step < cols ? row[j + k * step] : 0.f;
+    }
 #pragma unroll
     for (int k = 0; k < 4; k++) acc[k] = fmaf(w, v[k], acc[k]);
   }
 }
 
-DEVICE void finish(float alpha, const float *acc, int add, float *row, int j, int cols, bool vec) {
-  float v[4], old[4];
-  if (add) load4(row, j, cols, vec, old);
+DEVICE void finish(float alpha, const float *acc, int add, float *row, int j, int step, int cols, bool vec) {
+  float v[4];
+  if (vec && j + 4 <= cols) {
+    if (add) load4(row, j, cols, true, v);
 #pragma unroll
-  for (int k = 0; k < 4; k++) v[k] = add ? fmaf(alpha, acc[k], old[k]) : alpha * acc[k];
-  store4(row, j, cols, vec, v);
+    for (int k = 0; k < 4; k++) v[k] = add ? fmaf(alpha, acc[k], v[k]) : alpha * acc[k];
+    store4(row, j, cols, true, v);
+    return;
+  }
+#pragma unroll
+  for (int k = 0; k < 4; k++)
+    if (j + k * step < cols) {
+      float *y = row + j + k * step;
+      *y = add ? fmaf(alpha, acc[k], *y) : alpha * acc[k];
+    }
 }
 
 // group is the base-2 logarithm of the lanes for a row.
@@ -31,34 +53,48 @@ KERNEL spmm(int rows, int cols, int group, float alpha, const int *indptr, const
             i64 strideX, int add, float *y, i64 strideY, int vec) {
   int lanes = 1 << group, lane = threadIdx.x & (lanes - 1);
   i64 i = (i64)blockIdx.x * (blockDim.x >> group) + (threadIdx.x >> group);
-  int j = (blockIdx.y * lanes + lane) * 4;
+  int j, step;
+  columns(blockIdx.y, lanes, lane, vec, &j, &step);
   if (i >= rows || j >= cols) return;
   int lo = indptr[i], hi = indptr[i + 1];
   if (hi - lo > HUB) return;
   float acc[4] = {0.f, 0.f, 0.f, 0.f};
-  entries(indices, values, lo, hi, x, strideX, j, cols, vec, acc);
-  finish(alpha, acc, add, y + i * strideY, j, cols, vec);
+  entries(indices, values, lo, hi, x, strideX, j, step, cols, vec, acc);
+  finish(alpha, acc, add, y + i * strideY, j, step, cols, vec);
 }
 
-// A block of 32 warps looks for hubs among every gridDim.x-th row and makes 128 columns of each.
-KERNEL spmm_hubs(int rows, int cols, float alpha, const int *indptr, const int *indices, const float *values, const float *x, i64 strideX,
+// A block of 32 warps looks for hubs among every gridDim.x-th row, a row each thread, and makes 128 columns of each.
+KERNEL __launch_bounds__(1024) spmm_hubs(int rows, int cols, float alpha, const int *indptr, const int *indices, const float *values, const float *x, i64 strideX,
                  int add, float *y, i64 strideY, int vec) {
   __shared__ float sums[32][128];
-  int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, j = (blockIdx.y * 32 + lane) * 4;
-  for (int i = blockIdx.x; i < rows; i += gridDim.x) {
-    int lo = indptr[i], hi = indptr[i + 1];
-    if (hi - lo <= HUB) continue;
-    int part = (hi - lo + 31) / 32, from = min(lo + warp * part, hi), to = min(from + part, hi);
-    float acc[4] = {0.f, 0.f, 0.f, 0.f};
-    if (j < cols) entries(indices, values, from, to, x, strideX, j, cols, vec, acc);
-#pragma unroll
-    for (int k = 0; k < 4; k++) sums[warp][lane * 4 + k] = acc[k];
+  __shared__ u32 hubs[32];
+  int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, j, step;
+  columns(blockIdx.y, 32, lane, vec, &j, &step);
+  for (i64 first = blockIdx.x; first < rows; first += (i64)gridDim.x * 1024) {
+    i64 mine = first + (i64)gridDim.x * threadIdx.x;
+    u32 found = __ballot_sync(FULL, mine < rows && indptr[mine + 1] - indptr[mine] > HUB);
+    if (lane == 0) hubs[warp] = found;
     __syncthreads();
-    if (warp == 0 && j < cols) {
-      for (int w = 1; w < 32; w++)
+    for (int t = 0; t < 1024; t++) {
+      u32 left = hubs[t >> 5] >> (t & 31);
+      if (left == 0) {
+        t |= 31;  // none of the warp's others
+      } else if (left & 1) {
+        i64 i = first + (i64)gridDim.x * t;
+        int lo = indptr[i], hi = indptr[i + 1], part = (hi - lo + 31) / 32, from = min(lo + warp * part, hi), to = min(from + part, hi);
+        float acc[4] = {0.f, 0.f, 0.f, 0.f};
+        if (j < cols) entries(indices, values, from, to, x, strideX, j, step, cols, vec, acc);
 #pragma unroll
-        for (int k = 0; k < 4; k++) acc[k] += sums[w][lane * 4 + k];
-      finish(alpha, acc, add, y + (i64)i * strideY, j, cols, vec);
+        for (int k = 0; k < 4; k++) sums[warp][lane * 4 + k] = acc[k];
+        __syncthreads();
+        if (warp == 0 && j < cols) {
+          for (int v = 1; v < 32; v++)
+#pragma unroll
+            for (int k = 0; k < 4; k++) acc[k] += sums[v][lane * 4 + k];
+          finish(alpha, acc, add, y + i * strideY, j, step, cols, vec);
+        }
+        __syncthreads();
+      }
     }
     __syncthreads();
   }
