@@ -89,20 +89,8 @@ func (c *collective) exchange(call string, at [][]driver.Ptr, counts []int, stre
 		return root.invalid(call, "the communicator was destroyed, or has other devices")
 	}
 	for i, d := range c.devices {
-		if len(at[i]) != len(counts) {
-			return root.invalid(call, "another number of tensors on every device")
-		}
-		st := d.streams[streams[i]]
-		if st == nil || st.capture != nil {
-			return root.invalid(call, "no such stream, or it is being captured")
-		}
-		for k, p := range at[i] {
-			if _, err := d.mem.Bytes(uint64(p), 4*int64(counts[k])); err != nil || p%4 != 0 {
-				return root.invalid(call, fmt.Sprintf("tensor %d of device %d: not aligned, or %v", k, i, err))
-			}
-		}
-		if err := d.advance(st, nil); err != nil && c.failed == nil {
-			c.failed = err
+		if err := c.reach(call, d, streams[i], at[i], counts); err != nil {
+			return err
 		}
 	}
 	c.streams = streams
@@ -124,6 +112,27 @@ func (c *collective) exchange(call string, at [][]driver.Ptr, counts []int, stre
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// reach checks a device's part of an exchange and lets its stream come so far.
+func (c *collective) reach(call string, d *Device, s driver.Stream, at []driver.Ptr, counts []int) error {
+	root := c.devices[0]
+	if len(at) != len(counts) {
+		return root.invalid(call, "another number of tensors on every device")
+	}
+	st := d.streams[s]
+	if st == nil || st.capture != nil {
+		return root.invalid(call, "no such stream, or it is being captured")
+	}
+	for k, p := range at {
+		if _, err := d.mem.Bytes(uint64(p), 4*int64(counts[k])); err != nil || p%4 != 0 {
+			return root.invalid(call, fmt.Sprintf("tensor %d of device %d: not aligned, or %v", k, d.index, err))
+		}
+	}
+	if err := d.advance(st, nil); err != nil && c.failed == nil {
+		c.failed = err
 	}
 	return nil
 }
