@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"github.com/saint-gnn/saint/cuda/internal/driver"
-	"github.com/saint-gnn/saint/cuda/kernels"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
@@ -29,9 +28,7 @@ type Backend struct {
 
 	capturing sync.RWMutex // held while a queue is captured, and for reading by who waits for all queues
 
-	mu        sync.Mutex
-	modules   map[string]driver.Module
-	functions map[kernel]driver.Function
+	code code
 }
 
 // kernel names an entry of a family of kernels.
@@ -63,9 +60,7 @@ func openOn(drv driver.Driver, device int) (*Backend, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return &Backend{
-		dev: dev, index: device, part: partBytes, modules: map[string]driver.Module{}, functions: map[kernel]driver.Function{},
-	}, nil
+	return &Backend{dev: dev, index: device, part: partBytes}, nil
 }
 
 // Name returns "cuda".
@@ -102,15 +97,7 @@ func (*Backend) Import(*tensor.Tensor, tensor.DType, int, int, []byte) error { r
 
 // Close unloads the kernels and releases the device. Queues and arenas must have been closed.
 func (b *Backend) Close() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	errs := []error{b.lib.close()}
-	for _, m := range b.modules {
-		errs = append(errs, b.dev.UnloadModule(m))
-	}
-	clear(b.modules)
-	clear(b.functions)
-	return errors.Join(append(errs, b.dev.Close())...)
+	return errors.Join(b.lib.close(), b.code.close(b.dev), b.dev.Close())
 }
 
 // name is how errors call the device.
@@ -158,29 +145,6 @@ func (b *Backend) explain(err error) error {
 		return err
 	}
 	return &tensor.LostError{Device: b.name(), Err: err}
-}
-
-// function returns a kernel, which the driver compiles when the first of its family is asked for.
-func (b *Backend) function(k kernel) (driver.Function, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if f, ok := b.functions[k]; ok {
-		return f, nil
-	}
-	m, ok := b.modules[k.family]
-	if !ok {
-		var err error
-		if m, err = b.dev.LoadModule(kernels.PTX(k.family)); err != nil {
-			return 0, fmt.Errorf("cuda: kernels of %s: %w", k.family, err)
-		}
-		b.modules[k.family] = m
-	}
-	f, err := b.dev.Function(m, k.name)
-	if err != nil {
-		return 0, fmt.Errorf("cuda: kernel %s: %w", k.name, err)
-	}
-	b.functions[k] = f
-	return f, nil
 }
 
 var ids atomic.Uint64

@@ -22,10 +22,7 @@ func OpenDry(m tensor.Matmul) tensor.Backend {
 }
 
 func dryOn(p driver.Properties, l *library) *Backend {
-	b := &Backend{
-		dev: dry.New(p, l.name), part: partBytes, dry: true,
-		modules: map[string]driver.Module{}, functions: map[kernel]driver.Function{},
-	}
+	b := &Backend{dev: dry.New(p, l.name), part: partBytes, dry: true}
 	b.lib.mode, b.lib.name = l.mode, l.name
 	return b
 }

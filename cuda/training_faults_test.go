@@ -51,7 +51,7 @@ func TestTrainingLost(t *testing.T) {
 	}
 	parts := 12
 	if testing.Short() {
-		parts = 2
+		parts = 4
 	}
 	saved := 0
 	for part := range parts {

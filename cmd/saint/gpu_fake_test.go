@@ -58,7 +58,7 @@ func TestFakeGPUsTogether(t *testing.T) {
 		t.Errorf("config.yml has no accumulate: 2:\n%s", text)
 	}
 	must(t, "train", "--resume", dir, "--gpu", "0", "--epochs", "1")
-	saint(t, "train", "--resume", dir, "--gpu", "0", "--accumulate", "4").fails(t, exitUsage, "not the configuration")
+	saint(t, "train", "--resume", dir, "--gpu", "0", "--accumulate", "4").fails(t, exitUsage, "was started otherwise")
 	saint(t, "train", "--resume", dir, "--gpu", "0,1,2").fails(t, exitDevice, "--gpu 2")
 	for _, n := range []string{"1", "3"} {
 		saint(t, "train", "--data_prefix", "synth:tiny", "--train_config", filepath.Join(dir, "config.yml"), "--gpu", "0,1", "--accumulate", n).

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/saint-gnn/saint/cuda"
 	"github.com/saint-gnn/saint/formats"
 	"github.com/saint-gnn/saint/internal/cpufeat"
 	trainconfig "github.com/saint-gnn/saint/train_config"
@@ -244,6 +245,11 @@ func (j *job) openDevices() (err error) {
 	}
 	if n := 1 + len(j.others); c.Params.Accumulate%n != 0 {
 		return usagef("accumulate is %d, want a multiple of %d, the GPUs that train together", c.Params.Accumulate, n)
+	}
+	for _, b := range append([]tensor.Backend{j.backend}, j.others...) {
+		if g, ok := b.(*cuda.Backend); ok {
+			g.Prepare() // while the data is read
+		}
 	}
 	j.beside, err = evaluator(j.backend, j.CPUEval)
 	return err
