@@ -65,7 +65,7 @@ func (d *realDevice) Close() error {
 
 func (d *realDevice) LoadModule(ptx string) (m Module, err error) {
 	log := ""
-	err = d.do("cuModuleLoadDataEx", func() error {
+	err = d.allocate("cuModuleLoadDataEx", func() error {
 		mod, words, n := culoader.LoadModule(ptx)
 		m, log = Module(uintptr(mod)), words
 		return number(n)
