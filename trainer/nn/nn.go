@@ -307,7 +307,8 @@ type Projector interface {
 	ForwardProjected(c *Context, g Graph, self, p tensor.Tensor) tensor.Tensor
 }
 
-// Builder creates parameters with seeded initial values.
+// Builder creates parameters with seeded initial values. They have their shapes at once; memory and
+// values may come when the whole model is built, so that a layer keeps the Param and not its tensors.
 type Builder interface {
 	// Param creates a trained matrix. init is "glorot" (Glorot uniform over rows+cols),
 	// "glorot:N" (the same over N: a matrix that holds several side by side), "zeros", "ones" or
