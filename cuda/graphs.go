@@ -194,14 +194,17 @@ func (q *Queue) capture() error {
 // endCapture ends a capture, whatever the first try says.
 func (q *Queue) endCapture() (err error) {
 	r := &q.recorder
-	if r.graph, err = q.dev.EndCapture(q.stream); err == nil || driver.CaptureEnded(err) {
-		return err
+	if r.graph, err = q.dev.EndCapture(q.stream); err == nil {
+		return nil
 	}
-	var again error
-	if r.graph, again = q.dev.EndCapture(q.stream); again == nil || driver.CaptureEnded(again) {
-		return err
+	on, again := q.dev.Capturing(q.stream)
+	if on && again == nil {
+		r.graph, again = q.dev.EndCapture(q.stream)
 	}
-	return fmt.Errorf("%w: %w", errCapturing, again)
+	if again != nil {
+		return fmt.Errorf("%w: %w", errCapturing, again)
+	}
+	return err
 }
 
 // executable returns an executable graph that does what the captured one does: one that was made for a

@@ -85,6 +85,12 @@ int saint_cu_end_capture(void *stream, void **graph) {
   return code || *graph ? code : INVALID_VALUE;
 }
 
+typedef int (*status_fn)(void *, int *);
+int saint_cu_capture_status(void *stream, int *status) {
+  ENTRY(status_fn, "cuStreamIsCapturing");
+  return entry(stream, status);
+}
+
 typedef int (*nodes_fn)(void *, void **, size_t *);
 int saint_cu_graph_nodes(void *graph, size_t *nodes) {
   ENTRY(nodes_fn, "cuGraphGetNodes");

@@ -20,6 +20,8 @@ int saint_cu_keep_pool(int device);
 // saint_cu_begin_capture captures in relaxed mode: what this thread does with other streams is its own.
 int saint_cu_begin_capture(void *stream);
 int saint_cu_end_capture(void *stream, void **graph);
+// saint_cu_capture_status tells 0 where the stream is not being captured.
+int saint_cu_capture_status(void *stream, int *status);
 int saint_cu_graph_nodes(void *graph, size_t *nodes);
 int saint_cu_instantiate_graph(void *graph, void **exec);
 int saint_cu_update_graph(void *exec, void *graph);

@@ -49,6 +49,13 @@ func EndCapture(stream unsafe.Pointer) (unsafe.Pointer, int) {
 	return graph, int(code)
 }
 
+// CaptureStatus returns 0 if a stream is not being captured.
+func CaptureStatus(stream unsafe.Pointer) (status, code int) {
+	var s C.int
+	code = int(C.saint_cu_capture_status(stream, &s))
+	return int(s), code
+}
+
 // GraphNodes returns the number of a graph's nodes.
 func GraphNodes(graph unsafe.Pointer) (nodes, code int) {
 	var n C.size_t

@@ -202,6 +202,15 @@ func (d *realDevice) EndCapture(s Stream) (g Graph, err error) {
 	return g, err
 }
 
+func (d *realDevice) Capturing(s Stream) (capturing bool, err error) {
+	err = d.do("cuStreamIsCapturing", func() error {
+		status, n := culoader.CaptureStatus(opaque(uintptr(s)))
+		capturing = status != 0
+		return number(n)
+	})
+	return capturing, err
+}
+
 func (d *realDevice) Nodes(g Graph) (count int, err error) {
 	err = d.do("cuGraphGetNodes", func() error {
 		nodes, n := culoader.GraphNodes(opaque(uintptr(g)))

@@ -160,6 +160,8 @@ type Order interface {
 	// EndCapture fail, after which s is as it was before BeginCapture.
 	BeginCapture(s Stream) error
 	EndCapture(s Stream) (Graph, error)
+	// Capturing reports whether s is being captured, also if a call has spoilt the capture.
+	Capturing(s Stream) (bool, error)
 	// Nodes returns the number of things that a graph does.
 	Nodes(Graph) (int, error)
 	// Instantiate makes a graph ready to run, which takes memory of the device.
@@ -229,11 +231,6 @@ func Lost(err error) bool {
 
 // IsOutOfMemory reports whether err means that the device has no memory left.
 func IsOutOfMemory(err error) bool { return hasCode(err, OutOfMemory) }
-
-// CaptureEnded reports whether err means that a stream is not being captured any more.
-func CaptureEnded(err error) bool {
-	return hasCode(err, IllegalState) || hasCode(err, CaptureInvalidated)
-}
 
 func hasCode(err error, code Code) bool {
 	var e *Error

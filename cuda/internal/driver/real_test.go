@@ -186,6 +186,15 @@ func captures(t *testing.T, d Device, f Function) {
 	if b[0] != 33 {
 		t.Errorf("%d after two launches, want 33", b[0])
 	}
+	must(d.BeginCapture(s))
+	if on, err := d.Capturing(s); !on || err != nil {
+		t.Errorf("Capturing = %t, %v, want true", on, err)
+	}
+	empty, err := d.EndCapture(s)
+	must(errors.Join(err, d.DestroyGraph(empty)))
+	if on, err := d.Capturing(s); on || err != nil {
+		t.Errorf("Capturing after EndCapture = %t, %v, want false", on, err)
+	}
 	if _, err := d.EndCapture(s); !hasCode(err, IllegalState) {
 		t.Errorf("EndCapture without a capture = %v, want error %d", err, IllegalState)
 	}

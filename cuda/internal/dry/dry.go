@@ -79,6 +79,9 @@ func (d *Device) EndCapture(driver.Stream) (driver.Graph, error) {
 	return driver.Graph(d.handle()), nil
 }
 
+// Capturing says that no stream is.
+func (*Device) Capturing(driver.Stream) (bool, error) { return false, nil }
+
 // Nodes says that there are none.
 func (*Device) Nodes(driver.Graph) (int, error) { return 0, nil }
 

@@ -44,6 +44,8 @@ type Driver struct {
 	calls  int
 	copied int // uploads
 	failAt int
+	named  string // the call that FailNamed makes fail
+	nth    int    // of that name, from now on
 	failed string
 	code   driver.Code
 }
@@ -77,6 +79,13 @@ func (d *Driver) FailCall(k int, code driver.Code) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.failAt, d.code = d.calls+k, code
+}
+
+// FailNamed makes the nth call of that name from now on fail with that code, and then forgets it.
+func (d *Driver) FailNamed(name string, nth int, code driver.Code) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.named, d.nth, d.code = name, nth, code
 }
 
 // Calls returns how many calls there were.
@@ -117,10 +126,13 @@ func (d *Driver) call(name string) error {
 	if name == "cuMemcpyHtoDAsync" {
 		d.copied++
 	}
-	if d.calls != d.failAt {
+	if name == d.named {
+		d.nth--
+	}
+	if d.calls != d.failAt && (name != d.named || d.nth != 0) {
 		return nil
 	}
-	d.failed = name
+	d.failed, d.named = name, ""
 	return &driver.Error{Call: name, Code: d.code, Text: fmt.Sprintf("call %d was made to fail", d.calls)}
 }
 

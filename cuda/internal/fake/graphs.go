@@ -91,6 +91,19 @@ func (d *Device) EndCapture(s driver.Stream) (driver.Graph, error) {
 	return h, nil
 }
 
+// Capturing reports whether a stream is being captured.
+func (d *Device) Capturing(s driver.Stream) (bool, error) {
+	const call = "cuStreamIsCapturing"
+	if err := d.begin(call); err != nil {
+		return false, err
+	}
+	defer d.mu.Unlock()
+	if d.streams[s] == nil {
+		return false, d.invalid(call, "no such stream")
+	}
+	return d.streams[s].capture != nil, nil
+}
+
 // graph returns the work of a graph; d is locked if there is no error.
 func (d *Device) graph(call string, g driver.Graph) ([]work, error) {
 	if err := d.begin(call); err != nil {

@@ -34,6 +34,8 @@ TYPE(cuMemPoolSetAttribute, CUmemoryPool, CUmemPool_attribute, void *);
 TYPE(cuStreamBeginCapture_v2, CUstream, CUstreamCaptureMode);
 TYPE(cuStreamBeginCapture, CUstream, CUstreamCaptureMode);
 TYPE(cuStreamEndCapture, CUstream, CUgraph *);
+TYPE(cuStreamIsCapturing, CUstream, CUstreamCaptureStatus *);
+_Static_assert(sizeof(CUstreamCaptureStatus) == sizeof(int), "status");
 TYPE(cuGraphGetNodes, CUgraph, CUgraphNode *, size_t *);
 TYPE(cuGraphInstantiateWithFlags, CUgraphExec *, CUgraph, unsigned long long);
 TYPE(cuGraphExecUpdate_v2, CUgraphExec, CUgraph, CUgraphExecUpdateResultInfo *);
@@ -43,6 +45,7 @@ TYPE(cuGraphExecDestroy, CUgraphExec);
 _Static_assert(sizeof(CUgraphExecUpdateResultInfo) == 24 && offsetof(CUgraphExecUpdateResultInfo, errorNode) == 8, "update_info");
 
 NUMBER(CU_STREAM_CAPTURE_MODE_RELAXED, 2);
+NUMBER(CU_STREAM_CAPTURE_STATUS_NONE, 0);
 NUMBER(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 8);
 NUMBER(CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, 4);
 NUMBER(CU_MEMHOSTALLOC_PORTABLE, 1);

@@ -71,6 +71,7 @@ R cuStreamEndCapture(void *s, void **g) {
   *g = capturing, capturing = NULL;
   return 0;
 }
+R cuStreamIsCapturing(void *s, int *status) { NEED; *status = capturing && s == captured; return 0; }
 R cuGraphGetNodes(void *g, void **nodes, size_t *n) { NEED; *n = ((struct graph *)g)->n; return nodes != NULL; }
 R cuGraphInstantiateWithFlags(void **x, void *g, unsigned long long flags) {
   NEED;
