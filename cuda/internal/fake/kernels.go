@@ -2,6 +2,7 @@ package fake
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -119,6 +120,9 @@ func (d *Device) reverse() bool {
 	return o.Reverse != (o.Alternate && d.kernels%2 == 0)
 }
 
+// unsaidThreads is how many threads fit the registers of a multiprocessor, whatever a kernel takes of them.
+const unsaidThreads = 256
+
 // Launch queues a kernel.
 func (d *Device) Launch(f driver.Function, g driver.Geometry, s driver.Stream, args []uint64) error {
 	const call = "cuLaunchKernel"
@@ -132,6 +136,10 @@ func (d *Device) Launch(f driver.Function, g driver.Geometry, s driver.Stream, a
 	}
 	if len(args) != len(fn.kernel.ParamSizes) {
 		return d.invalid(call, fn.kernel.Name+" has another number of parameters")
+	}
+	// With so many threads, and up to 255 registers for each, a kernel that does not say how many it has may not fit.
+	if n := g.Block.Count(); n > unsaidThreads && uint64(fn.kernel.MaxThreads) < n {
+		return d.invalid(call, fmt.Sprintf("%s is launched with %d threads, for which it is not compiled", fn.kernel.Name, n))
 	}
 	launched.Store(fn.kernel.Name, true)
 	l := ptx.Launch{
