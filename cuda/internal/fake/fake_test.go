@@ -206,6 +206,9 @@ func TestGraph(t *testing.T) {
 	b.must(b.d.BeginCapture(b.s))
 	b.double()
 	b.double()
+	if on, err := b.d.Capturing(b.s); !on || err != nil {
+		t.Errorf("Capturing = %t, %v, want true", on, err)
+	}
 	g, err := b.d.EndCapture(b.s)
 	b.must(err)
 	if got := b.word(); got != 1 {
