@@ -60,8 +60,9 @@ func TestMadeRows(t *testing.T) {
 
 // Products of rows that are made in pieces, of codes and of gathered rows, have the bits of those of the matrix.
 func TestMadeProducts(t *testing.T) {
-	for _, library := range []bool{false, true} {
-		b := libraryBackend(t, fake.New(fake.Options{Library: library}), tensor.MatmulFP32)
+	for i, mode := range []tensor.Matmul{tensor.MatmulFP32, tensor.MatmulFP32, tensor.MatmulBF16} {
+		library := i > 0
+		b := libraryBackend(t, fake.New(fake.Options{Library: library}), mode)
 		r, rnd := newRig(t, b), rand.New(rand.NewPCG(8, 3))
 		q := r.q.(*Queue)
 		q.piece = 1
@@ -91,10 +92,10 @@ func TestMadeProducts(t *testing.T) {
 				got[i] = f32s(r, c)
 			}
 			if !bytes.Equal(raw(got[0]), raw(got[1])) {
-				t.Errorf("library %t: the product of %s rows has other bits", library, what)
+				t.Errorf("library %t, %s: the product of %s rows has other bits", library, mode, what)
 			}
 			if most := int64(256*cols*4 + 1<<16); q.asked > most {
-				t.Errorf("library %t: products take %d bytes of scratch memory, want at most %d", library, q.asked, most)
+				t.Errorf("library %t, %s: products take %d bytes of scratch memory, want at most %d", library, mode, q.asked, most)
 			}
 		}
 	}

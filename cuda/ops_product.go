@@ -78,17 +78,21 @@ func (q *Queue) gemmOverRows(alpha float32, a, b tensor.Tensor, beta float32, c 
 		q.gemm(true, false, alpha, a, b, beta, c)
 		return
 	}
-	rows := tensor.Tensor{}
-	if m != nil {
+	rows, direct := tensor.Tensor{}, codedOf(a) != nil && q.roundsCodes(b, c)
+	if m != nil && !direct {
 		rows = q.lend(min(piece, a.Rows), a.Cols)
 		defer q.restore()
 	}
 	for lo := 0; lo < a.Rows && q.err == nil; lo += piece {
 		hi := min(lo+piece, a.Rows)
 		part := rows.RowRange(0, hi-lo)
-		if m == nil {
+		switch {
+		case m == nil:
 			part = a.RowRange(lo, hi)
-		} else {
+		case direct:
+			part = a
+			part.Rows, part.Off = hi-lo, int64(lo)
+		default:
 			q.writeRows(m, lo, part)
 		}
 		q.gemm(true, false, alpha, part, b.RowRange(lo, hi), beta, c)

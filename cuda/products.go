@@ -195,6 +195,12 @@ func (q *Queue) libraryGemm(transA, transB bool, alpha float32, a, b tensor.Tens
 // stride is t's for cuBLAS, which wants that of a single row to cover the row, too.
 func stride(t tensor.Tensor) int { return max(t.Stride, t.Cols, 1) }
 
+// roundsCodes reports whether a product with b and c decodes its other operand as it rounds it.
+func (q *Queue) roundsCodes(b, c tensor.Tensor) bool {
+	l := &q.b.lib
+	return l.name != "" && l.mode == tensor.MatmulBF16 && max(b.Stride, c.Stride) <= math.MaxInt32
+}
+
 // toBrain rounds the operands to bfloat16 and makes them p's.
 func (q *Queue) toBrain(p *driver.Product, a, b tensor.Tensor) {
 	width := func(t tensor.Tensor) int { return ceil(t.Cols, brainWidth) * brainWidth }
@@ -203,6 +209,11 @@ func (q *Queue) toBrain(p *driver.Product, a, b tensor.Tensor) {
 	p.A, p.LDA = at+driver.Ptr(first), width(b)
 	p.B, p.LDB = at, width(a)
 	convert := func(t tensor.Tensor, to driver.Ptr) {
+		if m := codedOf(t); m != nil {
+			l := q.with().int(t.Rows, t.Cols, width(t), int(t.Off)).coded(m, t.Cols).ptr(to)
+			q.elements(kernel{"convert", "to_bf16_coded"}, t.Rows*width(t)/4, l)
+			return
+		}
 		q.elements(kernel{"convert", "to_bf16"}, t.Rows*width(t)/4, q.with().int(t.Rows, t.Cols, width(t)).mat(t).ptr(to).flag(aligned(t)))
 	}
 	convert(a, p.B)
