@@ -96,19 +96,10 @@ func (d realDriver) Open(device int) (Device, error) {
 	}
 	r := &realDevice{device: dev, ctx: ctx, properties: p}
 	if p.MemoryPools {
-		if err := r.do("cuMemPoolSetAttribute", func() error { return number(culoader.KeepPool(device)) }); err != nil {
-			return nil, errorsAfter(err, r.Close())
-		}
+		// A pool that cannot be told is no pool: the device is good without.
+		r.properties.MemoryPools = r.do("cuMemPoolSetAttribute", func() error { return number(culoader.KeepPool(device)) }) == nil
 	}
 	return r, nil
-}
-
-// errorsAfter returns the first error, with the words of one that came while cleaning up.
-func errorsAfter(err, cleanup error) error {
-	if cleanup != nil {
-		return fmt.Errorf("%w (and then %v)", err, cleanup) //nolint:errorlint // the first one is the cause
-	}
-	return err
 }
 
 // code is an error number of a call that did not go through the binding.

@@ -18,8 +18,8 @@ R cuDeviceGetCount(int *n) { *n = 1; return 0; }
 R cuDeviceGet(int *d, int i) { *d = i; return i ? 101 : 0; }
 R cuDeviceGetName(char *s, int n, int d) { strncpy(s, "test device", n); return d; }
 R cuDeviceTotalMem_v2(size_t *n, int d) { *n = 1 << 30; return d; }
-// The clocks (13, 36) are not told.
-R cuDeviceGetAttribute(int *v, int a, int d) { *v = a == 75 ? 9 : a == 115 ? 0 : a; return a == 13 || a == 36 ? INVALID : d; }
+// The clocks (13, 36) are not told, and the pools (115) that there are cannot be had.
+R cuDeviceGetAttribute(int *v, int a, int d) { *v = a == 75 ? 9 : a == 115 ? 1 : a; return a == 13 || a == 36 ? INVALID : d; }
 R cuDeviceGetUuid(void *u, int d) { memset(u, 7, 16); return d; }
 R cuDevicePrimaryCtxRetain(void **c, int d) { *c = &context; return d; }
 R cuDevicePrimaryCtxRelease_v2(int d) { return d; }
