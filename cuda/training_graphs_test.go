@@ -71,7 +71,7 @@ func parameters(t *testing.T, path string) map[string][]byte {
 
 // Training by graphs is training without them, to the bit, and it gives the driver fewer calls.
 func TestTrainingGraphs(t *testing.T) {
-	const sampled = "end: 2; sampler: rw; num_root: 8; depth: 1 | end: 4; sampler: full_batch"
+	const sampled = "end: 1; sampler: rw; num_root: 8; depth: 1 | end: 3; sampler: full_batch"
 	for _, c := range []struct {
 		name           string
 		text           [3]string
