@@ -249,7 +249,12 @@ func (p *deferred) masked() bool {
 		}
 	}
 	for i := range p.backs.used {
-		if p.backs.jobs[i].drop.mask != nil {
+		if b := &p.backs.jobs[i]; b.drop.mask != nil || b.x.masked() {
+			return true
+		}
+	}
+	for i := range p.units.used {
+		if p.units.jobs[i].y.masked() {
 			return true
 		}
 	}

@@ -38,7 +38,7 @@ func (d *dropper) row(i, c int, x, y []float32) {
 		philox.Drop(d.key, first, d.threshold, d.scale, x, y)
 		return
 	}
-	kept := d.mask.kept[(i*d.mask.cols+c)/16:]
+	kept := d.mask.kept[i*d.mask.words+c/16:]
 	if d.mask.drawn {
 		philox.Apply(kept, d.scale, x, y)
 		return
@@ -51,6 +51,7 @@ func (d *dropper) row(i, c int, x, y []float32) {
 type mask struct {
 	of    maskName
 	cols  int
+	words int // of a row
 	drawn bool
 	kept  []uint16
 }
@@ -75,7 +76,7 @@ type masks struct {
 func (m *masks) same(key tensor.RandKey) bool { return m.seed == key.Seed && m.step == key.Step }
 
 // find returns the mask of a dropout of rows×cols elements: of an earlier call, else one to
-// draw; nil where bits of rows would share words, or there are too many.
+// draw; nil where rows begin within four words of noise, or there are too many.
 func (m *masks) find(key tensor.RandKey, d *dropper, rows, cols int) *mask {
 	if !m.count.Fits(int(d.col), int(d.width), rows, cols) {
 		return nil
@@ -97,11 +98,12 @@ func (m *masks) find(key tensor.RandKey, d *dropper, rows, cols int) *mask {
 	}
 	k := m.list[m.used]
 	m.used++
-	n := rows * cols / 16
+	words := (cols + 15) / 16
+	n := rows * words
 	if cap(k.kept) < n {
 		k.kept = make([]uint16, n+n/8)
 	}
-	k.of, k.cols, k.drawn, k.kept = of, cols, false, k.kept[:n]
+	k.of, k.cols, k.words, k.drawn, k.kept = of, cols, words, false, k.kept[:n]
 	return k
 }
 
@@ -126,6 +128,13 @@ func (q *Queue) remember(key tensor.RandKey, d *dropper, rows, cols int) {
 			q.flush() // followers hold masks, which are about to be overwritten
 		}
 		d.mask = q.masks.find(key, d, rows, cols)
+	}
+}
+
+// rememberGathered is remember for gathered rows, as tensor.Masks counts them.
+func (q *Queue) rememberGathered(key tensor.RandKey, d *dropper, rows, cols int) {
+	if q.masks.count.Limited {
+		q.remember(key, d, rows, cols)
 	}
 }
 
@@ -176,7 +185,7 @@ func (q *Queue) Dropout(p float32, key tensor.RandKey, x, y tensor.Tensor) {
 		return
 	}
 	drop := newDropper(p, key, 0, x.Cols)
-	if p > 0 && p < 1 && x.Cols%16 == 0 {
+	if p > 0 && p < 1 {
 		q.remember(key, &drop, x.Rows, x.Cols)
 	}
 	j := &q.dropout
@@ -204,7 +213,7 @@ func (j *dropoutJob) block(_, lo, hi int) {
 
 // alone does all rows.
 func (j *dropoutJob) alone(q *Queue) {
-	if j.x.stride == j.x.cols && j.y.stride == j.y.cols {
+	if j.x.stride == j.x.cols && j.y.stride == j.y.cols && (j.drop.mask == nil || j.x.cols%16 == 0) {
 		j.x, j.y = j.x.flat(), j.y.flat()
 	}
 	j.grid = newGrid(j.x.rows, j.x.cols)

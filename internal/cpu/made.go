@@ -22,6 +22,7 @@ type made struct {
 	groups groups // of the codes
 	coded  bool
 	bias   []float32
+	above  []float32 // values a little above -bias
 	signs  matrix[uint8]
 	signed bool
 
@@ -60,17 +61,26 @@ func (m *made) row(i int, x []float32) {
 		clear(x)
 	}
 	if m.signed {
-		quant.Unstage(m.bias, m.signs.row(i), x)
+		quant.Unstage(m.bias, m.above, m.signs.row(i), x)
 	}
 }
 
 // Read writes rows [lo,hi) to dst; it makes m the rows of a product's left operand.
-func (m *made) Read(_ int, dst []float32, ld, lo, hi int) {
+func (m *made) Read(_ int, dst []float32, ld, lo, hi, from, to int) {
+	part := m.coded && m.groups.cuts(from, to)
 	for i := lo; i < hi; i++ {
 		if i+1 < hi {
 			m.fetch(i + 1)
 		}
-		m.row(i, dst[(i-lo)*ld:][:m.cols])
+		x := dst[(i-lo)*ld:][:m.cols]
+		if !part {
+			m.row(i, x)
+			continue
+		}
+		m.groups.unpackPart(i, from, x[from:to])
+		if m.signed {
+			quant.Unstage(m.bias[from:], m.above[from:], m.signs.row(i)[from/8:], x[from:to])
+		}
 	}
 }
 
@@ -120,6 +130,9 @@ func solid(t tensor.Tensor) tensor.Tensor {
 	return t
 }
 
+// masked reports whether rows are made with a mask.
+func (s *source) masked() bool { return s.made != nil && s.made.drop.mask != nil }
+
 // at returns row i, in buf if it has to be made.
 func (s *source) at(i int, buf []float32) []float32 {
 	if s.made == nil {
@@ -167,8 +180,22 @@ func (q *Queue) Decoded(h tensor.Quant, bias, signs, codes, stats tensor.Tensor,
 		if bias.Present() {
 			m.bias = view[float32](bias).s
 		}
+		if old := madeOf(*t); old != nil {
+			m.above = old.above
+		}
+		m.above = above(m.bias, m.above)
 	}
 	makeRows(rows, cols, m, t)
+}
+
+// above returns quant.Above of a bias, in buf if there is room.
+func above(bias, buf []float32) []float32 {
+	if cap(buf) < len(bias) {
+		buf = make([]float32, len(bias))
+	}
+	buf = buf[:len(bias)]
+	quant.Above(bias, buf)
+	return buf
 }
 
 // oneRow returns the memory of t as one row: of operands of which any row may be read at any time.
@@ -193,6 +220,10 @@ func (q *Queue) Gathered(src, idx tensor.Tensor, drop tensor.Drop, t *tensor.Ten
 	if !q.usable(src, idx) { // nothing is read yet
 		*t = x
 		return
+	}
+	q.rememberGathered(drop.Key, &drops, x.Rows, x.Cols)
+	if drops.mask != nil && !drops.mask.drawn {
+		drops.mask = nil // nobody knows who reads a row first
 	}
 	m := made{of: [4]tensor.Tensor{oneRow(src), idx}, idx: view[int32](idx), drop: drops}
 	if halves {

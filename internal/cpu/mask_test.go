@@ -46,7 +46,7 @@ func TestMasksAreRemembered(t *testing.T) {
 			}
 		}
 	}
-	for _, cols := range []int{16, 40, 48, 256} {
+	for _, cols := range []int{16, 36, 40, 48, 256, 9000} {
 		for _, width := range []int{cols, cols + 16, 2 * cols} {
 			x, y := a.Alloc(tensor.F32, rows, cols), a.Alloc(tensor.F32, rows, width).ColRange(0, cols)
 			kept.Fill(1, x)
@@ -55,7 +55,57 @@ func TestMasksAreRemembered(t *testing.T) {
 			}
 		}
 	}
-	if n := len(kept.masks.list); n == 0 || n > 12 {
-		t.Errorf("%d masks are kept, want those of one step: 1 to 12", n)
+	if n := len(kept.masks.list); n == 0 || n > 18 {
+		t.Errorf("%d masks are kept, want those of one step: 1 to 18", n)
+	}
+}
+
+// With codes the mask of gathered rows is remembered, is what a queue that remembers nothing draws,
+// and takes the bytes that are counted.
+func TestMasksOfGathered(t *testing.T) {
+	b := Open(tensor.Options{Threads: 2})
+	defer b.Close()
+	a, err := NewArena(1 << 24)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	const rows = 37
+	idx := a.Alloc(tensor.I32, rows, 1)
+	for i := range I32(idx) {
+		I32(idx)[i] = int32(i * 5 % 9)
+	}
+	for _, cols := range []int{16, 36, 500, 50} {
+		src, dst := a.Alloc(tensor.F32, 9, cols), a.Alloc(tensor.F32, rows, cols)
+		d := tensor.Drop{P: 0.3, Key: tensor.RandKey{Seed: 5, Step: uint64(cols), Layer: 1}, Width: cols}
+		plain, kept := &Queue{group: b.group}, &Queue{group: b.group}
+		plain.Fill(1, src)
+		plain.GatherRows(src, idx, d, dst)
+		want := slices.Clone(F32(dst))
+		kept.ForgetMasks(1 << 20)
+		for range 2 {
+			kept.GatherRows(src, idx, d, dst)
+			if !slices.Equal(F32(dst), want) {
+				t.Errorf("%d columns: the mask changed", cols)
+			}
+		}
+		var made tensor.Tensor
+		kept.Gathered(src, idx, d, &made)
+		row := make([]float32, cols)
+		for i := range rows {
+			madeOf(made).row(i, row)
+			if !slices.Equal(row, want[i*cols:][:cols]) {
+				t.Fatalf("%d columns: row %d is made with another mask", cols, i)
+			}
+		}
+		var count tensor.Masks
+		count.Limited, count.Over = true, 1<<20
+		count.AddGathered(d, rows, cols)
+		if got := kept.MaskBytes(); got != count.Bytes() {
+			t.Errorf("%d columns: the masks take %d bytes, want %d as counted", cols, got, count.Bytes())
+		}
+		if n := plain.MaskBytes(); n != 0 {
+			t.Errorf("%d columns: %d bytes of masks without codes, want 0", cols, n)
+		}
 	}
 }

@@ -72,6 +72,7 @@ func (q *Queue) GatherRows(src, idx tensor.Tensor, drop tensor.Drop, dst tensor.
 	drops := dropOf("GatherRows", drop, dst)
 	if drops.on {
 		matrixOf("GatherRows", "dst", dst)
+		q.rememberGathered(drop.Key, &drops, dst.Rows, dst.Cols)
 	}
 	if !q.ready(src, idx, dst) || dst.Rows == 0 || dst.Cols == 0 {
 		return
@@ -90,7 +91,10 @@ func (q *Queue) GatherRows(src, idx tensor.Tensor, drop tensor.Drop, dst tensor.
 	}
 	j.bad.reset()
 	q.group.Do(tasks(dst.Rows, j.rowsPerTask), j)
-	if i := j.bad.index(); i >= 0 {
+	i := j.bad.index()
+	if i < 0 {
+		j.drop.drawn()
+	} else {
 		q.err = fmt.Errorf("cpu: GatherRows: index %d at %d is outside %d rows", j.idx.s[i*j.idx.stride], i, src.Rows)
 	}
 }

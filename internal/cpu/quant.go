@@ -21,6 +21,7 @@ type quantJob struct {
 	groups
 	scratch  [][]float32 // one a thread
 	bias     []float32
+	above    []float32 // values a little above -bias, for going back
 	signs    matrix[uint8]
 	act      tensor.Act
 	back     bool
@@ -190,7 +191,7 @@ func (j *quantJob) restore(i int) {
 		clear(x)
 	}
 	if j.signed {
-		quant.Unstage(j.bias, j.signs.row(i), x)
+		quant.Unstage(j.bias, j.above, j.signs.row(i), x)
 	}
 }
 
@@ -245,9 +246,12 @@ func (q *Queue) quantPasses(h tensor.Quant, bias, x, signs, codes, stats tensor.
 		return
 	}
 	j := &q.quant
-	*j = quantJob{act: h.Act, back: back, signs: view[uint8](signs), scratch: j.scratch}
+	*j = quantJob{act: h.Act, back: back, signs: view[uint8](signs), scratch: j.scratch, above: j.above}
 	if signs.Present() {
 		j.bias = q.biasOf(bias, x.Cols)
+		if back {
+			j.above = above(j.bias, j.above)
+		}
 	}
 	if inRows(h, x) {
 		j.groups = newGroups(h, x, codes, stats)

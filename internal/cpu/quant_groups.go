@@ -109,14 +109,17 @@ func (g *groups) unpack(i int, x []float32) {
 		quant.Widen(g.codes[i*g.bytes:], x)
 		return
 	}
-	var zero, step float32
+	zero, step := g.statsOf(i)
+	quant.Unpack(g.bits, zero, step, g.codes[i*g.bytes:], x)
+}
+
+// statsOf returns the statistics of group i.
+func (g *groups) statsOf(i int) (zero, step float32) {
 	at := i * g.statsStride
 	if g.packed != nil {
-		zero, step = quant.Split(uint32(g.packed[at]))
-	} else {
-		zero, step = g.stats[at], g.stats[at+1]
+		return quant.Split(uint32(g.packed[at]))
 	}
-	quant.Unpack(g.bits, zero, step, g.codes[i*g.bytes:], x)
+	return g.stats[at], g.stats[at+1]
 }
 
 // few reports whether the groups are of the size and form that kernels do side by side.
@@ -134,4 +137,21 @@ func (g *groups) unpackRow(i int, x []float32) {
 	for k := range g.inRow {
 		g.unpack(first+k, x[k*g.width:][:g.width])
 	}
+}
+
+// cuts reports whether columns [from,to) are a part of a row that has codes of its own.
+func (g *groups) cuts(from, to int) bool {
+	return g.inRow > 0 && to-from < g.inRow*g.width && (from|to)%quant.Unit == 0 && (g.few() || g.inRow == 1) && g.bits != tensor.BF16Bits
+}
+
+// unpackPart writes the values of row i from column from on to x, if cuts says that it may.
+func (g *groups) unpackPart(i, from int, x []float32) {
+	if g.few() {
+		first := i*g.inRow + from/quant.Few
+		n := len(x) / quant.Few
+		quant.UnpackGroups(g.bits, g.packed[first:first+n], g.codes[first*g.bytes:(first+n)*g.bytes], x)
+		return
+	}
+	zero, step := g.statsOf(i)
+	quant.Unpack(g.bits, zero, step, g.codes[i*g.bytes+from*g.bits/8:], x)
 }

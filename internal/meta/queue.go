@@ -79,8 +79,10 @@ func (q *Queue) ForgetMasks(over int64) { q.masks = tensor.Masks{Limited: true, 
 // MaskBytes returns the bytes of the masks that the CPU would remember.
 func (q *Queue) MaskBytes() int64 { return q.masks.Bytes() }
 
-// GatherRows does nothing.
-func (*Queue) GatherRows(tensor.Tensor, tensor.Tensor, tensor.Drop, tensor.Tensor) {}
+// GatherRows counts the mask.
+func (q *Queue) GatherRows(_, _ tensor.Tensor, drop tensor.Drop, dst tensor.Tensor) {
+	q.masks.AddGathered(drop, dst.Rows, dst.Cols)
+}
 
 // Gemm does nothing.
 func (*Queue) Gemm(bool, bool, float32, tensor.Tensor, tensor.Tensor, float32, tensor.Tensor) {}
@@ -198,8 +200,9 @@ func (*Queue) Decoded(_ tensor.Quant, _, _, _, _ tensor.Tensor, rows, cols int, 
 	made(rows, cols, t)
 }
 
-// Gathered makes *t a matrix of that shape.
-func (*Queue) Gathered(src, idx tensor.Tensor, _ tensor.Drop, t *tensor.Tensor) {
+// Gathered makes *t a matrix of that shape and counts the mask.
+func (q *Queue) Gathered(src, idx tensor.Tensor, drop tensor.Drop, t *tensor.Tensor) {
+	q.masks.AddGathered(drop, idx.Rows, src.Cols)
 	made(idx.Rows, src.Cols, t)
 }
 

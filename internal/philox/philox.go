@@ -85,12 +85,12 @@ func Drop(key, first, threshold uint64, scale float32, x, y []float32) {
 }
 
 // DropKept is Drop that remembers: bit j%16 of kept[j/16] becomes 1 where element j is kept, so
-// that Apply can do the same again without drawing. first and the lengths of x and y are
-// multiples of 16, kept holds a sixteenth.
+// that Apply can do the same again without drawing. first is a multiple of 4; kept holds a
+// sixteenth, rounded up.
 func DropKept(key, first, threshold uint64, scale float32, x, y []float32, kept []uint16) {
-	y, kept = y[:len(x)], kept[:len(x)/16]
-	if (first|uint64(len(x)))%16 != 0 {
-		panic("philox: DropKept of elements that are not multiples of 16")
+	y, kept = y[:len(x)], kept[:(len(x)+15)/16]
+	if first%4 != 0 {
+		panic("philox: DropKept from within a block")
 	}
 	if threshold > math.MaxUint32 {
 		clear(y)
@@ -99,6 +99,19 @@ func DropKept(key, first, threshold uint64, scale float32, x, y []float32, kept 
 	}
 	n := dropsKept(key, first/4, uint32(threshold), scale, x, y, kept)
 	x, y, kept, first = x[n:], y[n:], kept[n/16:], first+uint64(n)
+	if len(x) == 0 {
+		return
+	}
+	if len(x) <= 32 { // a whole round takes little longer than a part of it
+		var from, to [32]float32
+		var bits [2]uint16
+		copy(from[:], x)
+		if dropsKept(key, first/4, uint32(threshold), scale, from[:], to[:], bits[:]) == len(to) {
+			copy(y, to[:])
+			copy(kept, bits[:])
+			return
+		}
+	}
 	for i := range kept {
 		var w [16]uint32
 		Words(key, first+uint64(16*i), w[:])
@@ -116,14 +129,15 @@ func DropKept(key, first, threshold uint64, scale float32, x, y []float32, kept 
 // Apply computes y[j] = x[j]*scale where bit j%16 of kept[j/16] is 1, else 0. y may be x; the
 // lengths are as for DropKept.
 func Apply(kept []uint16, scale float32, x, y []float32) {
-	y, kept = y[:len(x)], kept[:len(x)/16]
+	y, kept = y[:len(x)], kept[:(len(x)+15)/16]
 	n := applies(kept, scale, x, y)
 	applyGo(kept[n/16:], scale, x[n:], y[n:])
 }
 
 func applyGo(kept []uint16, scale float32, x, y []float32) {
 	for i, bits := range kept {
-		from, to := (*[16]float32)(x[16*i:]), (*[16]float32)(y[16*i:])
+		n := min(16, len(x)-16*i)
+		from, to := x[16*i:][:n], y[16*i:][:n]
 		for j, v := range from {
 			m := -uint32(bits >> j & 1)
 			to[j] = math.Float32frombits(math.Float32bits(v*scale) & m)

@@ -142,14 +142,14 @@ func testDrop(t *testing.T, p float32, first uint64, n int) {
 	}
 }
 
-// DropKept and Apply equal Drop for every number of sixteens, also where the high word of the
-// counter changes, and write nothing beside.
+// DropKept and Apply equal Drop for every length, also where the high word of the counter changes,
+// and write nothing beside.
 func TestDropKept(t *testing.T) {
 	const key, guard, scale = 0x0123456789abcdef, 77, 1.5
 	for _, p := range []float32{0, 0.3, 0.5, 1} {
 		threshold := philox.Threshold(p)
-		for _, first := range []uint64{0, 1<<34 - 64, 1<<34 - 16} {
-			for n := 0; n <= 16*13; n += 16 {
+		for _, first := range []uint64{0, 20, 1<<34 - 64, 1<<34 - 16, 1<<34 - 4} {
+			for n := range 16*13 + 1 {
 				x, want := make([]float32, n), make([]float32, n)
 				for i := range x {
 					x[i] = float32(i + 1)
@@ -157,11 +157,12 @@ func TestDropKept(t *testing.T) {
 				philox.Drop(key, first, threshold, scale, x, want)
 				y, z := make([]float32, n+1), make([]float32, n+1)
 				y[n], z[n] = guard, guard
-				kept := make([]uint16, n/16+1)
-				kept[n/16] = guard
+				last := (n + 15) / 16
+				kept := make([]uint16, last+1)
+				kept[last] = guard
 				philox.DropKept(key, first, threshold, scale, x, y[:n], kept)
 				philox.Apply(kept, scale, x, z[:n])
-				if y[n] != guard || z[n] != guard || kept[n/16] != guard {
+				if y[n] != guard || z[n] != guard || kept[last] != guard {
 					t.Fatalf("DropKept(p=%g, first=%d, n=%d) or Apply wrote outside", p, first, n)
 				}
 				for i, w := range want {

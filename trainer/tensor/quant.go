@@ -42,8 +42,8 @@ func (h Quant) CodeBytes(rows, cols int) int {
 	return (groups-1)*((width*h.Bits+7)/8) + (last*h.Bits+7)/8
 }
 
-// Masks counts what a queue remembers of the dropouts of a step, a bit for each element, so that the
-// backward pass need not draw them again. The zero Masks is empty and has no limit.
+// Masks counts what a queue remembers of the dropouts of a step, a bit for each element and rows in
+// whole words of 16 bits, so that the backward pass need not draw them again. The zero Masks is empty and has no limit.
 type Masks struct {
 	Limited    bool
 	Over       int64 // with Limited: larger masks are not remembered
@@ -61,10 +61,12 @@ type maskName struct {
 const MostMasks = 64
 
 // Fits reports whether the dropout of rows×cols elements from column col on of width is one that
-// could be remembered: bits of rows share no words.
+// could be remembered: rows begin where four words of noise do.
 func (m *Masks) Fits(col, width, rows, cols int) bool {
-	return (col|width|cols)%16 == 0 && rows*cols > 0 && (!m.Limited || int64(rows)*int64(cols)/8 <= m.Over)
+	return (col|width)%4 == 0 && rows*cols > 0 && (!m.Limited || maskBytes(rows, cols) <= m.Over)
 }
+
+func maskBytes(rows, cols int) int64 { return int64(rows) * int64((cols+15)/16*2) }
 
 // Add counts a dropout, once for a step.
 func (m *Masks) Add(d Drop, rows, cols int) {
@@ -82,7 +84,15 @@ func (m *Masks) Add(d Drop, rows, cols int) {
 	}
 	if len(m.names) < MostMasks {
 		m.names = append(m.names, name)
-		m.bytes += int64(rows) * int64(cols) / 8
+		m.bytes += maskBytes(rows, cols)
+	}
+}
+
+// AddGathered is Add for a dropout of gathered rows. They are gathered again where activations are
+// compressed, which comes with a limit; else nobody asks for the mask twice.
+func (m *Masks) AddGathered(d Drop, rows, cols int) {
+	if m.Limited {
+		m.Add(d, rows, cols)
 	}
 }
 

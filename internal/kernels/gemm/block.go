@@ -54,7 +54,7 @@ func (ws *Workspace) columns(worker, first int) {
 	top := j.part(ws.kern.nr, first)
 	for ch := top.ch; ch < top.ch1; ch++ {
 		k0, kc := j.chunk(ch)
-		j.left.Read(worker, s.left, j.lda, k0, k0+kc)
+		j.left.Read(worker, s.left, j.lda, k0, k0+kc, 0, j.m)
 		ws.packPrivate(s, top, k0, kc)
 		for bi := range j.mb {
 			p := j.part(ws.kern.nr, first+bi)

@@ -19,9 +19,13 @@ type given struct {
 	cols int
 }
 
-func (g *given) Read(_ int, dst []float32, ld, lo, hi int) {
+func (g *given) Read(_ int, dst []float32, ld, lo, hi, from, to int) {
 	for r := lo; r < hi; r++ {
-		copy(dst[(r-lo)*ld:][:g.cols], g.x[r*g.ld:])
+		row := dst[(r-lo)*ld:][:g.cols]
+		for i := range row {
+			row[i] = float32(math.NaN())
+		}
+		copy(row[from:to], g.x[r*g.ld+from:])
 	}
 }
 

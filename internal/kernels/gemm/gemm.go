@@ -51,11 +51,12 @@ type Around struct {
 
 // Rows is a matrix that is made up row by row when it is needed, for example decoded.
 type Rows interface {
-	// Read writes rows [lo,hi) to dst, row r beginning at dst[(r-lo)*ld]. It is called from
+	// Read writes rows [lo,hi) to dst, row r beginning at dst[(r-lo)*ld]. Columns outside [from,to)
+	// need not be written. It is called from
 	// several goroutines at once, with a worker below the group's number of threads that no
 	// other call at the same time has, in any order, and may be asked for the same rows again.
 	// It must give the same numbers every time and not depend on the worker.
-	Read(worker int, dst []float32, ld, lo, hi int)
+	Read(worker int, dst []float32, ld, lo, hi, from, to int)
 }
 
 // RowsDone continues with finished rows of a product.

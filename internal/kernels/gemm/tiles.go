@@ -249,7 +249,7 @@ func (ws *Workspace) prepare(worker, ch, i, turn int) {
 		if j.left != nil {
 			a, at = s.left, 0
 			if i%j.mc == 0 {
-				j.left.Read(worker, s.left, j.lda, k0, k0+kc)
+				j.left.Read(worker, s.left, j.lda, k0, k0+kc, i, min(i+j.mc, j.m))
 			}
 		}
 		ws.square(x.square, a[at+i:], j.lda, kc, rows)
@@ -368,7 +368,7 @@ func (ws *Workspace) exactStrip(worker, i, rows, lo, hi int) {
 		a, at := j.a, k0*j.lda
 		if j.left != nil {
 			a, at = s.left, 0
-			j.left.Read(worker, s.left, j.lda, k0, k0+kc)
+			j.left.Read(worker, s.left, j.lda, k0, k0+kc, i, i+rows)
 		}
 		Gemm(alone, exact, true, false, rows, hi-lo, kc, j.alpha, a[at+i:], j.lda, j.b[k0*j.ldb+lo:], j.ldb, beta, c, j.ldc)
 		beta = 1

@@ -47,14 +47,14 @@ func stageASM(x, bias []float32, floor float32, y []float32, signs []byte, lo, h
 	return n
 }
 
-func unstageASM(bias []float32, signs []byte, x []float32) int {
+func unstageASM(bias, above []float32, signs []byte, x []float32) int {
 	n := whole(len(x))
 	switch {
 	case n == 0:
 	case level >= cpufeat.AVX512:
-		unstageAVX512(n, &bias[0], &signs[0], &x[0])
+		unstageAVX512(n, &bias[0], &above[0], &signs[0], &x[0])
 	default:
-		unstageAVX2(n, &bias[0], &signs[0], &x[0])
+		unstageAVX2(n, &bias[0], &above[0], &signs[0], &x[0])
 	}
 	return n
 }

@@ -238,105 +238,85 @@ stageAVX2_loop:
 	VZEROUPPER
 	RET
 
-// func unstageAVX2(n int, bias *float32, signs *byte, x *float32)
+// func unstageAVX2(n int, bias *float32, above *float32, signs *byte, x *float32)
 // Requires: AVX, AVX2
-TEXT ·unstageAVX2(SB), NOSPLIT, $0-32
+TEXT ·unstageAVX2(SB), NOSPLIT, $0-40
 	MOVQ         n+0(FP), AX
 	MOVQ         bias+8(FP), CX
-	MOVQ         signs+16(FP), DX
-	MOVQ         x+24(FP), BX
-	MOVL         $0x00000000, SI
-	VMOVD        SI, X0
+	MOVQ         signs+24(FP), DX
+	MOVQ         x+32(FP), BX
+	MOVQ         above+16(FP), SI
+	MOVL         $0x00000000, DI
+	VMOVD        DI, X0
 	VPBROADCASTD X0, Y0
-	MOVL         $0x80000000, SI
-	VMOVD        SI, X1
+	MOVL         $0x80000000, DI
+	VMOVD        DI, X1
 	VPBROADCASTD X1, Y1
-	MOVL         $0x35800000, SI
-	VMOVD        SI, X2
-	VPBROADCASTD X2, Y2
-	MOVL         $0x0da24260, SI
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
 
 unstageAVX2_loop:
-	VMOVUPS      (CX), Y4
-	VMOVUPS      (BX), Y5
-	VSUBPS       Y4, Y5, Y5
-	VADDPS       Y4, Y5, Y6
-	VXORPS       Y4, Y1, Y7
-	VANDNPS      Y4, Y1, Y8
-	VMULPS       Y2, Y8, Y8
-	VADDPS       Y3, Y8, Y8
-	VSUBPS       Y4, Y8, Y8
-	MOVBLZX      (DX), SI
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VPAND        bitOfLane<>+0(SB), Y4, Y4
-	VPCMPEQD     bitOfLane<>+0(SB), Y4, Y4
-	VCMPPS       $0x1e, Y0, Y6, Y6
-	VBLENDVPS    Y4, Y8, Y7, Y8
-	VXORPS       Y4, Y6, Y6
-	VBLENDVPS    Y6, Y8, Y5, Y5
-	VMOVUPS      Y5, (BX)
-	VMOVUPS      32(CX), Y4
-	VMOVUPS      32(BX), Y5
-	VSUBPS       Y4, Y5, Y5
-	VADDPS       Y4, Y5, Y6
-	VXORPS       Y4, Y1, Y7
-	VANDNPS      Y4, Y1, Y8
-	VMULPS       Y2, Y8, Y8
-	VADDPS       Y3, Y8, Y8
-	VSUBPS       Y4, Y8, Y8
-	MOVBLZX      1(DX), SI
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VPAND        bitOfLane<>+0(SB), Y4, Y4
-	VPCMPEQD     bitOfLane<>+0(SB), Y4, Y4
-	VCMPPS       $0x1e, Y0, Y6, Y6
-	VBLENDVPS    Y4, Y8, Y7, Y8
-	VXORPS       Y4, Y6, Y6
-	VBLENDVPS    Y6, Y8, Y5, Y5
-	VMOVUPS      Y5, 32(BX)
-	VMOVUPS      64(CX), Y4
-	VMOVUPS      64(BX), Y5
-	VSUBPS       Y4, Y5, Y5
-	VADDPS       Y4, Y5, Y6
-	VXORPS       Y4, Y1, Y7
-	VANDNPS      Y4, Y1, Y8
-	VMULPS       Y2, Y8, Y8
-	VADDPS       Y3, Y8, Y8
-	VSUBPS       Y4, Y8, Y8
-	MOVBLZX      2(DX), SI
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VPAND        bitOfLane<>+0(SB), Y4, Y4
-	VPCMPEQD     bitOfLane<>+0(SB), Y4, Y4
-	VCMPPS       $0x1e, Y0, Y6, Y6
-	VBLENDVPS    Y4, Y8, Y7, Y8
-	VXORPS       Y4, Y6, Y6
-	VBLENDVPS    Y6, Y8, Y5, Y5
-	VMOVUPS      Y5, 64(BX)
-	VMOVUPS      96(CX), Y4
-	VMOVUPS      96(BX), Y5
-	VSUBPS       Y4, Y5, Y5
-	VADDPS       Y4, Y5, Y6
-	VXORPS       Y4, Y1, Y7
-	VANDNPS      Y4, Y1, Y8
-	VMULPS       Y2, Y8, Y8
-	VADDPS       Y3, Y8, Y8
-	VSUBPS       Y4, Y8, Y8
-	MOVBLZX      3(DX), SI
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VPAND        bitOfLane<>+0(SB), Y4, Y4
-	VPCMPEQD     bitOfLane<>+0(SB), Y4, Y4
-	VCMPPS       $0x1e, Y0, Y6, Y6
-	VBLENDVPS    Y4, Y8, Y7, Y8
-	VXORPS       Y4, Y6, Y6
-	VBLENDVPS    Y6, Y8, Y5, Y5
-	VMOVUPS      Y5, 96(BX)
+	VMOVUPS      (CX), Y2
+	VMOVUPS      (BX), Y3
+	VSUBPS       Y2, Y3, Y3
+	VADDPS       Y2, Y3, Y4
+	VXORPS       Y2, Y1, Y2
+	MOVBLZX      (DX), DI
+	VMOVD        DI, X5
+	VPBROADCASTD X5, Y5
+	VPAND        bitOfLane<>+0(SB), Y5, Y5
+	VPCMPEQD     bitOfLane<>+0(SB), Y5, Y5
+	VCMPPS       $0x1e, Y0, Y4, Y4
+	VBLENDVPS    Y5, (SI), Y2, Y2
+	VXORPS       Y5, Y4, Y4
+	VBLENDVPS    Y4, Y2, Y3, Y3
+	VMOVUPS      Y3, (BX)
+	VMOVUPS      32(CX), Y2
+	VMOVUPS      32(BX), Y3
+	VSUBPS       Y2, Y3, Y3
+	VADDPS       Y2, Y3, Y4
+	VXORPS       Y2, Y1, Y2
+	MOVBLZX      1(DX), DI
+	VMOVD        DI, X5
+	VPBROADCASTD X5, Y5
+	VPAND        bitOfLane<>+0(SB), Y5, Y5
+	VPCMPEQD     bitOfLane<>+0(SB), Y5, Y5
+	VCMPPS       $0x1e, Y0, Y4, Y4
+	VBLENDVPS    Y5, 32(SI), Y2, Y2
+	VXORPS       Y5, Y4, Y4
+	VBLENDVPS    Y4, Y2, Y3, Y3
+	VMOVUPS      Y3, 32(BX)
+	VMOVUPS      64(CX), Y2
+	VMOVUPS      64(BX), Y3
+	VSUBPS       Y2, Y3, Y3
+	VADDPS       Y2, Y3, Y4
+	VXORPS       Y2, Y1, Y2
+	MOVBLZX      2(DX), DI
+	VMOVD        DI, X5
+	VPBROADCASTD X5, Y5
+	VPAND        bitOfLane<>+0(SB), Y5, Y5
+	VPCMPEQD     bitOfLane<>+0(SB), Y5, Y5
+	VCMPPS       $0x1e, Y0, Y4, Y4
+	VBLENDVPS    Y5, 64(SI), Y2, Y2
+	VXORPS       Y5, Y4, Y4
+	VBLENDVPS    Y4, Y2, Y3, Y3
+	VMOVUPS      Y3, 64(BX)
+	VMOVUPS      96(CX), Y2
+	VMOVUPS      96(BX), Y3
+	VSUBPS       Y2, Y3, Y3
+	VADDPS       Y2, Y3, Y4
+	VXORPS       Y2, Y1, Y2
+	MOVBLZX      3(DX), DI
+	VMOVD        DI, X5
+	VPBROADCASTD X5, Y5
+	VPAND        bitOfLane<>+0(SB), Y5, Y5
+	VPCMPEQD     bitOfLane<>+0(SB), Y5, Y5
+	VCMPPS       $0x1e, Y0, Y4, Y4
+	VBLENDVPS    Y5, 96(SI), Y2, Y2
+	VXORPS       Y5, Y4, Y4
+	VBLENDVPS    Y4, Y2, Y3, Y3
+	VMOVUPS      Y3, 96(BX)
 	ADDQ         $0x80, BX
 	ADDQ         $0x80, CX
+	ADDQ         $0x80, SI
 	ADDQ         $0x04, DX
 	SUBQ         $0x00000020, AX
 	JNZ          unstageAVX2_loop
@@ -5309,61 +5289,47 @@ stageAVX512_loop:
 	VZEROUPPER
 	RET
 
-// func unstageAVX512(n int, bias *float32, signs *byte, x *float32)
+// func unstageAVX512(n int, bias *float32, above *float32, signs *byte, x *float32)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·unstageAVX512(SB), NOSPLIT, $0-32
+TEXT ·unstageAVX512(SB), NOSPLIT, $0-40
 	MOVQ         n+0(FP), AX
 	MOVQ         bias+8(FP), CX
-	MOVQ         signs+16(FP), DX
-	MOVQ         x+24(FP), BX
-	MOVL         $0x00000000, SI
-	VMOVD        SI, X0
+	MOVQ         signs+24(FP), DX
+	MOVQ         x+32(FP), BX
+	MOVQ         above+16(FP), SI
+	MOVL         $0x00000000, DI
+	VMOVD        DI, X0
 	VPBROADCASTD X0, Z0
-	MOVL         $0x80000000, SI
-	VMOVD        SI, X1
+	MOVL         $0x80000000, DI
+	VMOVD        DI, X1
 	VPBROADCASTD X1, Z1
-	MOVL         $0x35800000, SI
-	VMOVD        SI, X2
-	VPBROADCASTD X2, Z2
-	MOVL         $0x0da24260, SI
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Z3
 
 unstageAVX512_loop:
-	VMOVUPS (CX), Z4
-	VMOVUPS (BX), Z5
-	VSUBPS  Z4, Z5, Z5
-	VADDPS  Z4, Z5, Z6
-	VXORPS  Z4, Z1, Z7
-	VANDNPS Z4, Z1, Z8
-	VMULPS  Z2, Z8, Z8
-	VADDPS  Z3, Z8, Z8
-	VSUBPS  Z4, Z8, Z8
+	VMOVUPS (CX), Z2
+	VMOVUPS (BX), Z3
+	VSUBPS  Z2, Z3, Z3
+	VADDPS  Z2, Z3, Z4
+	VXORPS  Z2, Z1, Z2
 	KMOVW   (DX), K1
-	VCMPPS  $0x1e, Z0, Z6, K2
-	KANDNW  K1, K2, K3
-	KANDNW  K2, K1, K1
-	VMOVAPS Z8, K3, Z5
-	VMOVAPS Z7, K1, Z5
-	VMOVUPS Z5, (BX)
-	VMOVUPS 64(CX), Z4
-	VMOVUPS 64(BX), Z5
-	VSUBPS  Z4, Z5, Z5
-	VADDPS  Z4, Z5, Z6
-	VXORPS  Z4, Z1, Z7
-	VANDNPS Z4, Z1, Z8
-	VMULPS  Z2, Z8, Z8
-	VADDPS  Z3, Z8, Z8
-	VSUBPS  Z4, Z8, Z8
+	VCMPPS  $0x1e, Z0, Z4, K2
+	KXORW   K1, K2, K2
+	VMOVUPS (SI), K1, Z2
+	VMOVAPS Z2, K2, Z3
+	VMOVUPS Z3, (BX)
+	VMOVUPS 64(CX), Z2
+	VMOVUPS 64(BX), Z3
+	VSUBPS  Z2, Z3, Z3
+	VADDPS  Z2, Z3, Z4
+	VXORPS  Z2, Z1, Z2
 	KMOVW   2(DX), K1
-	VCMPPS  $0x1e, Z0, Z6, K2
-	KANDNW  K1, K2, K3
-	KANDNW  K2, K1, K1
-	VMOVAPS Z8, K3, Z5
-	VMOVAPS Z7, K1, Z5
-	VMOVUPS Z5, 64(BX)
+	VCMPPS  $0x1e, Z0, Z4, K2
+	KXORW   K1, K2, K2
+	VMOVUPS 64(SI), K1, Z2
+	VMOVAPS Z2, K2, Z3
+	VMOVUPS Z3, 64(BX)
 	ADDQ    $0x80, BX
 	ADDQ    $0x80, CX
+	ADDQ    $0x80, SI
 	ADDQ    $0x04, DX
 	SUBQ    $0x00000020, AX
 	JNZ     unstageAVX512_loop

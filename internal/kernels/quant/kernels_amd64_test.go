@@ -90,6 +90,8 @@ func (c *testCase) run(t *testing.T) []byte {
 		}
 		out = append(out, all...)
 	}
+	above := make([]float32, len(c.bias))
+	Above(c.bias, above)
 	for _, positive := range []bool{false, true} {
 		all, y := floats(n)
 		bits, signs := room((n + 7) / 8)
@@ -97,12 +99,12 @@ func (c *testCase) run(t *testing.T) []byte {
 		add(all)
 		addBytes(bits)
 		add([]float32{guard, lo, hi, guard})
-		Unstage(c.bias, signs, y)
+		Unstage(c.bias, above, signs, y)
 		add(all)
 		for i := range y {
 			y[i] = -c.x[i]
 		}
-		Unstage(c.bias, signs, y)
+		Unstage(c.bias, above, signs, y)
 		add(all)
 	}
 	lo, hi := Range(c.x)

@@ -7,7 +7,7 @@ func rangeASM([]float32, *float32, *float32) int { return 0 }
 
 func stageASM([]float32, []float32, float32, []float32, []byte, *float32, *float32) int { return 0 }
 
-func unstageASM([]float32, []byte, []float32) int { return 0 }
+func unstageASM([]float32, []float32, []byte, []float32) int { return 0 }
 
 func pack(bits int, zero, inv []float32, key, word uint64, x []float32, _ Soon, dst []byte) {
 	packGo(bits, zero, inv, key, word, x, dst)

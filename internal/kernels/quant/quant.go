@@ -89,10 +89,11 @@ func Stage(x, bias []float32, positive bool, y []float32, signs []byte) (lo, hi 
 }
 
 // Unstage undoes Stage as far as it can be: x, which holds what Unpack made of y, becomes
-// x - bias, changed just enough for x + bias to be above 0 or not as the signs say.
-func Unstage(bias []float32, signs []byte, x []float32) {
-	bias = bias[:len(x)]
-	n := unstageASM(bias, signs, x)
+// x - bias, changed just enough for x + bias to be above 0 or not as the signs say. above holds what
+// Above says of bias.
+func Unstage(bias, above []float32, signs []byte, x []float32) {
+	bias, above = bias[:len(x)], above[:len(x)]
+	n := unstageASM(bias, above, signs, x)
 	for j := n; j < len(x); j++ {
 		b := bias[j]
 		v := x[j] - b
@@ -100,23 +101,26 @@ func Unstage(bias []float32, signs []byte, x []float32) {
 		if on != (v+b > 0) {
 			v = -b
 			if on {
-				v = above(b)
+				v = above[j]
 			}
 		}
 		x[j] = v
 	}
 }
 
-// Constants of above: a share of b that its last bit cannot swallow, and what is left for 0.
+// Constants of Above: a share of b that its last bit cannot swallow, and what is left for 0.
 const (
 	nudge = 0x1p-20
 	tiny  = 1e-30
 )
 
-// above returns a value a little above -b.
-func above(b float32) float32 {
-	a := math.Float32frombits(math.Float32bits(b) &^ (1 << 31))
-	return float32(float32(a*nudge)+tiny) - b
+// Above sets dst to values a little above those of -bias.
+func Above(bias, dst []float32) {
+	dst = dst[:len(bias)]
+	for j, b := range bias {
+		a := math.Float32frombits(math.Float32bits(b) &^ (1 << 31))
+		dst[j] = float32(float32(a*nudge)+tiny) - b
+	}
 }
 
 // Pack writes the codes of x to dst (Bytes(bits, len(x)) long): floor((x-zero) inv / One + u),

@@ -202,7 +202,9 @@ func testSigns(t *testing.T, x, bias, y []float32, signs []byte, noise float32) 
 	for i := range z {
 		z[i] = y[i] + noise
 	}
-	Unstage(bias, signs, z)
+	above := make([]float32, len(bias))
+	Above(bias, above)
+	Unstage(bias, above, signs, z)
 	for i := range z {
 		if got, want := z[i]+bias[i] > 0, x[i]+bias[i] > 0; got != want {
 			t.Fatalf("sign of %g + %g came back as %t after noise of %g", x[i], bias[i], got, noise)
@@ -235,5 +237,5 @@ func BenchmarkKernels(b *testing.B) {
 	})
 	bench(b, "unpack", func(_ []float32, bits int) { Unpack(bits, 0, 1, codes, y) })
 	bench(b, "stage", func(x []float32, _ int) { Stage(x, x, true, y, signs) })
-	bench(b, "unstage", func(x []float32, _ int) { Unstage(x, signs, y) })
+	bench(b, "unstage", func(x []float32, _ int) { Unstage(x, x, signs, y) })
 }

@@ -14,10 +14,10 @@ func rangeAVX2(n int, x *float32, out *[2]float32)
 //go:noescape
 func stageAVX2(n int, x *float32, bias *float32, floor float32, y *float32, signs *byte, out *[2]float32)
 
-// unstageAVX2 computes x -= bias, changed where the bit of x + bias > 0 is not that of signs. n is a multiple of 32 and at least that.
+// unstageAVX2 computes x -= bias, changed where the bit of x + bias > 0 is not that of signs: to above or -bias. n is a multiple of 32 and at least that.
 //
 //go:noescape
-func unstageAVX2(n int, bias *float32, signs *byte, x *float32)
+func unstageAVX2(n int, bias *float32, above *float32, signs *byte, x *float32)
 
 // briefAVX2 writes the bfloat16 nearest to each x. n is a multiple of 32 and at least that.
 //
@@ -124,10 +124,10 @@ func rangeAVX512(n int, x *float32, out *[2]float32)
 //go:noescape
 func stageAVX512(n int, x *float32, bias *float32, floor float32, y *float32, signs *byte, out *[2]float32)
 
-// unstageAVX512 computes x -= bias, changed where the bit of x + bias > 0 is not that of signs. n is a multiple of 32 and at least that.
+// unstageAVX512 computes x -= bias, changed where the bit of x + bias > 0 is not that of signs: to above or -bias. n is a multiple of 32 and at least that.
 //
 //go:noescape
-func unstageAVX512(n int, bias *float32, signs *byte, x *float32)
+func unstageAVX512(n int, bias *float32, above *float32, signs *byte, x *float32)
 
 // briefAVX512 writes the bfloat16 nearest to each x. n is a multiple of 32 and at least that.
 //

@@ -165,31 +165,27 @@ func stage() {
 }
 
 func unstage(bitOfLane Mem) {
-	n := begin("unstage", "func(n int, bias *float32, signs *byte, x *float32)",
-		"computes x -= bias, changed where the bit of x + bias > 0 is not that of signs.", step)
+	n := begin("unstage", "func(n int, bias, above *float32, signs *byte, x *float32)",
+		"computes x -= bias, changed where the bit of x + bias > 0 is not that of signs: to above or -bias.", step)
 	bias, signs, x := Load(Param("bias"), GP64()), Load(Param("signs"), GP64()), Load(Param("x"), GP64())
-	zero, top, nudge, tiny := word(0), word(1<<31), float(0x1p-20), float(1e-30)
+	aboves := Load(Param("above"), GP64())
+	zero, top := word(0), word(1<<31)
 	loop("unstage", n, step, func() {
 		for i := 0; i < step/lanes(); i++ {
-			b, v, sum, minus, above := newVec(), newVec(), newVec(), newVec(), newVec()
+			b, v, sum, minus := newVec(), newVec(), newVec(), newVec()
 			VMOVUPS(Mem{Base: bias, Disp: i * bytes()}, b)
 			VMOVUPS(Mem{Base: x, Disp: i * bytes()}, v)
 			VSUBPS(b, v, v)
 			VADDPS(b, v, sum)
 			VXORPS(b, top, minus)
-			VANDNPS(b, top, above)
-			VMULPS(nudge, above, above)
-			VADDPS(tiny, above, above)
-			VSUBPS(b, above, above)
-			to := Mem{Base: x, Disp: i * bytes()}
+			above, to := Mem{Base: aboves, Disp: i * bytes()}, Mem{Base: x, Disp: i * bytes()}
 			if width == 512 {
-				on, is, up, down := K(), K(), K(), K()
+				on, wrong := K(), K()
 				KMOVW(Mem{Base: signs, Disp: 2 * i}, on)
-				VCMPPS(Imm(0x1e), zero, sum, is)
-				KANDNW(on, is, up)   // on and not is
-				KANDNW(is, on, down) // is and not on
-				VMOVAPS(above, up, v)
-				VMOVAPS(minus, down, v)
+				VCMPPS(Imm(0x1e), zero, sum, wrong)
+				KXORW(on, wrong, wrong)
+				VMOVUPS(above, on, minus)
+				VMOVAPS(minus, wrong, v)
 			} else {
 				on, is, g := YMM(), YMM(), GP32()
 				MOVBLZX(Mem{Base: signs, Disp: i}, g)
@@ -199,13 +195,13 @@ func unstage(bitOfLane Mem) {
 				VPAND(bitOfLane, on, on)
 				VPCMPEQD(bitOfLane, on, on)
 				VCMPPS(Imm(0x1e), zero, sum, is)
-				VBLENDVPS(on, above, minus, above)
+				VBLENDVPS(on, above, minus, minus)
 				VXORPS(on, is, is)
-				VBLENDVPS(is, above, v, v)
+				VBLENDVPS(is, minus, v, v)
 			}
 			VMOVUPS(v, to)
 		}
-		for _, p := range []reg.Register{x, bias} {
+		for _, p := range []reg.Register{x, bias, aboves} {
 			ADDQ(Imm(4*step), p)
 		}
 		ADDQ(Imm(step/8), signs)
