@@ -18,6 +18,7 @@ type marking struct {
 	events [marks]driver.Event
 	found  []byte // page-locked; a report for each
 	has    [marks]bool
+	lent   [marks]int // of the queue's borrowed.total
 }
 
 // Mark notes how far the queue is.
@@ -33,6 +34,7 @@ func (q *Queue) Mark() tensor.Mark {
 
 func (q *Queue) mark(slot int) (err error) {
 	k := &q.marking
+	k.lent[slot] = q.borrowed.total
 	if k.found == nil {
 		if k.found, err = q.dev.AllocHost(marks * faultBytes); err != nil {
 			return err
@@ -65,6 +67,7 @@ func (q *Queue) Reached(m tensor.Mark) error {
 		q.fail(fmt.Errorf("cuda: %w", err))
 		return q.err
 	}
+	q.borrowed.drop(q.marking.lent[slot])
 	if q.marking.has[slot] {
 		q.fail(faultOf(q.marking.report(slot)))
 	}

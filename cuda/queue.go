@@ -31,6 +31,7 @@ type Queue struct {
 	args   args
 
 	multiplier multiplier
+	borrowed   borrowed
 	marking    marking
 	recorder   recorder
 	pass       rowPass       // what later operations may join
@@ -273,6 +274,7 @@ func (q *Queue) Upload(src []byte, dst tensor.Tensor) {
 		q.flush()
 		q.beforePageable(src)
 		q.b.count.upload(int64(len(src)))
+		q.borrow(src)
 		q.fail(q.dev.Upload(address(dst), src, q.stream))
 	}
 }
@@ -331,6 +333,7 @@ func (q *Queue) Sync() error {
 		q.fail(fmt.Errorf("cuda: %w", err))
 		return q.err
 	}
+	q.borrowed.drop(q.borrowed.total)
 	for len(q.retired) > 0 && q.err == nil {
 		last := len(q.retired) - 1
 		if err := q.b.give(q.retired[last].at, q.retired[last].size); err != nil {
