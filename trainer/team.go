@@ -102,13 +102,11 @@ func (r *run) equip(m *member, b tensor.Backend) (err error) {
 
 // sort lists the tensors that devices exchange.
 func (t *team) sort() {
-	t.ahead = true
+	t.ahead = !slices.ContainsFunc(t.members, func(m *member) bool { return !m.stepper.Ahead() })
 	for _, m := range t.members {
 		sums := slices.Concat(m.model.grads, m.model.stats)
-		if a := m.stepper.ahead; a != nil {
-			sums = append(sums, a.seen.ColRange(2, 3))
-		} else {
-			t.ahead = false
+		if t.ahead {
+			sums = append(sums, m.stepper.ahead.seen.ColRange(2, 3))
 		}
 		t.sums, t.values = append(t.sums, sums), append(t.values, m.model.values)
 	}
