@@ -91,7 +91,7 @@ lim() {
   [ "$most" -ge 1 ] || most=1
   timeout -k 10 "$most" "$@"
   code=$?
-  [ $code -eq 124 ] && echo "stopped after $most seconds"
+  [ $code -eq 124 ] && echo "stopped after $most seconds" >&2
   return $code
 }
 
@@ -99,7 +99,7 @@ lim() {
 check() {
   title=$1
   shift
-  if [ "$(left)" -lt 10 ]; then
+  if [ -n "${BUDGET:-}" ] && [ $((BUDGET - $(date +%s) + started)) -lt 10 ]; then
     note "$title: left out, the time of $BUDGET seconds is spent."
     return
   fi
