@@ -64,29 +64,11 @@ func TestScript(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
-			script, err := os.ReadFile("run.sh")
-			if err != nil {
-				t.Fatal(err)
-			}
-			for name, text := range map[string]string{"run.sh": string(script), "saint": saintText, "cuda.test": testsText} {
-				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
-					t.Fatal(err)
-				}
-			}
-			cmd := exec.Command(shell, append([]string{filepath.Join(dir, "run.sh"), filepath.Join(dir, "out")}, strings.Fields(tt.parts)...)...)
-			cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}, strings.Fields(tt.env)...)
-			out, err := cmd.CombinedOutput()
-			code := 0
-			if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-				code = exit.ExitCode()
-			} else if err != nil {
-				t.Fatal(err)
-			}
+			dir, code, out := runScript(t, shell, tt.parts, tt.env)
 			if code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
-			inOrder(t, "what is printed", string(out), tt.says)
+			inOrder(t, "what is printed", out, tt.says)
 			if tt.table != "" {
 				table, err := os.ReadFile(filepath.Join(dir, "out", "gpu-some-gpu-80gb.md"))
 				if err != nil {
@@ -96,6 +78,30 @@ func TestScript(t *testing.T) {
 			}
 		})
 	}
+}
+
+// runScript runs the script in a folder of its own.
+func runScript(t *testing.T, shell, parts, env string) (dir string, code int, printed string) {
+	t.Helper()
+	dir = t.TempDir()
+	script, err := os.ReadFile("run.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"run.sh": string(script), "saint": saintText, "cuda.test": testsText} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(shell, append([]string{filepath.Join(dir, "run.sh"), filepath.Join(dir, "out")}, strings.Fields(parts)...)...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}, strings.Fields(env)...)
+	out, err := cmd.CombinedOutput()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return dir, code, string(out)
 }
 
 // inOrder checks that text has the parts of want, which " … " is between, in their order.
