@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -191,6 +192,41 @@ func TestEvaluationParted(t *testing.T) {
 	}
 }
 
+// Where the device has no memory for the graph in one piece its parts are brought there for every tile.
+func TestEvaluationInParts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kernels are interpreted")
+	}
+	for _, network := range []string{"dim: 8; arch: '2-1-0'", "dim: 8; arch: '1-1'; layer: gcn", "dim: 8; arch: '1-0'; attention: 2"} {
+		t.Run(network, func(t *testing.T) {
+			t.Parallel()
+			d := middle(t, 100, false)
+			want, err := job{network: network, params: "lr: 0.01"}.run(t, cpuBackend(t), d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			j := job{network: network, params: "lr: 0.01", lend: true}
+			for k, parts := 1, false; !parts; k++ {
+				// One of the allocations is that of the graph, without which it goes on.
+				for i, o := range gpuOrders()[:5] {
+					drv := fake.New(o)
+					drv.FailCall(k, driver.OutOfMemory)
+					got, err := j.on(t, drv, d)
+					if drv.Failed() == "" {
+						t.Fatal("no call is that of the graph's memory")
+					}
+					if drv.Failed() != "cuMemAlloc" || err != nil || got.counts[1].Uploads == 0 {
+						break
+					}
+					j.lend, parts = i%2 == 0, true
+					got.same(t, fmt.Sprintf("%+v", o), want)
+				}
+				j.lend = true
+			}
+		})
+	}
+}
+
 // Whichever call fails: the error comes out, or the scores are right nevertheless, and nothing stays
 // behind.
 func TestEvaluationFails(t *testing.T) {
@@ -224,6 +260,81 @@ func TestEvaluationFails(t *testing.T) {
 					t.Errorf("in %d bytes, call %d (%s) fails: %d allocations are left, %v", j.bound, k, drv.Failed(), n, err)
 				}
 			}
+		}
+	}
+}
+
+// ways collects how a run says that its evaluations go.
+type ways struct {
+	slog.Handler
+	seen []string
+}
+
+func (*ways) Enabled(context.Context, slog.Level) bool { return true }
+
+func (w *ways) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "evaluation" {
+		r.Attrs(func(a slog.Attr) bool {
+			w.seen = append(w.seen, fmt.Sprint(a.Value))
+			return true
+		})
+	}
+	return nil
+}
+
+func (w *ways) logger() *slog.Logger { return slog.New(w) }
+
+// Steps go first: where a later phase needs the memory that the graph has, it gets it, and evaluations go
+// another way.
+func TestEvaluationGivesWay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kernels are interpreted")
+	}
+	t.Parallel()
+	d := middle(t, 200, false)
+	config := parse(t, "dim: 8; arch: '1-0'; act: relu", "lr: 0.01; dropout: 0.1", "end: 1; sampler: rw; num_root: 4; depth: 1 | end: 2; sampler: full_batch")
+	size := trainer.Size{Nodes: 200, Edges: d.Full.NumEdges(), Features: 9, Classes: 3}
+	on := trainer.OnDevice{Nodes: 200, Features: tensor.F32, Weights: true, Repeats: true}
+	plan, err := trainer.PlanDevice(config, size, on, fakeBackend(t, fake.Options{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := openOn(fake.New(fake.Options{Memory: plan.Total + 68<<10}), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.part = 1 << 10
+	var log ways
+	_, err = trainer.Train(context.Background(), trainer.Options{Data: d, Config: config, Backend: b, Seed: 1, Workers: 1, Log: log.logger()})
+	if err != nil || !slices.Equal(log.seen, []string{"resident", "host"}) {
+		t.Errorf("Train = %v, evaluations of the phases are %v, want resident and then host", err, log.seen)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A plan says how evaluations go without a device; less memory never is a better way.
+func TestPlanEvaluation(t *testing.T) {
+	d := middle(t, 2000, false)
+	for _, network := range []string{"dim: 32; arch: '1-1-0'", "dim: 32; arch: '1-1'; layer: gcn"} {
+		config := parse(t, network, "lr: 0.01", "end: 1; sampler: full_batch")
+		var seen []trainer.EvalWay
+		want := []trainer.EvalWay{trainer.EvalResident, trainer.EvalHost, trainer.EvalNone} // a part is all of so few edges
+		for free := int64(1 << 24); free > 1<<10; free -= free / 16 {
+			m, err := trainer.PlanEvaluation(config, d, trainer.OnDevice{Nodes: 2000, Features: tensor.F32}, OpenDry(tensor.MatmulTF32).(tensor.Planner), 1<<10, free)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (m.Graph > 0) != (m.Way == trainer.EvalResident) || (m.Least > free) != (m.Way == trainer.EvalNone) {
+				t.Errorf("%s in %d bytes: %+v", network, free, m)
+			}
+			if seen = append(seen, m.Way); len(seen) > 1 && seen[len(seen)-2] == m.Way {
+				seen = seen[:len(seen)-1]
+			}
+		}
+		if !slices.Equal(seen, want) {
+			t.Errorf("%s: with less and less memory evaluations are %v, want %v", network, seen, want)
 		}
 	}
 }

@@ -76,6 +76,8 @@ type Evaluator struct {
 
 	weighting nn.Weighting // of the running layer
 	halo      halo
+	hostedBy  hostKey // what hostPlan was made for
+	hostPlan  *hostPlan
 	scale     []float64 // 1/sqrt(1+d) of every node, where a layer needs it
 	loops     []float32
 }

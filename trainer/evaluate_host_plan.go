@@ -30,8 +30,24 @@ type hostCost struct{ node, row, copied int64 }
 // of the graph, evaluation would take as long as that many.
 const hostPasses = 256
 
-// planHost returns the plan of layers [0,upTo), nil if that takes too much memory, or time.
+// hostKey is what a hostPlan depends on.
+type hostKey struct {
+	m            *nn.Sequential
+	upTo, rowsAt int
+	most         int64
+}
+
+// planHost returns the plan of layers [0,upTo), nil if that takes too much memory, or time. It goes over
+// the whole graph, so the last one is kept.
 func (e *Evaluator) planHost(m *nn.Sequential, upTo int) *hostPlan {
+	key := hostKey{m, upTo, e.rowsAt, e.left()}
+	if e.hostedBy != key {
+		e.hostedBy, e.hostPlan = key, e.newHostPlan(m, upTo)
+	}
+	return e.hostPlan
+}
+
+func (e *Evaluator) newHostPlan(m *nn.Sequential, upTo int) *hostPlan {
 	p := &hostPlan{ends: map[int][]int{}}
 	costs := map[int]hostCost{}
 	widest, fixed := e.feats.Dim(), int64(8<<10)

@@ -49,22 +49,33 @@ func (c *tileCopies) end() {
 }
 
 // keepers makes what keeps and copies parts of the graph, on a device that can be ahead of the host.
-func (e *Evaluator) keepers() (err error) {
-	copier, ok := e.b.(tensor.Copier)
+func (e *Evaluator) keepers() error {
+	_, ok := e.b.(tensor.Copier)
 	ahead, can := e.q.(tensor.Ahead)
 	if !ok || !can {
 		return nil
 	}
 	e.ahead = ahead
-	for _, c := range []*tileCopies{&e.edges, &e.inputs} {
-		if c.copies, err = copier.NewCopies(e.q); err != nil {
-			return err
-		}
+	if err := e.newCopies(); err != nil {
+		return err
 	}
 	for _, a := range []*tensor.Arena{&e.kept.arena, &e.tables} {
+		var err error
 		if *a, err = e.b.NewArena(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// newCopies makes the copies of tiles, which have no memory yet.
+func (e *Evaluator) newCopies() error {
+	for _, c := range []*tileCopies{&e.edges, &e.inputs} {
+		made, err := e.b.(tensor.Copier).NewCopies(e.q)
+		if err != nil {
+			return err
+		}
+		c.copies = made
 	}
 	return nil
 }
@@ -129,7 +140,11 @@ func (e *Evaluator) Settle(m *Model) error {
 	if k.settled && k.weighs == weighs && (!k.on || e.keeps(m)) {
 		return e.Check(m)
 	}
-	e.Evict()
+	if k.on {
+		if _, err := e.Evict(); err != nil {
+			return err
+		}
+	}
 	k.settled, k.weighs, k.bytes = true, weighs, graphBytes(weighs, e.graph.NumNodes(), e.graph.NumEdges())
 	if k.bytes > 0 && e.keeps(m) {
 		if err := e.take(k.bytes); err != nil {
@@ -173,16 +188,25 @@ func (e *Evaluator) take(bytes int64) error {
 	return nil
 }
 
-// Evict gives the memory of the graph back and reports whether there was any; no evaluation may be
-// under way. Settle decides anew.
-func (e *Evaluator) Evict() bool {
+// Evict gives the memory of the graph, and of tiles' copies, back and reports whether there was any; no
+// evaluation may be under way. Settle decides anew. The error is that of a device that fails.
+func (e *Evaluator) Evict() (had bool, err error) {
 	k := &e.kept
-	had := k.on
-	if k.arena != nil {
-		_ = k.arena.Close() // a device that is lost says so elsewhere
+	if k.arena == nil {
+		return false, nil
 	}
+	had = k.on
+	var errs []error
+	for _, c := range []*tileCopies{&e.edges, &e.inputs} {
+		r, ok := c.copies.(tensor.Reserver)
+		if had = had || ok && r.Taken() > 0; c.copies != nil {
+			errs = append(errs, c.copies.Close())
+			*c = tileCopies{}
+		}
+	}
+	errs = append(errs, k.arena.Close(), e.newCopies())
 	*k = residence{arena: k.arena}
-	return had
+	return had, errors.Join(errs...)
 }
 
 // left returns the bytes that evaluations may take beside the graph; 0 is no bound.

@@ -232,9 +232,8 @@ func (r *run) reserve(ctx context.Context, c loader.Config, norm *samplers.Norm)
 			res.step, res.set = res.step+res.set, 0 // others have the arrays of a step among its tensors
 		}
 		err := m.stepper.reserve(res)
-		var few *tensor.OutOfMemoryError
-		if i == 0 && errors.As(err, &few) && r.eval != nil && r.eval.Evict() { // steps go first
-			err = m.stepper.reserve(res)
+		if i == 0 {
+			err = r.stepsFirst(err, func() error { return m.stepper.reserve(res) })
 		}
 		if err != nil {
 			return fmt.Errorf("a step of %d nodes and %d edges: %w", size.Nodes, size.Edges, err)
@@ -273,6 +272,21 @@ func (r *run) largest(ctx context.Context, c loader.Config) (size Size, repeats 
 	return size, repeats, nil
 }
 
+// stepsFirst tries again what had too little memory, without what evaluations keep on the device.
+func (r *run) stepsFirst(err error, again func() error) error {
+	var few *tensor.OutOfMemoryError
+	if !errors.As(err, &few) || r.eval == nil {
+		return err
+	}
+	switch had, failed := r.eval.Evict(); {
+	case failed != nil:
+		return failed
+	case had:
+		return again()
+	}
+	return err
+}
+
 // boundEvaluation lets evaluations have what the steps have and what nobody has.
 func (r *run) boundEvaluation(step int64) error {
 	if r.eval == nil {
@@ -288,5 +302,7 @@ func (r *run) boundEvaluation(step int64) error {
 	if err := settle(); err != nil {
 		return fmt.Errorf("evaluation: %w", err)
 	}
-	return nil
+	way, err := r.eval.Way(r.model)
+	r.Log.Debug("evaluation", "way", way)
+	return err
 }

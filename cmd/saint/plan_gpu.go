@@ -102,8 +102,16 @@ func (g *plannedGPU) plan(cfg *trainconfig.Config, size trainer.Size, ds *format
 	if err != nil {
 		return nil, err
 	}
-	return &deviceLine{
+	line := &deviceLine{
 		Nodes: size.Nodes, Edges: size.Edges, Model: m.Model, Step: m.Step, Scratch: m.Scratch, Copies: m.Copies, Total: m.Total,
 		Features: where, Name: g.name, Free: g.free, Fits: m.Total <= g.free,
-	}, nil
+	}
+	if ds != nil && line.Fits {
+		e, err := trainer.PlanEvaluation(cfg, ds, on, g, m.Step, g.free-m.Total)
+		if err != nil {
+			return nil, err
+		}
+		line.Evaluation, line.Graph = string(e.Way), e.Graph
+	}
+	return line, nil
 }

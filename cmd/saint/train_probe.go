@@ -77,14 +77,32 @@ type deviceLine struct {
 	Name     string `json:"name"`
 	Free     int64  `json:"free_bytes"` // of the GPU; all of one that is not there
 	Fits     bool   `json:"fits"`
+
+	Evaluation string `json:"evaluation,omitempty"`  // resident, parts, host or none
+	Graph      int64  `json:"graph_bytes,omitempty"` // of the whole graph, where evaluations keep it there
 }
 
 // verdict says whether the GPU has as much.
 func (d *deviceLine) verdict() string {
 	if d.Fits {
-		return fmt.Sprintf("fits in %s, of which %.1f GiB are free; features lie on the %s", d.Name, gibibytes(d.Free), d.Features)
+		return fmt.Sprintf("fits in %s, of which %.1f GiB are free; features lie on the %s%s", d.Name, gibibytes(d.Free), d.Features, d.evaluation())
 	}
 	return fmt.Sprintf("does not fit in %s, of which %.1f GiB are free; less is taken with --features host, smaller subgraphs or --n_bits", d.Name, gibibytes(d.Free))
+}
+
+// evaluation says where evaluations have what they read.
+func (d *deviceLine) evaluation() string {
+	switch trainer.EvalWay(d.Evaluation) {
+	case trainer.EvalResident:
+		return fmt.Sprintf("; the graph for evaluations stays on it (%.1f MiB)", float64(d.Graph)/(1<<20))
+	case trainer.EvalParts:
+		return "; evaluations bring the graph there in parts"
+	case trainer.EvalHost:
+		return "; evaluations take rows from the host's memory"
+	case trainer.EvalNone:
+		return "; there is too little beside it for evaluations, which --cpu_eval does on the CPU"
+	}
+	return ""
 }
 
 // heldLine is the JSON of one tensor that is kept.
