@@ -340,6 +340,10 @@ func (p *deferred) RowsDone(worker, lo, hi int) {
 	for ; lo < hi; lo += step {
 		end := min(lo+step, hi)
 		for _, f := range p.followers {
+			if j, ok := f.(*quantJob); ok {
+				j.some(worker, lo, end, hi)
+				continue
+			}
 			f.block(worker, lo, end)
 		}
 	}

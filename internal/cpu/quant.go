@@ -38,10 +38,13 @@ func (j *quantJob) RunTask(worker, task int) {
 }
 
 // block does groups or rows [lo,hi).
-func (j *quantJob) block(worker, lo, hi int) {
+func (j *quantJob) block(worker, lo, hi int) { j.some(worker, lo, hi, hi) }
+
+// some is block where the worker will go on up to end: no other worker is there.
+func (j *quantJob) some(worker, lo, hi, end int) {
 	if j.several > 0 {
 		for ; lo < hi; lo += j.several {
-			j.encodeRows(lo, min(lo+j.several, hi), j.scratch[worker])
+			j.encodeRows(lo, min(lo+j.several, hi), end, j.scratch[worker])
 		}
 		return
 	}
@@ -74,8 +77,8 @@ func (j *quantJob) together() int {
 	return max(1, valuesTogether/j.x.cols)
 }
 
-// encodeRows does rows [lo,hi), whose groups do not cross rows. Meanwhile it asks for the rows behind them.
-func (j *quantJob) encodeRows(lo, hi int, buf []float32) {
+// encodeRows does rows [lo,hi), whose groups do not cross rows. Meanwhile it asks for those up to end.
+func (j *quantJob) encodeRows(lo, hi, end int, buf []float32) {
 	cols, few := j.x.cols, j.few()
 	y, scratch := buf[:(hi-lo)*cols], buf[j.several*cols:]
 	inPlace := !j.signed && j.x.stride == cols
@@ -108,7 +111,7 @@ func (j *quantJob) encodeRows(lo, hi int, buf []float32) {
 		}
 	}
 	var soon quant.Soon
-	if hi < j.x.rows {
+	if hi < end {
 		soon = quant.Soon{X: j.x.s[hi*j.x.stride:], Cols: cols, Stride: j.x.stride}
 	}
 	first, last := lo*j.inRow, hi*j.inRow
