@@ -41,6 +41,11 @@ const (
 // Features that lie in shared memory, and the output of the last group, take no part. Features
 // that are not resident give the same bits as resident ones.
 //
+// On a device with memory of its own the graph stays there where it fits (Settle), else tiles bring
+// their part of it. Where the bound is too small for matrices of all nodes, these lie in the memory
+// of the host, and a tile gets the rows of its halo (hostPlan); so it does where memory is
+// shared and layers would have had temporaries for all nodes.
+//
 // An Evaluator is not safe for concurrent use.
 type Evaluator struct {
 	graph  *formats.Graph

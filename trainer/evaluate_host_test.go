@@ -127,3 +127,21 @@ func checkHostedBound(t *testing.T, m *Model, g *formats.Graph, network string, 
 		}
 	}
 }
+
+// TestEvaluatorHostedWhereShared: memory that is the device's and the host's is bounded in the same way
+// for layers of several hops, whose temporaries are a tile's then.
+func TestEvaluatorHostedWhereShared(t *testing.T) {
+	b := backend(t, 2)
+	g, x := randomGraph(20000, 2, true, true), randomFeatures(20000, 16)
+	m := newModel(t, parse(t, yaml("dim: 16; arch: '2-0'; attention: 2", "lr: 0.01", "end: 1; sampler: full_batch")), 16, 4, b)
+	want, _, whole, err := bounded(t, m, g, x, 0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bound := range []int64{whole, whole * 3 / 4} {
+		got, _, peak, err := bounded(t, m, g, x, bound, false)
+		if err != nil || peak > bound || !sameBits(got, want) {
+			t.Errorf("in %d bytes of %d: %d were held, logits are %.2g from those of whole inputs, %v", bound, whole, peak, apart(got, want), err)
+		}
+	}
+}

@@ -76,7 +76,9 @@ func (t Tensor) String() string {
 	return fmt.Sprintf("%dx%d %s", t.Rows, t.Cols, [...]string{"?", "f32", "i32", "u8", "f64", "f16"}[t.Type])
 }
 
-// CSR is a sparse matrix on a device. Trans is its transpose, used by backward passes:
+// CSR is a sparse matrix on a device. Rows of a larger one are a CSR whose Indptr is a range of that
+// one's and need not begin with 0, on a backend that is a Copier; Indices and Values are those of
+// the larger one. Trans is its transpose, used by backward passes:
 // stored rather than scattered so that results do not depend on scheduling. It is nil
 // where no backward pass runs.
 type CSR struct {
