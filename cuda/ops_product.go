@@ -131,9 +131,10 @@ func (q *Queue) ownGemm(t gemmTile, parts, m, n, k int, alpha float32, a tensor.
 	}
 }
 
-// hubBlocks look for rows with many entries; hubThreads make each of those.
+// hubBlocks, or one for hubRows, look for rows with many entries; hubThreads make each of those.
 const (
 	hubBlocks  = 64
+	hubRows    = 16
 	hubThreads = 1024
 )
 
@@ -168,5 +169,5 @@ func (q *Queue) SpMM(alpha float32, a *tensor.CSR, x tensor.Tensor, beta float32
 	l := q.with().int(a.Rows, x.Cols, group).f32(alpha).row(a.Indptr, a.Indices, a.Values).mat(x).flag(beta != 0).mat(y).flag(vec)
 	q.launch(kernel{"spmm", "spmm"}, dim(ceil(a.Rows, blockThreads>>group), ceil(x.Cols, 4<<group)), blockThreads, l)
 	l = q.with().int(a.Rows, x.Cols).f32(alpha).row(a.Indptr, a.Indices, a.Values).mat(x).flag(beta != 0).mat(y).flag(vec)
-	q.launch(kernel{"spmm", "spmm_hubs"}, dim(min(a.Rows, hubBlocks), ceil(x.Cols, 128)), hubThreads, l)
+	q.launch(kernel{"spmm", "spmm_hubs"}, dim(min(ceil(a.Rows, hubRows), hubBlocks), ceil(x.Cols, 128)), hubThreads, l)
 }

@@ -75,11 +75,12 @@ KERNEL __launch_bounds__(1024) spmm_hubs(int rows, int cols, float alpha, const 
     u32 found = __ballot_sync(FULL, mine < rows && indptr[mine + 1] - indptr[mine] > HUB);
     if (lane == 0) hubs[warp] = found;
     __syncthreads();
-    for (int t = 0; t < 1024; t++) {
-      u32 left = hubs[t >> 5] >> (t & 31);
-      if (left == 0) {
-        t |= 31;  // none of the warp's others
-      } else if (left & 1) {
+    // Warps with hubs; the same for all.
+    u32 warps = __ballot_sync(FULL, hubs[lane] != 0);
+    for (int t = 0; t < 1024 && warps; t++) {
+      if ((warps >> (t >> 5) & 1) == 0) {
+        t |= 31;
+      } else if (hubs[t >> 5] >> (t & 31) & 1) {
         i64 i = first + (i64)gridDim.x * t;
         int lo = indptr[i], hi = indptr[i + 1], part = (hi - lo + 31) / 32, from = min(lo + warp * part, hi), to = min(from + part, hi);
         float acc[4] = {0.f, 0.f, 0.f, 0.f};
