@@ -89,7 +89,7 @@ func TestActivationFlagsRefused(t *testing.T) {
 		{base + "--n_bits 2 --kept_frac NaN", "kept_frac is NaN"},
 		{base + "--n_bits 2 --act_fp", "act_fp"},
 		{base + "--amp --act_fp", "amp"},
-		{base + "--amp --dtype d", "single precision"},
+		{base + "--amp --dtype d", "amp is bfloat16"},
 		{base + "--act_group 64", "needs n_bits"},
 		{base + "--n_bits 2 --act_group -1", "act_group is -1, want row"},
 		{base + "--n_bits 2 --act_group all", "act_group is all, want row"},
