@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"cmp"
 	"slices"
 	"testing"
 	"time"
@@ -43,7 +44,8 @@ func BenchmarkAttention(b *testing.B) {
 // stepsInTurn measures a step of each stepper in each round, so that whatever else the machine
 // does hits all of them; who begins changes from round to round. It reports the least time and the
 // median of each, the median of its ratio to the first one of the same round and the quartiles of
-// that, and returns the last steps.
+// that, and the median over the quarter of the rounds that took least in all: the calm ones, on a
+// machine that does other things as well. It returns the last steps.
 func stepsInTurn(b *testing.B, names []string, steppers []*Stepper, batches []*loader.Batch) []Step {
 	b.Helper()
 	seconds := make([][]float64, len(steppers))
@@ -70,22 +72,49 @@ func stepsInTurn(b *testing.B, names []string, steppers []*Stepper, batches []*l
 	for b.Loop() {
 		step()
 	}
+	calm := calmRounds(seconds)
 	for i, name := range names {
 		ratios := make([]float64, len(seconds[i]))
 		for j, s := range seconds[i] {
 			ratios[j] = s / seconds[0][j]
 		}
+		quiet := make([]float64, len(calm))
+		for k, j := range calm {
+			quiet[k] = ratios[j]
+		}
+		slices.Sort(quiet)
 		slices.Sort(ratios)
 		if i > 0 {
+			b.ReportMetric(quiet[len(quiet)/2], name+"-calm-ratio")
 			b.ReportMetric(ratios[len(ratios)/2], name+"-ratio")
 			b.ReportMetric(ratios[len(ratios)/4], name+"-ratio-low")
 			b.ReportMetric(ratios[len(ratios)*3/4], name+"-ratio-high")
 		}
 	}
 	for i, name := range names {
+		ms := make([]float64, len(calm))
+		for k, j := range calm {
+			ms[k] = 1e3 * seconds[i][j]
+		}
+		slices.Sort(ms)
+		b.ReportMetric(ms[len(ms)/2], name+"-calm-ms")
 		slices.Sort(seconds[i])
 		b.ReportMetric(1e3*seconds[i][0], name+"-least-ms")
 		b.ReportMetric(1e3*seconds[i][len(seconds[i])/2], name+"-ms")
 	}
 	return last
+}
+
+// calmRounds returns the quarter of the rounds that took least, all steppers together.
+func calmRounds(seconds [][]float64) []int {
+	total := make([]float64, len(seconds[0]))
+	list := make([]int, len(total))
+	for j := range total {
+		list[j] = j
+		for _, s := range seconds {
+			total[j] += s[j]
+		}
+	}
+	slices.SortFunc(list, func(a, b int) int { return cmp.Compare(total[a], total[b]) })
+	return list[:(len(list)+3)/4]
 }
