@@ -12,18 +12,19 @@ import (
 	"github.com/saint-gnn/saint/internal/workers"
 )
 
-// given reads the rows of a slice.
+// given reads the rows of a slice, and writes something else to columns that nobody asks for.
 type given struct {
-	x    []float32
-	ld   int
-	cols int
+	x     []float32
+	ld    int
+	cols  int
+	other float32
 }
 
 func (g *given) Read(_ int, dst []float32, ld, lo, hi, from, to int) {
 	for r := lo; r < hi; r++ {
 		row := dst[(r-lo)*ld:][:g.cols]
 		for i := range row {
-			row[i] = float32(math.NaN())
+			row[i] = g.other
 		}
 		copy(row[from:to], g.x[r*g.ld+from:])
 	}
@@ -149,7 +150,7 @@ func TestFusedLeft(t *testing.T) {
 				defer g.Close()
 				want, got := slices.Clone(p.c), slices.Clone(p.c)
 				p.run(g, newWorkspace(level), want)
-				left := &given{x: p.a[p.offA:], ld: p.lda, cols: p.m}
+				left := &given{p.a[p.offA:], p.lda, p.m, float32(math.NaN())}
 				p.fused(g, newWorkspace(level), Around{Left: left}, got)
 				if x := bitsDiffer(got, want); x >= 0 {
 					t.Fatalf("element %d is %v from a reader and %v from a slice", x, got[x], want[x])
@@ -161,6 +162,25 @@ func TestFusedLeft(t *testing.T) {
 					t.Fatalf("element %d is %v from a reader with the hook, want %v", x, got[x], want[x])
 				}
 			})
+		}
+	}
+}
+
+// Rows that are computed again, because tiles cannot hold them, leave those that follow as they are.
+func TestFusedLeftInfinite(t *testing.T) {
+	const most = 1e38
+	for _, level := range levels() {
+		p := newProduct(rand.New(rand.NewPCG(9, 6)), true, false, 200, 70, 300, 0, 1, 0)
+		for i := range p.k {
+			p.a[i*p.lda+40] = most
+		}
+		g := workers.New(2)
+		defer g.Close()
+		want, got := slices.Clone(p.c), slices.Clone(p.c)
+		p.run(g, newWorkspace(level), want)
+		p.fused(g, newWorkspace(level), Around{Left: &given{p.a, p.lda, p.m, 3}}, got)
+		if x := bitsDiffer(got, want); x >= 0 {
+			t.Errorf("%v: element %d is %v from a reader and %v from a slice", level, x, got[x], want[x])
 		}
 	}
 }

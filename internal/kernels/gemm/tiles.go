@@ -368,7 +368,8 @@ func (ws *Workspace) exactStrip(worker, i, rows, lo, hi int) {
 		a, at := j.a, k0*j.lda
 		if j.left != nil {
 			a, at = s.left, 0
-			j.left.Read(worker, s.left, j.lda, k0, k0+kc, i, i+rows)
+			block := i / j.mc * j.mc // all of it: strips behind this one still need the last chunk
+			j.left.Read(worker, s.left, j.lda, k0, k0+kc, block, min(block+j.mc, j.m))
 		}
 		Gemm(alone, exact, true, false, rows, hi-lo, kc, j.alpha, a[at+i:], j.lda, j.b[k0*j.ldb+lo:], j.ldb, beta, c, j.ldc)
 		beta = 1
