@@ -40,9 +40,10 @@ func (d *realDevice) Join(devices []Device) (Collective, error) {
 
 func (c *realCollective) Library() string { return c.lib.Name() }
 
-// exchanging keeps calls that allocate and free memory from coming between the launches of an exchange:
-// its kernel on one device waits for that on another, and such a call may wait for all work of a device
-// and hold back what is launched meanwhile, so that neither would end.
+// exchanging keeps calls that allocate and free memory, or load code, from coming between the launches of
+// an exchange: its kernel on one device waits for that on another, and such a call may wait for all work of
+// a device and hold back what is launched meanwhile, so that neither would end. A kernel is loaded when its
+// function is asked for, and graphs have memory of the device.
 var exchanging sync.RWMutex
 
 func (c *realCollective) exchange(reduce bool, at [][]Ptr, counts []int, streams []Stream) error {

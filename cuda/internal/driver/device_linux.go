@@ -77,11 +77,11 @@ func (d *realDevice) LoadModule(ptx string) (m Module, err error) {
 }
 
 func (d *realDevice) UnloadModule(m Module) error {
-	return d.do("cuModuleUnload", func() error { return handle[cu.Module](uintptr(m)).Unload() })
+	return d.allocate("cuModuleUnload", func() error { return handle[cu.Module](uintptr(m)).Unload() })
 }
 
 func (d *realDevice) Function(m Module, name string) (f Function, err error) {
-	err = d.do("cuModuleGetFunction", func() error {
+	err = d.allocate("cuModuleGetFunction", func() error {
 		fn, err := handle[cu.Module](uintptr(m)).Function(name)
 		f = Function(uintptr(pointer(fn)))
 		return err
@@ -221,7 +221,7 @@ func (d *realDevice) Nodes(g Graph) (count int, err error) {
 }
 
 func (d *realDevice) Instantiate(g Graph) (x Executable, err error) {
-	err = d.do("cuGraphInstantiate", func() error {
+	err = d.allocate("cuGraphInstantiate", func() error {
 		exec, n := culoader.InstantiateGraph(opaque(uintptr(g)))
 		x = Executable(uintptr(exec))
 		return number(n)
@@ -230,7 +230,7 @@ func (d *realDevice) Instantiate(g Graph) (x Executable, err error) {
 }
 
 func (d *realDevice) UpdateGraph(x Executable, g Graph) (bool, error) {
-	err := d.do("cuGraphExecUpdate", func() error { return number(culoader.UpdateGraph(opaque(uintptr(x)), opaque(uintptr(g)))) })
+	err := d.allocate("cuGraphExecUpdate", func() error { return number(culoader.UpdateGraph(opaque(uintptr(x)), opaque(uintptr(g)))) })
 	if hasCode(err, UpdateRefused) {
 		return false, nil
 	}
@@ -238,7 +238,7 @@ func (d *realDevice) UpdateGraph(x Executable, g Graph) (bool, error) {
 }
 
 func (d *realDevice) LaunchGraph(x Executable, s Stream) error {
-	return d.do("cuGraphLaunch", func() error {
+	return d.allocate("cuGraphLaunch", func() error {
 		return number(culoader.LaunchGraph(opaque(uintptr(x)), opaque(uintptr(s))))
 	})
 }
@@ -248,5 +248,5 @@ func (d *realDevice) DestroyGraph(g Graph) error {
 }
 
 func (d *realDevice) DestroyExecutable(x Executable) error {
-	return d.do("cuGraphExecDestroy", func() error { return number(culoader.DestroyExecutable(opaque(uintptr(x)))) })
+	return d.allocate("cuGraphExecDestroy", func() error { return number(culoader.DestroyExecutable(opaque(uintptr(x)))) })
 }

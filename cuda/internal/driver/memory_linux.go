@@ -10,7 +10,7 @@ import (
 	"github.com/saint-gnn/saint/cuda/internal/culoader"
 )
 
-// allocate is do for calls that may wait for all work of the device.
+// allocate is do for calls that may take or free memory of the device, or load code, and so may wait for all its work.
 func (d *realDevice) allocate(call string, f func() error) error {
 	exchanging.RLock()
 	defer exchanging.RUnlock()

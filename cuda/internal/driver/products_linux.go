@@ -24,7 +24,11 @@ func either(call string, n int, err error) error {
 	return err
 }
 
+// The library loads its kernels when it first needs them, and has memory of its own: its calls stay out of
+// exchanges as do those that allocate.
 func (d *realDevice) NewProducts() (Products, error) {
+	exchanging.RLock()
+	defer exchanging.RUnlock()
 	lib, err := culoader.LoadBlas(cu.Version())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoLibrary, err)
@@ -42,6 +46,8 @@ func (d *realDevice) NewProducts() (Products, error) {
 func (r *realProducts) Library() string { return r.h.Name() }
 
 func (r *realProducts) Use(s Stream, workspace Ptr, bytes int64) error {
+	exchanging.RLock()
+	defer exchanging.RUnlock()
 	n, err := r.h.Use(opaque(uintptr(s)), uint64(workspace), bytes)
 	return either("cuCtxSetCurrent", n, err)
 }
@@ -58,11 +64,15 @@ func (r *realProducts) Gemm(p *Product) error {
 		A: uint64(p.A), B: uint64(p.B), C: uint64(p.C), Alpha: p.Alpha, Beta: p.Beta, TransA: p.TransA, TransB: p.TransB,
 		M: p.M, N: p.N, K: p.K, LDA: p.LDA, LDB: p.LDB, LDC: p.LDC, Type: kind, Compute: compute,
 	}
+	exchanging.RLock()
+	defer exchanging.RUnlock()
 	n, err := r.h.Gemm(&r.p)
 	return either("cuCtxSetCurrent", n, err)
 }
 
 func (r *realProducts) Close() error {
+	exchanging.RLock()
+	defer exchanging.RUnlock()
 	n, err := r.h.Close()
 	return either("cuCtxSetCurrent", n, err)
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // insideEnv tells the process of the test that its driver is the one of testdata.
@@ -101,6 +102,7 @@ func bindingWorks(t *testing.T) {
 	}
 	wg.Wait()
 	captures(t, d, f)
+	keepOut(t, d, f)
 	multiplies(t, d)
 	exchanges(t, d)
 	// What the driver lacks is an error, not a crash.
@@ -199,6 +201,72 @@ func captures(t *testing.T, d Device, f Function) {
 		t.Errorf("EndCapture without a capture = %v, want error %d", err, IllegalState)
 	}
 	must(errors.Join(d.DestroyGraph(first), d.DestroyGraph(second), d.DestroyGraph(other), d.DestroyExecutable(x), d.Free(p), d.DestroyStream(s)))
+}
+
+// keepOut makes calls that take memory or load code while an exchange is being queued: they wait for its end.
+func keepOut(t *testing.T, d Device, f Function) {
+	waits := func(call string, do func() error) {
+		t.Helper()
+		done := make(chan error, 1)
+		exchanging.Lock()
+		go func() { done <- do() }()
+		select {
+		case err := <-done:
+			exchanging.Unlock()
+			t.Errorf("%s comes between the launches of an exchange (%v)", call, err)
+		case <-time.After(5 * time.Millisecond):
+			exchanging.Unlock()
+			if err := <-done; err != nil {
+				t.Errorf("%s after an exchange: %v", call, err)
+			}
+		}
+	}
+	var (
+		mem      Ptr
+		locked   []byte
+		m        Module
+		x        Executable
+		products Products
+	)
+	s, err := d.NewStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits("Alloc", func() (err error) { mem, err = d.Alloc(4096); return err })
+	waits("AllocHost", func() (err error) { locked, err = d.AllocHost(8); return err })
+	waits("LoadModule", func() (err error) { m, err = d.LoadModule(".version 8.0"); return err })
+	waits("Function", func() error { _, err := d.Function(m, "add"); return err })
+	g := captured(t, d, f, s, mem)
+	waits("Instantiate", func() (err error) { x, err = d.Instantiate(g); return err })
+	waits("UpdateGraph", func() error { _, err := d.UpdateGraph(x, g); return err })
+	waits("LaunchGraph", func() error { return d.LaunchGraph(x, s) })
+	waits("DestroyExecutable", func() error { return d.DestroyExecutable(x) })
+	waits("NewProducts", func() (err error) { products, err = d.(Multiplier).NewProducts(); return err })
+	waits("Use", func() error { return products.Use(s, mem+1024, 2048) })
+	waits("Gemm", func() error {
+		return products.Gemm(&Product{M: 1, N: 1, K: 1, A: mem, B: mem, C: mem, LDA: 1, LDB: 1, LDC: 1})
+	})
+	waits("Close of products", func() error { return products.Close() })
+	waits("UnloadModule", func() error { return d.UnloadModule(m) })
+	waits("FreeHost", func() error { return d.FreeHost(locked) })
+	waits("Free", func() error { return d.Free(mem) })
+	if err := errors.Join(d.DestroyGraph(g), d.DestroyStream(s)); err != nil {
+		t.Error(err)
+	}
+}
+
+// captured returns a graph of one launch.
+func captured(t *testing.T, d Device, f Function, s Stream, to Ptr) Graph {
+	t.Helper()
+	runtime.LockOSThread() // the driver of tests captures what the thread does
+	defer runtime.UnlockOSThread()
+	geometry := Geometry{Grid: Dim3{2, 3, 4}, Block: Dim3{5, 6, 7}, Shared: 8}
+	err := errors.Join(d.BeginCapture(s), d.Launch(f, geometry, s, []uint64{uint64(to), 1}))
+	g, err2 := d.EndCapture(s)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	return g
 }
 
 // multiplies tries the library of dense products: transposed, padded, as bfloat16.
