@@ -156,7 +156,10 @@ func makeRows(n, cols int, m made, t *tensor.Tensor) {
 	if to == nil {
 		to = &made{}
 	}
-	m.cols = cols
+	m.cols, m.above = cols, to.above
+	if m.signed {
+		m.above = above(m.bias, m.above)
+	}
 	*to = m
 	*t = tensor.Tensor{Mem: to, Rows: n, Cols: cols, Stride: cols, Type: tensor.F32, ID: newID(0)}
 }
@@ -180,10 +183,6 @@ func (q *Queue) Decoded(h tensor.Quant, bias, signs, codes, stats tensor.Tensor,
 		if bias.Present() {
 			m.bias = view[float32](bias).s
 		}
-		if old := madeOf(*t); old != nil {
-			m.above = old.above
-		}
-		m.above = above(m.bias, m.above)
 	}
 	makeRows(rows, cols, m, t)
 }

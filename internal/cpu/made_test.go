@@ -80,3 +80,32 @@ func checkParts(t *testing.T, m *made) {
 		}
 	}
 }
+
+// Descriptors that are lent in turn to codes with signs, codes without and gathered rows allocate nothing.
+func TestMadeDoesNotAllocate(t *testing.T) {
+	b := Open(tensor.Options{Threads: 1})
+	defer b.Close()
+	a, err := NewArena(1 << 24)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	q := &Queue{group: b.group}
+	const rows, cols = 5, 37
+	h := tensor.Quant{Bits: 2}
+	x, bias, idx := a.Alloc(tensor.F32, rows, cols), a.Alloc(tensor.F32, 1, cols), a.Alloc(tensor.I32, rows, 1)
+	signs, codes, stats := a.Alloc(tensor.U8, rows, tensor.SignBytes(cols)), a.Alloc(tensor.U8, 1, h.CodeBytes(rows, cols)), a.Alloc(tensor.I32, rows, 1)
+	for _, m := range []tensor.Tensor{x, bias} {
+		q.Fill(0.5, m)
+	}
+	clear(I32(idx))
+	q.Quantize(h, bias, x, signs, codes, stats)
+	var made, none tensor.Tensor
+	if n := testing.AllocsPerRun(20, func() {
+		q.Decoded(h, bias, signs, codes, stats, rows, cols, &made)
+		q.Decoded(h, none, none, codes, stats, rows, cols, &made)
+		q.Gathered(x, idx, tensor.Drop{}, &made)
+	}); n != 0 {
+		t.Errorf("lending a descriptor allocates %g times, want 0", n)
+	}
+}
