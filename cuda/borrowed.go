@@ -1,17 +1,17 @@
 package cuda
 
-// borrowed is memory of Go's heap that copies may still read. Where the device reads it by itself, as it
-// does where both share an address space, the driver is not done with it when the call returns, and nobody
-// else may hold it any more.
+// borrowed is memory of Go's heap that copies may still read or write. Where the device reaches it by itself,
+// as it does where both share an address space, the driver is not done with it when the call returns, and
+// nobody else may hold it any more: a caller that met an error does not.
 type borrowed struct {
 	memory [][]byte
 	total  int // ever borrowed
 }
 
 // borrow keeps memory until the queue has passed its copy.
-func (q *Queue) borrow(src []byte) {
-	if !q.b.pinned(src) {
-		q.borrowed.memory = append(q.borrowed.memory, src)
+func (q *Queue) borrow(host []byte) {
+	if !q.b.pinned(host) {
+		q.borrowed.memory = append(q.borrowed.memory, host)
 		q.borrowed.total++
 	}
 }

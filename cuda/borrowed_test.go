@@ -20,7 +20,7 @@ func TestBorrowedMemory(t *testing.T) {
 		}
 	}
 	upload()
-	upload()
+	q.Download(x, make([]byte, 16))
 	m := q.Mark()
 	upload()
 	want("before anybody waits", 3)
@@ -41,6 +41,7 @@ func TestBorrowedMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	q.Upload(locked, x)
+	q.Download(x, locked)
 	want("of page-locked memory", 0)
 	if err := q.Sync(); err != nil {
 		t.Fatal(err)

@@ -301,6 +301,7 @@ func (q *Queue) Download(src tensor.Tensor, dst []byte) {
 	q.flush()
 	if q.beforePageable(dst); q.err == nil {
 		q.b.count.download(int64(len(dst)))
+		q.borrow(dst)
 		q.fail(q.dev.Download(dst, from, q.stream))
 	}
 }
