@@ -49,6 +49,12 @@ func (r *run) fly(ctx context.Context, phase int, src loader.Source, n uint64) e
 	u := pending{index: r.Step}
 	legs, updated := 0, false
 	for u.subgraphs < n {
+		if legs > 0 { // those of the round before; the last of an update are settled at its end
+			// Not after the next are there: the source has no more batches than heldBack says.
+			if err := r.settle(legs); err != nil {
+				return err
+			}
+		}
 		tasks, err := r.deal(ctx, src, n, &u)
 		if err != nil {
 			release(tasks)
@@ -56,12 +62,6 @@ func (r *run) fly(ctx context.Context, phase int, src loader.Source, n uint64) e
 				r.team.undo()
 			}
 			return err
-		}
-		if legs > 0 { // those of the round before; the last of an update are settled at its end
-			if err := r.settle(legs); err != nil {
-				release(tasks)
-				return err
-			}
 		}
 		u.dealt(len(tasks))
 		updated = r.assign(tasks, &u, u.subgraphs == n)
