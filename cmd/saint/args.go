@@ -175,6 +175,12 @@ func checkValue(f cli.Flag, value string) string {
 	case *cli.IntFlag:
 		_, err = strconv.ParseInt(value, 0, 32)
 		want = "a whole number"
+	case *cli.Int64Flag:
+		_, err = strconv.ParseInt(value, 0, 64)
+		want = "a whole number"
+	case *cli.Float64Flag:
+		_, err = strconv.ParseFloat(value, 64)
+		want = "a number"
 	case *cli.Uint64Flag:
 		_, err = strconv.ParseUint(value, 0, 64)
 		want = "a whole number that is not negative"
