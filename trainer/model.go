@@ -173,11 +173,12 @@ func modelIn(c *trainconfig.Config, features, classes int, b tensor.Backend, see
 // list finds the tensors that have all parameters.
 func (m *Model) list() {
 	params := m.Seq.Params()
-	if f := nn.FlatOf(params); f != nil && f.All(params) {
+	f := nn.FlatOf(params)
+	if f != nil && f.Grads.Present() {
+		m.grads = []tensor.Tensor{f.Grads}
+	}
+	if f != nil && f.All(params) {
 		m.values = []tensor.Tensor{f.Values}
-		if f.Grads.Present() {
-			m.grads = []tensor.Tensor{f.Grads}
-		}
 		if stats := f.Untrained(); stats.Rows > 0 {
 			m.stats = []tensor.Tensor{stats}
 		}
@@ -185,10 +186,11 @@ func (m *Model) list() {
 	}
 	for _, p := range params {
 		m.values = append(m.values, p.Value)
-		if p.Trained() {
-			m.grads = append(m.grads, p.Grad)
-		} else {
+		switch {
+		case !p.Trained():
 			m.stats = append(m.stats, p.Value)
+		case f == nil:
+			m.grads = append(m.grads, p.Grad)
 		}
 	}
 }
