@@ -163,10 +163,11 @@ func (g *group) split(ts [][][]tensor.Tensor) error {
 
 // Final implements tensor.Group.
 func (g *group) Final(i, k int) {
-	q, p := g.qs[i], &g.parts[k]
+	q := g.qs[i]
 	if q.flush(); q.err != nil {
-		return
+		return // if Split has failed there are no parts
 	}
+	p := &g.parts[k]
 	if err := q.dev.Record(p.final[i], q.stream); err != nil {
 		q.fail(err)
 		return

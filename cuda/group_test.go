@@ -135,6 +135,48 @@ func TestGroupFails(t *testing.T) {
 	}
 }
 
+// A group that cannot be split tells so, and nobody who has a part stumbles over that.
+func TestGroupSplitFails(t *testing.T) {
+	for k := 1; ; k++ {
+		drv := fake.New(fake.Options{Devices: 2, Collective: true})
+		var qs []tensor.Queue
+		var ts [][][]tensor.Tensor
+		for i := range 2 {
+			b, err := openOn(drv, i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.part = 1 << 16
+			q, _ := b.NewQueue()
+			a, _ := b.NewArena()
+			qs, ts = append(qs, q), append(ts, [][]tensor.Tensor{{a.Alloc(tensor.F32, 4, 4)}})
+		}
+		g, err := qs[0].(*Queue).b.NewGroup(qs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		drv.FailCall(k, driver.OutOfMemory)
+		g.Split(ts)
+		failed := drv.Failed()
+		if failed != "" {
+			for i, q := range qs {
+				g.Final(i, 0)
+				if q.Err() == nil {
+					t.Errorf("call %d of Split (%s) fails and queue %d knows nothing of it", k, failed, i)
+				}
+			}
+			g.Join()
+		}
+		_ = g.Close()
+		for _, q := range qs {
+			_ = q.Close()
+		}
+		if failed == "" {
+			return
+		}
+	}
+}
+
 func TestNoGroup(t *testing.T) {
 	r := newRing(t, fake.New(fake.Options{Devices: 2}), 2)
 	if _, err := r.bs[0].NewGroup(r.qs); !errors.Is(err, driver.ErrNoLibrary) {
