@@ -231,7 +231,11 @@ func (r *evalRun) settled(m *Model) error {
 	if !k.on || k.there {
 		return nil
 	}
-	return r.fill()
+	err := r.fill()
+	if k.there = err == nil; !k.there {
+		k.arena.Reset() // the next evaluation fills it
+	}
+	return err
 }
 
 // fill uploads the graph.
@@ -265,9 +269,7 @@ func (r *evalRun) fill() error {
 			return err
 		}
 	}
-	err := r.q.Sync()
-	k.there = err == nil
-	return err
+	return r.q.Sync()
 }
 
 // fillValues uploads the entries in the running weighting, part by part.
