@@ -28,7 +28,7 @@ func (c AdamConfig) check() error {
 	switch {
 	case !(c.Beta1 >= 0 && c.Beta1 < 1) || !(c.Beta2 >= 0 && c.Beta2 < 1):
 		return fmt.Errorf("adam betas %v, %v: must be at least 0 and below 1", c.Beta1, c.Beta2)
-	case !(c.Eps > 0) || !finite(c.Eps):
+	case !(float32(c.Eps) > 0) || !finite(c.Eps):
 		return fmt.Errorf("adam eps %v: must be above 0", c.Eps)
 	}
 	return c.Common.check()

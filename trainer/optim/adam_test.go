@@ -232,6 +232,7 @@ func TestAdamErrors(t *testing.T) {
 		{"lr NaN: must be a number of at least 0", func(c *optim.AdamConfig) { c.LR = math.NaN() }},
 		{"adam betas 1, 0.999: must be at least 0 and below 1", func(c *optim.AdamConfig) { c.Beta1 = 1 }},
 		{"adam eps 0: must be above 0", func(c *optim.AdamConfig) { c.Eps = 0 }},
+		{"adam eps 1e-46: must be above 0", func(c *optim.AdamConfig) { c.Eps = 1e-46 }}, // which is 0 for the device
 		{"weight_decay -1: must be a number of at least 0", func(c *optim.AdamConfig) { c.WeightDecay = -1 }},
 		{"grad_clip +Inf: must be a number of at least 0", func(c *optim.AdamConfig) { c.Clip = math.Inf(1) }},
 		{`grad_clip_type "": unknown, there is norm, value`, func(c *optim.AdamConfig) { c.ClipBy = "" }},

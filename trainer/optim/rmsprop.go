@@ -31,7 +31,7 @@ func NewRMSProp(cfg RMSPropConfig, a tensor.Arena, q tensor.Queue, params []*nn.
 		return nil, fmt.Errorf("rmsprop alpha %v: must be at least 0 and below 1", cfg.Alpha)
 	case !(cfg.Momentum >= 0 && cfg.Momentum < 1):
 		return nil, fmt.Errorf("rmsprop momentum %v: must be at least 0 and below 1", cfg.Momentum)
-	case !(cfg.Eps > 0) || !finite(cfg.Eps):
+	case !(float32(cfg.Eps) > 0) || !finite(cfg.Eps):
 		return nil, fmt.Errorf("rmsprop eps %v: must be above 0", cfg.Eps)
 	}
 	if err := cfg.check(); err != nil {
