@@ -14,6 +14,11 @@ LINT         := .tools/bin/golangci-lint-$(LINT_VERSION)
 # Packages that start goroutines, or are run by several.
 RACE := ./cmd/... ./cuda/... ./formats/... ./loader/... ./samplers/... ./trainer/... ./internal/...
 
+# The race detector makes the interpreter of kernels, in which the tests of cuda spend their time, five times
+# slower. It watches it in the tests of WATCHED, whose blocks run in parallel.
+UNWATCHED := -gcflags=github.com/saint-gnn/saint/cuda/internal/ptx=-race=false
+WATCHED   := '^Test(Training|CodesAreTheCPUs|MadeRows|GemmTiles)$$'
+
 # Builds with the CUDA binding: its header, and an empty library in place of the driver's.
 CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS='-O2 -g "-I$(CURDIR)/.tools/cuda/include"' \
 	CGO_LDFLAGS='-O2 -g "-L$(CURDIR)/.tools/cuda/lib"'
@@ -90,7 +95,7 @@ dist: cuda-header .tools/zig/ready
 test-cuda-host:
 	@if [ "$$($(GO) env GOOS)" = linux ] && command -v "$$($(GO) env CC)" >/dev/null; then \
 		$(MAKE) --no-print-directory cuda-header && $(CUDA_ENV) $(GO) vet -tags cuda ./cuda/... ./cmd/saint && \
-		$(CUDA_ENV) $(GO) run ./tools/testsum -race -short -tags cuda,invariants ./cuda/... && \
+		$(CUDA_ENV) $(GO) run ./tools/testsum -race $(UNWATCHED) -short -tags cuda,invariants ./cuda/... && \
 		$(CUDA_ENV) $(GO) test -tags cuda -run Device ./cmd/saint && \
 		$(GO) test -tags cudafake -run Fake ./cmd/saint; \
 	else echo "skipped: the CUDA build needs Linux and a C compiler"; fi
@@ -165,7 +170,9 @@ golden:
 	@set -e; for script in $$(find . -name make_golden.py); do echo $$script; python3 $$script; done
 
 test-race:
-	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then $(GO) run ./tools/testsum -race -short -tags invariants $(RACE); \
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then $(GO) run ./tools/testsum -race $(UNWATCHED) -short -tags invariants $(RACE) && \
+		$(GO) run ./tools/testsum -race -short -tags invariants ./cuda/internal/ptx && \
+		$(GO) run ./tools/testsum -race -short -tags invariants -run $(WATCHED) ./cuda; \
 	else echo "skipped: the race detector needs cgo and a C compiler"; fi
 
 test-noasm:

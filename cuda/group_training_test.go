@@ -155,7 +155,7 @@ func TestTogetherLost(t *testing.T) {
 	if _, err := trainOn(t, drv, 2, options()); err != nil {
 		t.Fatal(err)
 	}
-	calls, step := drv.Calls(), 13
+	calls, step := drv.Calls(), 41
 	if testing.Short() {
 		step = 307
 	}

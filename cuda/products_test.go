@@ -223,7 +223,7 @@ func TestLibraryTraining(t *testing.T) {
 
 // What a GPU can do is measured and computed, and nothing is left of it.
 func TestLimits(t *testing.T) {
-	b := fakeBackend(t, fake.Options{Library: true})
+	b := fakeBackend(t, fake.Options{Library: true, Memory: 1 << 24}) // copies take a share of it
 	b.useLibrary(tensor.MatmulFP32)
 	held := b.held.Load()
 	l, err := b.Limits()
