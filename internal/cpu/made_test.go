@@ -35,14 +35,8 @@ func partCodes(a *Arena, q *Queue, h tensor.Quant, signed bool, made *tensor.Ten
 
 // Columns that are read by themselves are those of the whole rows.
 func TestReadPart(t *testing.T) {
-	b := Open(tensor.Options{Threads: 1})
-	defer b.Close()
-	a, err := NewArena(1 << 24)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	q := &Queue{group: b.group}
+	a, group := bare(t, 1)
+	q := &Queue{group: group}
 	var made tensor.Tensor
 	for _, h := range []tensor.Quant{
 		{Bits: 1},
@@ -83,14 +77,8 @@ func checkParts(t *testing.T, m *made) {
 
 // Descriptors that are lent in turn to codes with signs, codes without and gathered rows allocate nothing.
 func TestMadeDoesNotAllocate(t *testing.T) {
-	b := Open(tensor.Options{Threads: 1})
-	defer b.Close()
-	a, err := NewArena(1 << 24)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	q := &Queue{group: b.group}
+	a, group := bare(t, 1)
+	q := &Queue{group: group}
 	const rows, cols = 5, 37
 	h := tensor.Quant{Bits: 2}
 	x, bias, idx := a.Alloc(tensor.F32, rows, cols), a.Alloc(tensor.F32, 1, cols), a.Alloc(tensor.I32, rows, 1)

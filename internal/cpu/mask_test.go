@@ -4,8 +4,22 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/saint-gnn/saint/internal/workers"
 	"github.com/saint-gnn/saint/trainer/tensor"
 )
+
+// bare returns memory and threads for queues of a test's own.
+func bare(t *testing.T, threads int) (*Arena, *workers.Group) {
+	t.Helper()
+	b := Open(tensor.Options{Threads: threads})
+	t.Cleanup(func() { b.Close() })
+	a, err := NewArena(1 << 24)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	return a, b.group
+}
 
 // drawMask returns the elements that an operation leaves of ones.
 func drawMask(q *Queue, whole bool, x tensor.Tensor, d tensor.Drop, y tensor.Tensor) []float32 {
@@ -26,19 +40,13 @@ func drawMask(q *Queue, whole bool, x tensor.Tensor, d tensor.Drop, y tensor.Ten
 // A remembered mask is what a queue that remembers nothing draws, for whole matrices and column
 // ranges, and the next step draws anew.
 func TestMasksAreRemembered(t *testing.T) {
-	b := Open(tensor.Options{Threads: 2})
-	defer b.Close()
-	a, err := NewArena(1 << 24)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
+	a, group := bare(t, 2)
 	const rows = 37
-	kept := &Queue{group: b.group}
+	kept := &Queue{group: group}
 	check := func(step uint64, x, y tensor.Tensor, col, width int) {
 		d := tensor.Drop{P: 0.3, Key: tensor.RandKey{Seed: 5, Step: step, Layer: 1, Slot: 2}, Col: col, Width: width}
 		for _, whole := range []bool{false, true} {
-			want := drawMask(&Queue{group: b.group}, whole, x, d, y)
+			want := drawMask(&Queue{group: group}, whole, x, d, y)
 			for range 3 {
 				if got := drawMask(kept, whole, x, d, y); !slices.Equal(got, want) {
 					t.Fatalf("columns %d to %d of %d, step %d, whole %t: the mask changed", col, col+x.Cols, width, step, whole)
@@ -63,13 +71,7 @@ func TestMasksAreRemembered(t *testing.T) {
 // With codes the mask of gathered rows is remembered, is what a queue that remembers nothing draws,
 // and takes the bytes that are counted.
 func TestMasksOfGathered(t *testing.T) {
-	b := Open(tensor.Options{Threads: 2})
-	defer b.Close()
-	a, err := NewArena(1 << 24)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
+	a, group := bare(t, 2)
 	const rows = 37
 	idx := a.Alloc(tensor.I32, rows, 1)
 	for i := range I32(idx) {
@@ -78,7 +80,7 @@ func TestMasksOfGathered(t *testing.T) {
 	for _, cols := range []int{16, 36, 500, 50} {
 		src, dst := a.Alloc(tensor.F32, 9, cols), a.Alloc(tensor.F32, rows, cols)
 		d := tensor.Drop{P: 0.3, Key: tensor.RandKey{Seed: 5, Step: uint64(cols), Layer: 1}, Width: cols}
-		plain, kept := &Queue{group: b.group}, &Queue{group: b.group}
+		plain, kept := &Queue{group: group}, &Queue{group: group}
 		plain.Fill(1, src)
 		plain.GatherRows(src, idx, d, dst)
 		want := slices.Clone(F32(dst))
