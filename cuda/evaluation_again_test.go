@@ -3,10 +3,12 @@ package cuda
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/saint-gnn/saint/cuda/internal/fake"
 	"github.com/saint-gnn/saint/trainer"
+	"github.com/saint-gnn/saint/trainer/tensor"
 )
 
 // An evaluation that ended while the graph went to the device leaves nothing there for the next to be
@@ -53,5 +55,46 @@ func TestEvaluationAgain(t *testing.T) {
 	}
 	if got, want := held(true), held(false); got != want {
 		t.Errorf("%d bytes are held after evaluations that were interrupted, want %d as without these", got, want)
+	}
+}
+
+// With the least memory in which a plan says that the graph stays on the device, it does, and steps have what
+// they need all the same.
+func TestPlanEvaluationHolds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kernels are interpreted")
+	}
+	t.Parallel()
+	const nodes = 1000
+	d := middle(t, nodes, false)
+	config := parse(t, "dim: 64; arch: '1-0'; act: relu", "lr: 0.01; dropout: 0.1", "end: 1; sampler: full_batch")
+	size := trainer.Size{Nodes: len(d.TrainNodes), Edges: d.Train.NumEdges(), Features: 9, Classes: 3}
+	on := trainer.OnDevice{Nodes: nodes, Features: tensor.F32, Weights: true, Repeats: true}
+	dry := fakeBackend(t, fake.Options{})
+	plan, err := trainer.PlanDevice(config, size, on, dry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []trainer.EvalWay{trainer.EvalResident} {
+		memory := plan.Total
+		for found := false; !found; memory += 1 << 9 {
+			m, err := trainer.PlanEvaluation(config, d, on, dry, plan.Step, plan.Scratch, memory-plan.Total)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = m.Way == want
+		}
+		b, err := openOn(fake.New(fake.Options{Memory: memory}), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log ways
+		_, err = trainer.Train(context.Background(), trainer.Options{Data: d, Config: config, Backend: b, Seed: 1, Workers: 1, Log: log.logger()})
+		if err != nil || !slices.Equal(log.seen, []string{string(want)}) {
+			t.Errorf("in %d bytes, %d beside steps, Train = %v, evaluations are %v, want %s", memory, memory-plan.Total, err, log.seen, want)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

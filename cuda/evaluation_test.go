@@ -347,7 +347,7 @@ func TestPlanEvaluation(t *testing.T) {
 		var seen []trainer.EvalWay
 		want := []trainer.EvalWay{trainer.EvalResident, trainer.EvalHost, trainer.EvalNone} // a part is all of so few edges
 		for free := int64(1 << 24); free > 1<<10; free -= free / 16 {
-			m, err := trainer.PlanEvaluation(config, d, trainer.OnDevice{Nodes: 2000, Features: tensor.F32}, OpenDry(tensor.MatmulTF32).(tensor.Planner), 1<<10, free)
+			m, err := trainer.PlanEvaluation(config, d, trainer.OnDevice{Nodes: 2000, Features: tensor.F32}, fakeBackend(t, fake.Options{}), 1<<10, 0, free)
 			if err != nil {
 				t.Fatal(err)
 			}

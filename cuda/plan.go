@@ -86,6 +86,9 @@ func (q *Queue) Taken() int64 { return q.asked }
 
 // Reserve takes scratch memory.
 func (q *Queue) Reserve(bytes int64) error {
+	if err := q.openProducts(); err != nil {
+		return err
+	}
 	if bytes <= q.scratch.size {
 		return nil
 	}

@@ -122,18 +122,31 @@ type multiplier struct {
 // open gets a handle for the queue's stream. Stream and memory are the queue's own, which is what
 // makes cuBLAS give the same bits again.
 func (m *multiplier) open(q *Queue) error {
-	size := workspace(q.dev.Properties())
-	at, err := q.b.take(size)
-	if err != nil {
-		return fmt.Errorf("memory of dense products: %w", err)
+	if m.workspace.at == 0 {
+		size := workspace(q.dev.Properties())
+		at, err := q.b.take(size)
+		if err != nil {
+			return fmt.Errorf("memory of dense products: %w", err)
+		}
+		m.workspace = block{at, size}
 	}
-	m.workspace = block{at, size}
 	p, err := q.b.lib.take(q.dev)
 	if err != nil {
 		return err
 	}
 	m.products = p
-	return p.Use(q.stream, at, size)
+	return p.Use(q.stream, m.workspace.at, m.workspace.size)
+}
+
+// openProducts takes what dense products need of the library, if there is one.
+func (q *Queue) openProducts() error {
+	if q.b.lib.name == "" || q.multiplier.products != nil {
+		return nil
+	}
+	if err := q.multiplier.open(q); err != nil {
+		return fmt.Errorf("cuda: %w", err)
+	}
+	return nil
 }
 
 // close gives back what open took; the stream has nothing left to do.
@@ -158,11 +171,9 @@ func (q *Queue) libraryGemm(transA, transB bool, alpha float32, a, b tensor.Tens
 		return false
 	}
 	m := &q.multiplier
-	if m.products == nil {
-		if err := m.open(q); err != nil {
-			q.fail(fmt.Errorf("cuda: %w", err))
-			return true
-		}
+	if err := q.openProducts(); err != nil {
+		q.fail(err)
+		return true
 	}
 	p := &m.call
 	*p = driver.Product{

@@ -55,6 +55,7 @@ type Evaluator struct {
 	a      tensor.Arena
 	place  placer
 	most   int64 // bytes beside the data; 0: as it comes
+	room   int64 // of them, what the graph may take of a device, if boundedByDevice
 	degree int64 // of the longest row, once it is known
 
 	ahead  tensor.Ahead // the queue, on a device that copies are made to beside its work; else nil
@@ -65,7 +66,9 @@ type Evaluator struct {
 	iota   tensor.Tensor // 0, 1, 2, …
 	frees  []func()      // when the evaluator is closed
 
-	rowsAt      int  // rows of a tile, for tests; 0: by shape
+	rowsAt          int  // rows of a tile, for tests; 0: by shape
+	boundedByDevice bool // most is what a device has
+
 	wholeInputs bool // no sums apart from layers, for tests
 	fromHost    bool // no matrix of all nodes on the device, for tests
 

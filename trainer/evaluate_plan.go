@@ -334,7 +334,7 @@ func (e *Evaluator) elementBytes() int64 {
 // fewer columns are summed at a time, which takes longer and changes no bit. 0 is no bound. Where the
 // matrices of all nodes have no room on the device they lie in the memory of the host, and tiles get
 // rows of all neighbours from there. What cannot be done in so little memory ends in a *MemoryError.
-func (e *Evaluator) Bound(bytes int64) { e.most = bytes }
+func (e *Evaluator) Bound(bytes int64) { e.most, e.boundedByDevice = bytes, false }
 
 // BoundByDevice is Bound by what evaluations of m can have of a device whose memory is planned: what
 // nobody has of it, and the bytes that the evaluator's arena has already. It takes the memory for the
@@ -345,11 +345,14 @@ func (e *Evaluator) BoundByDevice(m *Model, arena int64) error {
 	if !ok {
 		return nil
 	}
+	if err := e.reserveScratch(0); err != nil {
+		return err
+	}
 	free, err := p.Free()
 	if err != nil {
 		return err
 	}
-	e.Bound(e.boundedBy(arena, free))
+	e.boundBy(arena, free)
 	var few *MemoryError
 	if err := e.Settle(m); !errors.As(err, &few) {
 		return err

@@ -159,7 +159,7 @@ func (e *Evaluator) keeps(m *Model) bool {
 	k := &e.kept
 	before := k.on
 	defer func() { k.on = before }()
-	if k.on = true; e.most > 0 && e.left() <= 0 {
+	if k.on = true; e.most > 0 && e.left() <= 0 || e.boundedByDevice && k.bytes > e.room {
 		return false
 	}
 	if p, ok := e.b.(tensor.Planner); ok && e.most == 0 && !before {
@@ -330,11 +330,21 @@ func (e *Evaluator) numbers(n int) tensor.Tensor {
 	return e.iota
 }
 
-// boundedBy returns what evaluations of the graph may take of a device that has so many bytes free, and
-// lends them those of an arena: what the graph takes has been taken.
-func (e *Evaluator) boundedBy(arena, free int64) int64 {
+// boundBy bounds evaluations by what they may take of a device that has so many bytes free, and lends
+// them those of an arena. The graph gets none of these; what it has, has been taken.
+func (e *Evaluator) boundBy(arena, free int64) {
+	room := free - free/16 // the rest is for what operations need beside tensors
 	if e.kept.on {
-		arena += e.kept.bytes
+		room += e.kept.bytes
 	}
-	return max(arena+free-free/16, 1) // the rest is for what operations need beside tensors
+	e.Bound(max(arena+room, 1))
+	e.room, e.boundedByDevice = room, true
+}
+
+// reserveScratch takes what operations need beside tensors: so many bytes, and what dense products do.
+func (e *Evaluator) reserveScratch(bytes int64) error {
+	if r, ok := e.q.(tensor.Reserver); ok {
+		return r.Reserve(bytes)
+	}
+	return nil
 }

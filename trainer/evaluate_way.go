@@ -42,8 +42,8 @@ type EvaluationMemory struct {
 
 // PlanEvaluation returns how evaluations on all of d go on p's device, whose features lie where on says
 // and which has free bytes beside what steps take: their own tensors, step bytes, are the evaluations',
-// too.
-func PlanEvaluation(c *trainconfig.Config, d *formats.Dataset, on OnDevice, p tensor.Planner, step, free int64) (m *EvaluationMemory, err error) {
+// too, whose operations need as much scratch memory as those of steps.
+func PlanEvaluation(c *trainconfig.Config, d *formats.Dataset, on OnDevice, p tensor.Planner, step, scratch, free int64) (m *EvaluationMemory, err error) {
 	b := p.Dry()
 	feats, err := Features(c, d)
 	if err != nil {
@@ -70,13 +70,21 @@ func PlanEvaluation(c *trainconfig.Config, d *formats.Dataset, on OnDevice, p te
 	if on.Features != 0 {
 		e.Lend(model.arena.Alloc(on.Features, feats.Rows(), feats.Dim()))
 	}
-	e.Bound(e.boundedBy(step, max(free, 0)))
+	beside, err := e.planScratch(b.(tensor.Planner), scratch)
+	if err != nil {
+		return nil, err
+	}
+	beside += tableBytes(d.NumNodes())
+	if free < beside {
+		return &EvaluationMemory{Way: EvalNone, Least: beside}, nil
+	}
+	e.boundBy(step, free-beside)
 	m = &EvaluationMemory{}
 	err = e.Settle(model)
 	var few *MemoryError
 	switch {
 	case errors.As(err, &few):
-		m.Way, m.Least = EvalNone, few.Least
+		m.Way, m.Least = EvalNone, few.Least+beside
 		return m, nil
 	case err != nil:
 		return nil, fmt.Errorf("evaluation: %w", err)
@@ -86,4 +94,12 @@ func PlanEvaluation(c *trainconfig.Config, d *formats.Dataset, on OnDevice, p te
 	}
 	m.Way, err = e.Way(model)
 	return m, err
+}
+
+// planScratch is reserveScratch on a device that only counts, and returns what that takes.
+func (e *Evaluator) planScratch(p tensor.Planner, bytes int64) (int64, error) {
+	before, _ := p.HeldBytes()
+	err := e.reserveScratch(bytes)
+	after, _ := p.HeldBytes()
+	return after - before, err
 }

@@ -239,7 +239,7 @@ func (r *run) reserve(ctx context.Context, c loader.Config, norm *samplers.Norm)
 			return fmt.Errorf("a step of %d nodes and %d edges: %w", size.Nodes, size.Edges, err)
 		}
 	}
-	if err := r.boundEvaluation(res.step); err != nil {
+	if err := r.boundEvaluation(&res); err != nil {
 		return err
 	}
 	r.taken = true
@@ -288,16 +288,16 @@ func (r *run) stepsFirst(err error, again func() error) error {
 }
 
 // boundEvaluation lets evaluations have what the steps have and what nobody has.
-func (r *run) boundEvaluation(step int64) error {
+func (r *run) boundEvaluation(steps *reservation) error {
 	if r.eval == nil {
 		return nil
 	}
-	if err := r.scorer.Reserve(); err != nil {
+	if err := errors.Join(r.scorer.Reserve(), r.eval.reserveScratch(steps.scratch)); err != nil {
 		return fmt.Errorf("evaluation: %w", err)
 	}
 	settle := func() error { return r.eval.Settle(r.model) }
 	if r.EvalMemory == 0 {
-		settle = func() error { return r.eval.BoundByDevice(r.model, step) }
+		settle = func() error { return r.eval.BoundByDevice(r.model, steps.step) }
 	}
 	if err := settle(); err != nil {
 		return fmt.Errorf("evaluation: %w", err)

@@ -72,13 +72,17 @@ func (s *Scorer) Reserve() error {
 	if !ok {
 		return nil
 	}
-	n, l := int64(s.eval.graph.NumNodes()), &s.data.Labels
-	const align = 256 // of every array, generously
-	bytes := 4*(n+1)*int64(len(s.splits)+1) + 6*align
-	if !b.labels.Present() {
+	bytes := tableBytes(s.eval.graph.NumNodes())
+	if l := &s.data.Labels; !b.labels.Present() {
 		bytes += max(4*int64(len(l.Class)), int64(len(l.Multi)))
 	}
 	return r.Reserve(bytes)
+}
+
+// tableBytes is what scores need of all nodes on a device that their labels: the splits, and 0, 1, 2, …
+func tableBytes(nodes int) int64 {
+	const align = 256 // of every array, generously
+	return 4*(int64(nodes)+1)*int64(len(splitNames)+1) + 6*align
 }
 
 // keepTables puts what the scores need of all nodes on the device, once.

@@ -107,7 +107,7 @@ func (g *plannedGPU) plan(cfg *trainconfig.Config, size trainer.Size, ds *format
 		Features: where, Name: g.name, Free: g.free, Fits: m.Total <= g.free,
 	}
 	if ds != nil && line.Fits {
-		e, err := trainer.PlanEvaluation(cfg, ds, on, g, m.Step, g.free-m.Total)
+		e, err := trainer.PlanEvaluation(cfg, ds, on, g, m.Step, m.Scratch, g.free-m.Total)
 		if err != nil {
 			return nil, err
 		}
