@@ -34,13 +34,13 @@ const hostPasses = 256
 type hostKey struct {
 	m            *nn.Sequential
 	upTo, rowsAt int
-	most         int64
+	most, room   int64
 }
 
 // planHost returns the plan of layers [0,upTo), nil if that takes too much memory, or time. It goes over
 // the whole graph, so the last one is kept.
 func (e *Evaluator) planHost(m *nn.Sequential, upTo int) *hostPlan {
-	key := hostKey{m, upTo, e.rowsAt, e.left()}
+	key := hostKey{m, upTo, e.rowsAt, e.left(), e.room}
 	if e.hostedBy != key {
 		e.hostedBy, e.hostPlan = key, e.newHostPlan(m, upTo)
 	}
@@ -127,7 +127,7 @@ func (e *Evaluator) hostTiles(hops int, c hostCost, budget int64, rows int) (end
 		visited += nodes
 		csr := 8*e.halo.entries + 8*(nodes+1)
 		copied := element*c.copied*nodes + csr + 1<<11
-		if e.halo.entries > math.MaxInt32 || element*(c.node*nodes+c.row*own)+copied+csr > budget || visited > hostPasses*int64(n) {
+		if e.halo.entries > math.MaxInt32 || element*(c.node*nodes+c.row*own)+copied+csr > budget || !e.copiesFit(2*copied) || visited > hostPasses*int64(n) {
 			if size == 1 || visited > hostPasses*int64(n) {
 				return nil, 0
 			}

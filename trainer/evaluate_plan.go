@@ -187,6 +187,17 @@ func (p *sumPlan) bytes(e *Evaluator, input, element int64, t sumTile) int64 {
 	return input + all + adjacency + max(n*int64(t.chunk)*element, tile) + rest
 }
 
+// copied returns what copies of tiles take of a device that they are made to beside its work.
+func (p *sumPlan) copied(e *Evaluator, t sumTile) int64 {
+	n, rows := int64(e.graph.NumNodes()), int64(min(t.rows, e.graph.NumNodes()))
+	entries := min(int64(t.edges)+e.mostDegree(), e.graph.NumEdges())
+	bytes := e.adjacencyBytes(min(entries, n), entries)
+	if !e.lends() {
+		bytes += 2 * (rows*int64(e.feats.Dim())*e.elementBytes() + 1<<16)
+	}
+	return bytes
+}
+
 // bound makes the plan's tiles so small that it takes at most that many bytes; 0 is no bound.
 func (p *sumPlan) bound(e *Evaluator, bytes, input, element int64) error {
 	t := p.sumTile
@@ -196,11 +207,15 @@ func (p *sumPlan) bound(e *Evaluator, bytes, input, element int64) error {
 		func() bool { t.chunk = max(least.chunk, t.chunk/2); return t.chunk > least.chunk },
 		func() bool { t.edges = max(least.edges, t.edges/2); return t.edges > least.edges },
 	} {
-		for more := true; more && bytes > 0 && p.bytes(e, input, element, t) > bytes; {
+		for more := true; more && bytes > 0 && (p.bytes(e, input, element, t) > bytes || !e.copiesFit(p.copied(e, t))); {
 			more = shrink()
 		}
 	}
-	if need := p.bytes(e, input, element, t); bytes > 0 && need > bytes {
+	need := p.bytes(e, input, element, t)
+	if copied := p.copied(e, t); !e.copiesFit(copied) {
+		need = max(need, bytes+copied)
+	}
+	if bytes > 0 && need > bytes {
 		return &MemoryError{Bound: bytes, Least: need, Nodes: e.graph.NumNodes()}
 	}
 	p.sumTile = t
@@ -264,7 +279,8 @@ func (e *Evaluator) plan(m *nn.Sequential, upTo int) (p evalPlan, err error) {
 	return p, nil
 }
 
-// wholeBytes returns about what a pass takes whose layers see their whole input.
+// wholeBytes returns about what a pass takes whose layers see their whole input; more than it may take if
+// only its copies do.
 func (e *Evaluator) wholeBytes(m *nn.Sequential, upTo int) int64 {
 	in, hidden, widest := e.feats.Dim(), 0, e.feats.Dim()
 	if _, resident := e.feats.(formats.Resident); resident && e.b.Caps().SharedMemory {
@@ -295,7 +311,10 @@ func (e *Evaluator) wholeBytes(m *nn.Sequential, upTo int) int64 {
 	bytes := e.elementBytes() * (n*int64(most) + temporaries*min(n, int64(e.tileRows(widest)))*int64(widest))
 	if e.ahead != nil {
 		rows, entries := e.largestTile(m, upTo, e.tileRows(widest))
-		bytes += e.adjacencyBytes(rows, entries)
+		copied := e.adjacencyBytes(rows, entries)
+		if bytes += copied; !e.copiesFit(copied) {
+			bytes = max(bytes, e.left()+copied)
+		}
 	}
 	return bytes
 }

@@ -348,3 +348,13 @@ func (e *Evaluator) reserveScratch(bytes int64) error {
 	}
 	return nil
 }
+
+// copiesFit reports whether tiles' copies of that many bytes have room: tensors may lie in what is lent,
+// copies and the graph may not.
+func (e *Evaluator) copiesFit(bytes int64) bool {
+	room := e.room
+	if e.kept.on {
+		room -= e.kept.bytes
+	}
+	return e.ahead == nil || !e.boundedByDevice || bytes <= room
+}

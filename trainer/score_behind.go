@@ -79,7 +79,7 @@ func (s *Scorer) Reserve() error {
 	return r.Reserve(bytes)
 }
 
-// tableBytes is what scores need of all nodes on a device that their labels: the splits, and 0, 1, 2, …
+// tableBytes is what scores need of all nodes on a device with their labels: 0, 1, 2, … and the splits.
 func tableBytes(nodes int) int64 {
 	const align = 256 // of every array, generously
 	return 4*(int64(nodes)+1)*int64(len(splitNames)+1) + 6*align
