@@ -308,35 +308,8 @@ func unpack(bits int) {
 	n := begin(name, "func(n int, zero, step float32, src *byte, x *float32)", fmt.Sprintf("computes x = zero + code step for codes of %d bits.", bits), unit)
 	src, x := Load(Param("src"), GP64()), Load(Param("x"), GP64())
 	zero, step, mask := broadcast("zero"), broadcast("step"), word(1<<bits-1)
-	per := 8 / bits
 	loop(name, n, unit, func() {
-		for block := range bits {
-			for i := range 16 / lanes() {
-				b := newVec()
-				VPMOVZXBD(Mem{Base: src, Disp: 16*block + i*lanes()}, b)
-				for k := range per {
-					v := newVec()
-					from := b
-					if k > 0 {
-						VPSRLD(Imm(uint64(k*bits)), b, v)
-						from = v
-					}
-					switch {
-					case bits == 8: // nothing else is there
-					case width == 512:
-						VPANDD(mask, from, v)
-						from = v
-					default:
-						VPAND(mask, from, v)
-						from = v
-					}
-					VCVTDQ2PS(from, v)
-					VMULPS(step, v, v)
-					VADDPS(zero, v, v)
-					VMOVUPS(v, Mem{Base: x, Disp: 64*(block*per+k) + i*bytes()})
-				}
-			}
-		}
+		decode(bits, bits, mask, zero, step, src, x)
 		ADDQ(U32(4*unit), x)
 		ADDQ(Imm(uint64(16*bits)), src)
 	})
@@ -350,39 +323,44 @@ func unpackGroups(bits int) {
 		fmt.Sprintf("computes x = zero + code step for codes of %d bits of groups of 64 values.", bits), group)
 	stats, src, x := Load(Param("stats"), GP64()), Load(Param("src"), GP64()), Load(Param("x"), GP64())
 	mask, high := word(1<<bits-1), word(0xffff0000)
-	per := 8 / bits
 	loop(name, n, group, func() {
 		zero, step := newVec(), newVec()
 		VPBROADCASTD(Mem{Base: stats}, step)
 		VPSLLD(Imm(16), step, zero)
 		and(high, step, step)
-		for block := range bits / 2 {
-			for i := range 16 / lanes() {
-				b := newVec()
-				VPMOVZXBD(Mem{Base: src, Disp: 16*block + i*lanes()}, b)
-				for k := range per {
-					v := newVec()
-					from := b
-					if k > 0 {
-						VPSRLD(Imm(uint64(k*bits)), b, v)
-						from = v
-					}
-					if bits < 8 && k < per-1 { // else nothing else is there
-						and(mask, from, v)
-						from = v
-					}
-					VCVTDQ2PS(from, v)
-					VMULPS(step, v, v)
-					VADDPS(zero, v, v)
-					VMOVUPS(v, Mem{Base: x, Disp: 64*(block*per+k) + i*bytes()})
-				}
-			}
-		}
+		decode(bits, bits/2, mask, zero, step, src, x)
 		ADDQ(Imm(4), stats)
 		ADDQ(U32(4*group), x)
 		ADDQ(Imm(uint64(group/8*bits)), src)
 	})
 	end()
+}
+
+// decode goes back from blocks of 16 bytes.
+func decode(bits, blocks int, mask, zero, step vec, src, x reg.Register) {
+	per := 8 / bits
+	for block := range blocks {
+		for i := range 16 / lanes() {
+			b := newVec()
+			VPMOVZXBD(Mem{Base: src, Disp: 16*block + i*lanes()}, b)
+			for k := range per {
+				v := newVec()
+				from := b
+				if k > 0 {
+					VPSRLD(Imm(uint64(k*bits)), b, v)
+					from = v
+				}
+				if k < per-1 { // else nothing else is there
+					and(mask, from, v)
+					from = v
+				}
+				VCVTDQ2PS(from, v)
+				VMULPS(step, v, v)
+				VADDPS(zero, v, v)
+				VMOVUPS(v, Mem{Base: x, Disp: 64*(block*per+k) + i*bytes()})
+			}
+		}
+	}
 }
 
 func and(x, y, z vec) {
