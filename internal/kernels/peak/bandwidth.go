@@ -7,8 +7,7 @@ import (
 	"github.com/saint-gnn/saint/internal/workers"
 )
 
-// bandwidthFloats is the size of each array of the bandwidth measures, far above any cache
-// that a thread can call its own.
+// bandwidthFloats is the size of Bandwidth's array, far above any cache that a thread can call its own.
 const bandwidthFloats = 96 << 20 // 384 MiB
 
 // Bandwidth measures how many bytes a second the group's threads read from memory together:
@@ -16,51 +15,31 @@ const bandwidthFloats = 96 << 20 // 384 MiB
 // and returns the best of them, since other work on the machine only ever slows it down. It
 // takes 384 MiB while it runs.
 func Bandwidth(g *workers.Group, about time.Duration) float64 {
-	return bandwidth(g, about, make([]float32, bandwidthFloats), nil)
-}
-
-// Triad measures how many bytes a second the group's threads move in y += a x, two reads
-// and a write counted, on arrays much larger than the caches. It takes 768 MiB while it runs.
-func Triad(g *workers.Group, about time.Duration) float64 {
-	return bandwidth(g, about, make([]float32, bandwidthFloats), make([]float32, bandwidthFloats))
-}
-
-// bandwidth passes over x, or over x and y, until the time has passed.
-func bandwidth(g *workers.Group, about time.Duration, x, y []float32) float64 {
 	const part = 1 << 18
+	x := make([]float32, bandwidthFloats)
 	tasks := len(x) / part
 	sums := make([]float32, tasks)
 	pass := func() time.Duration {
 		start := time.Now()
 		g.Run(tasks, func(task int) {
 			lo, hi := task*part, (task+1)*part
-			if y == nil {
-				sums[task] = f32.Dot(x[lo:hi], x[lo:hi])
-			} else {
-				f32.Axpy(0.5, x[lo:hi], y[lo:hi])
-			}
+			sums[task] = f32.Dot(x[lo:hi], x[lo:hi])
 		})
 		return time.Since(start)
 	}
-	touch(g, part, x, y)
+	touch(g, part, x)
 	best := pass()
 	for begin := time.Now(); time.Since(begin) < about; {
 		best = min(best, pass())
 	}
-	moved := 4 * float64(tasks*part)
-	if y != nil {
-		moved *= 3
-	}
-	return moved / best.Seconds()
+	return 4 * float64(tasks*part) / best.Seconds()
 }
 
-// touch makes the system put memory behind the arrays, from the threads that will read it.
-func touch(g *workers.Group, part int, arrays ...[]float32) {
-	for _, a := range arrays {
-		g.Run(len(a)/part, func(task int) {
-			for i := task * part; i < (task+1)*part; i += 256 {
-				a[i] = 1
-			}
-		})
-	}
+// touch makes the system put memory behind the array, from the threads that will read it.
+func touch(g *workers.Group, part int, a []float32) {
+	g.Run(len(a)/part, func(task int) {
+		for i := task * part; i < (task+1)*part; i += 256 {
+			a[i] = 1
+		}
+	})
 }
